@@ -1,0 +1,2 @@
+//! bitcoin-gui
+fn main() {}

@@ -1,0 +1,2 @@
+//! bitcoin-chain
+fn main() {}

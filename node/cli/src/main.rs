@@ -1,0 +1,2 @@
+//! bitcoin-cli
+fn main() {}

@@ -1,0 +1,2 @@
+//! bitcoin-net
+fn main() {}

@@ -1,0 +1,2 @@
+//! bitcoin-notify
+fn main() {}

@@ -1,0 +1,2 @@
+//! bitcoin-rpc
+fn main() {}

@@ -1,0 +1,140 @@
+# Edge: wallet - keystore. Flat structs in plain framed messages (4-byte little-endian length, then one
+# Cap'n Proto message without a segment table of more than one segment), request and reply, one at a time.
+# No capabilities, no lists of lists. 1 MiB at most, except `records` and `signTransaction` (16 MiB).
+@0x960dba4adf1cd007;
+
+struct Request {
+  union {
+    create @0 :Create;
+    open @1 :Void;
+    # Reads the file; answer: records (all that hold no private key), in pages.
+    records @2 :Page;
+    write @3 :List(Record);
+    # Public records only; a record type that can hold a secret is refused. One SQLite transaction.
+    addDescriptor @4 :AddDescriptor;
+    # Parses the descriptor with private keys, stores its records, answers the public form.
+    generateDescriptors @5 :Void;
+    # A new BIP32 seed and Core's eight default descriptors.
+    encrypt @6 :Data;
+    # Passphrase. Rewrites the file so that no plain key stays on disk.
+    unlock @7 :Unlock;
+    lock @8 :Void;
+    changePassphrase @9 :ChangePassphrase;
+    signTransaction @10 :SignTransaction;
+    signMessage @11 :SignMessage;
+    exportDescriptor @12 :Export;
+    # Only with consent set.
+    backup @13 :Void;
+    # Beside the message: a descriptor to write the file to.
+    restore @14 :Void;
+    # Beside the message: a descriptor to read the file from; before open.
+    close @15 :Void;
+    status @16 :Void;
+    flush @17 :Void;
+  }
+}
+
+struct Create {
+  blank @0 :Bool;
+  disablePrivateKeys @1 :Bool;
+  passphrase @2 :Data;      # empty: not encrypted
+  flags @3 :UInt64;         # Core's wallet flags
+}
+
+struct Page {
+  start @0 :UInt64;
+  limit @1 :UInt32;         # records
+}
+
+struct Record {
+  key @0 :Data;
+  value @1 :Data;
+  erase @2 :Bool;
+}
+
+struct AddDescriptor {
+  descriptor @0 :Text;      # with private keys when the wallet may hold them
+  rangeStart @1 :Int32;
+  rangeEnd @2 :Int32;
+  nextIndex @3 :Int32;
+  creationTime @4 :Int64;   # seconds
+}
+
+struct Unlock {
+  passphrase @0 :Data;
+  seconds @1 :Int64;        # locks itself after that
+}
+
+struct ChangePassphrase {
+  old @0 :Data;
+  new @1 :Data;
+}
+
+struct SignTransaction {
+  psbt @0 :Data;            # BIP174 serialization with every spent output
+  sighash @1 :UInt32;       # 0: default
+  finalize @2 :Bool;
+  bip32Derivations @3 :Bool;
+}
+
+struct SignMessage {
+  address @0 :Text;
+  message @1 :Text;
+  script @2 :Data;          # the output script of the address
+}
+
+struct Export {
+  id @0 :Data;              # descriptor id, 32 bytes
+  consent @1 :Bool;
+}
+
+struct Reply {
+  union {
+    ok @0 :Void;
+    error @1 :Error;
+    records @2 :RecordPage;
+    descriptors @3 :List(Descriptor);
+    signed @4 :Signed;
+    text @5 :Text;
+    status @6 :Status;
+  }
+}
+
+struct Error {
+  code @0 :Int32;           # RPC error code of Core that suits it
+  message @1 :Text;
+  policy @2 :Text;          # spending rule tag, or empty
+}
+
+struct RecordPage {
+  records @0 :List(Record);
+  more @1 :Bool;
+}
+
+struct Descriptor {
+  id @0 :Data;
+  public @1 :Text;          # with checksum
+  private @2 :Text;         # only in the answer to export
+  rangeStart @3 :Int32;
+  rangeEnd @4 :Int32;
+  nextIndex @5 :Int32;
+  creationTime @6 :Int64;
+  active @7 :Bool;
+  internal @8 :Bool;
+  outputType @9 :Text;      # legacy, p2sh-segwit, bech32, bech32m, or empty
+  cache @10 :List(Data);    # descriptor cache records that a hardened descriptor needs, encoded as in wallet.dat
+}
+
+struct Signed {
+  psbt @0 :Data;
+  complete @1 :Bool;
+}
+
+struct Status {
+  encrypted @0 :Bool;
+  locked @1 :Bool;
+  unlockedUntil @2 :Int64;  # seconds; 0: locked or not encrypted
+  hasPrivateKeys @3 :Bool;
+  flags @4 :UInt64;
+  fileBytes @5 :UInt64;
+}

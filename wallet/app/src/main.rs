@@ -1,0 +1,2 @@
+//! bitcoin-wallet
+fn main() {}

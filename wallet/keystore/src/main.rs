@@ -1,0 +1,2 @@
+//! bitcoin-keystore
+fn main() {}
