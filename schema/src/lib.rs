@@ -1,6 +1,9 @@
 //! The vocabulary between processes: one Cap'n Proto file per edge, the limits of each edge, and the table
 //! of RPC methods with their owners.
 
+pub mod decode;
+pub mod limits;
+
 /// Code generated from the `.capnp` files.
 #[allow(missing_docs, unused, clippy::all, clippy::pedantic, clippy::unwrap_used)]
 pub mod wire {
