@@ -1,0 +1,55 @@
+# `make demo` shows the main job; `make test` is what CI runs. Build products live in a cache outside the
+# checkout, so that RocksDB and the kernel are compiled once per machine.
+SHELL := /bin/bash
+BULKHEAD_CACHE ?= $(HOME)/.cache/bulkhead
+export BULKHEAD_CACHE
+export CARGO_TARGET_DIR ?= $(BULKHEAD_CACHE)/target
+BIN := $(CARGO_TARGET_DIR)/release
+export BULKHEAD_BIN ?= $(BIN)
+CARGO := cargo
+PACKAGES := capnproto libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
+
+.PHONY: all build demo run test deps style unit functional security bench deny fuzz-seeds clean-cache
+
+all: build
+
+deps:
+	@missing=(); for package in $(PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing+=($$package); done; \
+	if [ $${#missing[@]} -gt 0 ]; then echo "installing: $${missing[*]}"; \
+	  sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq "$${missing[@]}" >/dev/null; fi
+
+build: deps
+	$(CARGO) build --release --workspace --locked
+
+demo: build
+	tests/demo/demo.sh
+
+run: build
+	$(BIN)/bitcoin-node $(ARGS)
+
+# Stages are named as a reader thinks: style, unit (with integration and security), fuzz seeds, functional.
+test: style unit fuzz-seeds deny functional
+
+style: deps
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+
+unit: build
+	@if command -v cargo-nextest >/dev/null; then \
+	  $(CARGO) nextest run --release --workspace --locked --no-fail-fast; \
+	else $(CARGO) test --release --workspace --locked --no-fail-fast; fi
+
+fuzz-seeds: build
+	cd fuzz && $(CARGO) test --release --locked
+
+deny: deps
+	@if command -v cargo-deny >/dev/null; then cargo-deny check bans licenses sources; \
+	else $(CARGO) install --quiet --locked --root $(BULKHEAD_CACHE)/tools cargo-deny && $(BULKHEAD_CACHE)/tools/bin/cargo-deny check bans licenses sources; fi
+
+functional: build
+	tests/functional/run.py --list tests/functional/must-pass.txt -j 4
+
+bench: build
+	$(BIN)/bulkhead-bench
