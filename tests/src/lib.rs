@@ -1,1 +1,4 @@
-//! bulkhead-tests
+//! What black-box tests share: starting a node, talking to it, and looking at its processes from outside.
+
+pub mod node;
+pub mod proc;
