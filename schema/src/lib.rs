@@ -3,6 +3,8 @@
 
 pub mod decode;
 pub mod limits;
+pub mod methods;
+pub mod names;
 
 /// Code generated from the `.capnp` files.
 #[allow(missing_docs, unused, clippy::all, clippy::pedantic, clippy::unwrap_used)]
