@@ -1,0 +1,161 @@
+//! One line of the log, as text. Pure.
+
+use super::categories::CATEGORIES;
+use std::fmt::Write;
+use tracing::Level;
+
+/// Which parts a line has (`-logtimestamps` and its relatives).
+#[derive(Clone, Copy, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)]
+pub(super) struct Style {
+    pub timestamps: bool,
+    pub time_micros: bool,
+    pub thread_names: bool,
+    pub source_locations: bool,
+    pub level_always: bool,
+}
+
+/// The facts of a line.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub micros: i64,
+    pub mock_seconds: i64,
+    pub thread: &'a str,
+    pub file: &'a str,
+    pub line: u32,
+    pub module: &'a str,
+    pub category: Option<usize>,
+    pub level: Level,
+    pub text: &'a str,
+}
+
+/// "2026-11-22T20:44:00" (Core's `FormatISO8601DateTime` without the Z).
+fn date_time(seconds: i64) -> String {
+    let days = seconds.div_euclid(86_400);
+    let second = seconds.rem_euclid(86_400);
+    // Days to civil date, after Howard Hinnant's algorithm: eras of 400 years that begin in March.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::TRACE => "trace",
+        Level::DEBUG => "debug",
+        Level::INFO => "info",
+        Level::WARN => "warning",
+        Level::ERROR => "error",
+    }
+}
+
+/// "[net] ", "[net:info] ", "[warning] " or nothing (Core's `GetLogPrefix`).
+fn prefix(style: Style, category: Option<usize>, level: Level) -> String {
+    let name = category.and_then(|index| CATEGORIES.get(index).copied());
+    let shown = name.or(if style.level_always { Some("all") } else { None });
+    match shown {
+        None if level == Level::INFO => String::new(),
+        None => format!("[{}] ", level_word(level)),
+        Some(name) if !style.level_always && level == Level::DEBUG => format!("[{name}] "),
+        Some(name) => format!("[{name}:{}] ", level_word(level)),
+    }
+}
+
+/// The whole line with its newline. Control characters are escaped, so a peer can't forge lines or colours.
+pub(super) fn line(style: Style, facts: &Line<'_>) -> String {
+    let mut out = String::with_capacity(facts.text.len() + 96);
+    if style.timestamps {
+        out += &date_time(facts.micros.div_euclid(1_000_000));
+        if style.time_micros {
+            // Writing to a String can't fail.
+            let _ = write!(out, ".{:06}", facts.micros.rem_euclid(1_000_000));
+        }
+        out.push('Z');
+        if facts.mock_seconds > 0 {
+            let _ = write!(out, " (mocktime: {}Z)", date_time(facts.mock_seconds));
+        }
+        out.push(' ');
+    }
+    if style.thread_names {
+        let _ = write!(out, "[{}] ", facts.thread);
+    }
+    if style.source_locations {
+        let _ = write!(out, "[{}:{}] [{}] ", facts.file, facts.line, facts.module);
+    }
+    out += &prefix(style, facts.category, facts.level);
+    for character in facts.text.chars() {
+        match character {
+            '\n' => out.push('\n'),
+            '\0'..='\x1f' | '\x7f' => {
+                let _ = write!(out, "\\x{:02x}", u32::from(character));
+            }
+            _ => out.push(character),
+        }
+    }
+    if !out.ends_with('\n') {
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(category: Option<usize>, level: Level, text: &str) -> Line<'_> {
+        Line {
+            micros: 1_795_380_240_000_012,
+            mock_seconds: 0,
+            thread: "http",
+            file: "a.rs",
+            line: 7,
+            module: "m",
+            category,
+            level,
+            text,
+        }
+    }
+
+    #[test]
+    fn test_date_time_known_dates() {
+        assert_eq!(date_time(0), "1970-01-01T00:00:00");
+        assert_eq!(date_time(951_782_400), "2000-02-29T00:00:00");
+        assert_eq!(date_time(1_317_972_665), "2011-10-07T07:31:05");
+        assert_eq!(date_time(-1), "1969-12-31T23:59:59");
+    }
+
+    #[test]
+    fn test_line_full_style() {
+        let style = Style {
+            timestamps: true,
+            time_micros: true,
+            thread_names: true,
+            source_locations: true,
+            level_always: false,
+        };
+        let net = super::super::categories::category("net");
+        let text = line(style, &facts(net, Level::DEBUG, "x\u{1b}y"));
+        assert_eq!(text, "2026-11-22T20:44:00.000012Z [http] [a.rs:7] [m] [net] x\\x1by\n");
+    }
+
+    #[test]
+    fn test_prefix_like_core() {
+        let style = Style::default();
+        let always = Style { level_always: true, ..style };
+        let net = super::super::categories::category("net");
+        assert_eq!(prefix(style, None, Level::INFO), "");
+        assert_eq!(prefix(style, None, Level::WARN), "[warning] ");
+        assert_eq!(prefix(style, net, Level::DEBUG), "[net] ");
+        assert_eq!(prefix(style, net, Level::TRACE), "[net:trace] ");
+        assert_eq!(prefix(style, net, Level::WARN), "[net:warning] ");
+        assert_eq!(prefix(always, None, Level::INFO), "[all:info] ");
+        assert_eq!(prefix(always, net, Level::DEBUG), "[net:debug] ");
+    }
+}
