@@ -31,7 +31,58 @@ struct Request {
     close @15 :Void;
     status @16 :Void;
     flush @17 :Void;
+    topUp @18 :TopUp;
+    # A descriptor whose keys are derived through hardened steps at each index (`/*h`): only the key store can
+    # extend it. Answer: descriptors, one, with the cache records of the new indexes.
+    oneShotSignMessage @19 :OneShotMessage;
+    # signmessagewithprivkey. Answer: text, the base64 signature. Legal without a file.
+    oneShotSignTransaction @20 :OneShotTransaction;
+    # signrawtransactionwithkey and descriptorprocesspsbt. Answer: signed. Legal without a file.
+    setRules @21 :SetRules;
+    # Spending rules of the owner. An encrypted wallet asks for its passphrase, unlocked or not.
+    rules @22 :Void;
+    # Answer: text, the rules in the form that setRules takes.
+    generateDescriptor @23 :Generate;
+    # createwalletdescriptor: one more descriptor of an HD key that the wallet holds.
+    exportHdKeys @24 :Bool;
+    # gethdkeys; true is the consent that private keys may leave. Answer: hdKeys.
   }
+}
+
+struct TopUp {
+  id @0 :Data;
+  rangeEnd @1 :Int32;       # exclusive
+}
+
+struct OneShotMessage {
+  wif @0 :Text;
+  message @1 :Text;
+}
+
+struct OneShotTransaction {
+  psbt @0 :Data;            # BIP174 with every spent output; existing signatures stay
+  wifs @1 :List(Text);
+  descriptors @2 :List(OneShotDescriptor);
+  sighash @3 :UInt32;       # 0: default
+  finalize @4 :Bool;
+  bip32Derivations @5 :Bool;
+}
+
+struct OneShotDescriptor {
+  descriptor @0 :Text;      # with private keys or without
+  rangeStart @1 :Int32;
+  rangeEnd @2 :Int32;       # exclusive
+}
+
+struct SetRules {
+  passphrase @0 :Data;      # empty: the wallet is not encrypted
+  rules @1 :Text;
+}
+
+struct Generate {
+  hdKey @0 :Text;           # xpub, or empty: the key of the active descriptors
+  outputType @1 :Text;
+  internal @2 :Bool;
 }
 
 struct Create {
@@ -39,6 +90,7 @@ struct Create {
   disablePrivateKeys @1 :Bool;
   passphrase @2 :Data;      # empty: not encrypted
   flags @3 :UInt64;         # Core's wallet flags
+  generate @4 :Bool;        # with Core's eight default descriptors, in the same step
 }
 
 struct Page {
@@ -97,7 +149,19 @@ struct Reply {
     signed @4 :Signed;
     text @5 :Text;
     status @6 :Status;
+    hdKeys @7 :List(HdKey);
   }
+}
+
+struct HdKey {
+  xpub @0 :Text;
+  xprv @1 :Text;            # empty without consent
+  descriptors @2 :List(Data); # ids, 32 bytes each
+}
+
+struct InputError {
+  index @0 :UInt32;
+  message @1 :Text;         # Core's words
 }
 
 struct Error {
@@ -128,6 +192,7 @@ struct Descriptor {
 struct Signed {
   psbt @0 :Data;
   complete @1 :Bool;
+  errors @2 :List(InputError); # inputs that are not fully signed, ascending
 }
 
 struct Status {

@@ -1,1 +1,19 @@
-//! bulkhead-wallet-core
+//! Wallet logic without I/O, clock or threads, shared by `bitcoin-wallet` and `bitcoin-keystore`.
+//!
+//! - [`record`]: keys and values of `wallet.dat`, byte for byte those of Bitcoin Core.
+//! - [`descriptor`]: output descriptors, their ids, their expansion from caches or private keys.
+//! - [`defaults`]: the eight descriptors of a new wallet.
+//! - [`output_type`]: the address types.
+//! - [`flags`]: wallet flags.
+//!
+//! The messages between the two processes are in `bulkhead-keystore-edge` (`schema/keystore`).
+
+pub mod codec;
+pub mod defaults;
+pub mod descriptor;
+pub mod flags;
+pub mod output_type;
+pub mod record;
+
+pub use descriptor::Descriptor;
+pub use output_type::OutputType;

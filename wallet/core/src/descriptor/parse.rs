@@ -1,0 +1,202 @@
+//! Splits a descriptor text into pieces and key expressions.
+
+use super::{Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, position};
+use bitcoin::address::NetworkUnchecked;
+use bitcoin::{Address, ScriptBuf};
+use core::str::FromStr;
+use miniscript::Descriptor as Miniscript;
+
+/// Longest accepted text: 999 keys of a `multi_a` with origins.
+const MAX_TEXT: usize = 512 * 1024;
+/// Most descriptors that one multipath text may stand for.
+const MAX_PATHS: usize = 1000;
+
+fn invalid(text: impl Into<String>) -> DescriptorError {
+    DescriptorError::Invalid(text.into())
+}
+
+/// Checks the checksum and answers the text without it.
+fn strip_checksum(text: &str, required: bool) -> Result<&str, DescriptorError> {
+    if text.len() > MAX_TEXT {
+        return Err(invalid("Descriptor is too long"));
+    }
+    let mut parts = text.split('#');
+    let body = parts.next().unwrap_or_default();
+    let found = parts.next();
+    if parts.next().is_some() {
+        return Err(invalid("Multiple '#' symbols"));
+    }
+    let Some(computed) = super::checksum(body) else { return Err(invalid("Invalid characters in payload")) };
+    match found {
+        None if required => Err(invalid("Missing checksum")),
+        None => Ok(body),
+        Some(found) if found.len() != 8 => Err(invalid(format!("Expected 8 character checksum, not {} characters", found.len()))),
+        Some(found) if found != computed => Err(invalid(format!("Provided checksum '{found}' does not match computed checksum '{computed}'"))),
+        Some(_) => Ok(body),
+    }
+}
+
+/// The descriptors that a text with one `<a;b;...>` step in its keys stands for, without checksums. A text without
+/// such a step stands for itself.
+///
+/// # Errors
+/// Wrong checksum, or keys with different numbers of alternatives.
+pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String>, DescriptorError> {
+    let body = strip_checksum(text, checksum_required)?;
+    let mut count = 1;
+    let mut segments: Vec<(String, Vec<String>)> = Vec::new();
+    let mut rest = body;
+    while let Some((before, after)) = rest.split_once('<') {
+        let (inner, after) = after.split_once('>').ok_or_else(|| invalid("Multipath key path specifier is not closed"))?;
+        let values: Vec<String> = inner.split(';').map(str::to_owned).collect();
+        if values.len() < 2 {
+            return Err(invalid("Multipath key path specifiers must have at least two items"));
+        }
+        for (position, value) in values.iter().enumerate() {
+            if values[..position].contains(value) {
+                return Err(invalid(format!("Duplicated key path value {value} in multipath specifier")));
+            }
+        }
+        if !segments.is_empty() && before.bytes().all(|byte| !matches!(byte, b',' | b'(' | b')' | b'{' | b'}')) {
+            return Err(invalid("Multiple multipath key path specifiers found"));
+        }
+        if count != 1 && values.len() != count {
+            return Err(invalid("Multipath subscripts have mismatched lengths"));
+        }
+        if values.len() > MAX_PATHS {
+            return Err(invalid("Too many multipath alternatives"));
+        }
+        count = values.len();
+        segments.push((before.to_owned(), values));
+        rest = after;
+    }
+    Ok((0..count)
+        .map(|choice| {
+            let mut text = String::with_capacity(body.len());
+            for (before, values) in &segments {
+                text.push_str(before);
+                text.push_str(&values[choice]);
+            }
+            text.push_str(rest);
+            text
+        })
+        .collect())
+}
+
+/// Functions whose arguments (from the given position on) are keys.
+fn key_arguments(function: &str) -> Option<usize> {
+    match function.rsplit(':').next().unwrap_or_default() {
+        "pk" | "pkh" | "wpkh" | "combo" | "rawtr" | "pk_k" | "pk_h" | "tr" => Some(0),
+        "multi" | "sortedmulti" | "multi_a" | "sortedmulti_a" => Some(1),
+        _ => None,
+    }
+}
+
+struct Level<'a> {
+    function: &'a str,
+    argument: usize,
+}
+
+pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Result<Descriptor, DescriptorError> {
+    let body = strip_checksum(text, checksum_required)?;
+    if let Some(descriptor) = fixed(body)? {
+        return Ok(descriptor);
+    }
+    let mut pieces = vec![String::new()];
+    let mut expressions: Vec<KeyExpression> = Vec::new();
+    let mut tree = String::new();
+    let mut levels: Vec<Level<'_>> = Vec::new();
+    let mut rest = body;
+    loop {
+        let end = rest.find(['(', ')', '{', '}', ',']).unwrap_or(rest.len());
+        let (token, after) = rest.split_at(end);
+        let delimiter = after.chars().next();
+        let is_key = delimiter != Some('(')
+            && !token.is_empty()
+            && levels.last().is_some_and(|level| {
+                let wanted = level.function.rsplit(':').next() == Some("tr");
+                key_arguments(level.function).is_some_and(|first| level.argument >= first && (!wanted || level.argument == 0))
+            });
+        if delimiter == Some('(') && token.rsplit(':').next() == Some("musig") {
+            return Err(invalid("musig() is not supported"));
+        }
+        if is_key {
+            let expression = KeyExpression::parse(token, context(&levels), keys)?;
+            let uncompressed = !expression.root_key().compressed;
+            tree.push_str(&format!("{}{}", if uncompressed { "U" } else { "K" }, position(expressions.len())));
+            expressions.push(expression);
+            pieces.push(String::new());
+        } else {
+            tree.push_str(token);
+            append(&mut pieces, token);
+        }
+        let Some(delimiter) = delimiter else { break };
+        match delimiter {
+            '(' => levels.push(Level { function: token, argument: 0 }),
+            '{' => levels.push(Level { function: "{", argument: 0 }),
+            ')' | '}' => {
+                levels.pop();
+            }
+            _ => {
+                if let Some(level) = levels.last_mut() {
+                    level.argument += 1;
+                }
+            }
+        }
+        tree.push(delimiter);
+        append(&mut pieces, delimiter.encode_utf8(&mut [0; 4]));
+        rest = &after[1..];
+    }
+    let body = tree_body(body, &tree, &expressions)?;
+    Ok(Descriptor { pieces, keys: expressions, body })
+}
+
+fn append(pieces: &mut [String], text: &str) {
+    if let Some(last) = pieces.last_mut() {
+        last.push_str(text);
+    }
+}
+
+fn context(levels: &[Level<'_>]) -> Context {
+    if levels.iter().any(|level| matches!(level.function, "tr" | "rawtr")) {
+        Context::Taproot
+    } else if levels.iter().any(|level| matches!(level.function, "wsh" | "wpkh")) {
+        Context::Segwit
+    } else {
+        Context::Legacy
+    }
+}
+
+fn tree_body(text: &str, tree: &str, keys: &[KeyExpression]) -> Result<Body, DescriptorError> {
+    let whole = |name: &str| tree == format!("{name}(K0)") || tree == format!("{name}(U0)");
+    if whole("combo") {
+        return Ok(Body::Combo);
+    }
+    if whole("rawtr") {
+        return Ok(Body::RawTr);
+    }
+    let script = Miniscript::from_str(tree).map_err(|error| {
+        if keys.is_empty() && !text.contains('(') {
+            return invalid(format!("'{text}' is not a valid descriptor function"));
+        }
+        invalid(format!("A function is needed within a valid descriptor: {error}"))
+    })?;
+    script.sanity_check().map_err(|error| invalid(format!("{text} is not sane: {error}")))?;
+    Ok(Body::Script(Box::new(script)))
+}
+
+/// `raw(hex)` and `addr(address)`.
+fn fixed(text: &str) -> Result<Option<Descriptor>, DescriptorError> {
+    let inner = |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.strip_suffix(')'));
+    let (piece, script) = if let Some(hex) = inner("raw") {
+        let script = ScriptBuf::from(hex::decode(hex).map_err(|_| invalid("Raw script is not hex"))?);
+        (format!("raw({})", hex::encode(script.as_bytes())), script)
+    } else if let Some(address) = inner("addr") {
+        let address = Address::<NetworkUnchecked>::from_str(address).map_err(|_| invalid("Address is not valid"))?;
+        let text = address.assume_checked_ref().to_string();
+        (format!("addr({text})"), address.assume_checked().script_pubkey())
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(Descriptor { pieces: vec![piece], keys: Vec::new(), body: Body::Fixed(script) }))
+}
