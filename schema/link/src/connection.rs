@@ -1,0 +1,111 @@
+//! One connection over one stream.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+
+use bulkhead_schema::limits::EdgeLimits;
+use capnp::capability::{Client, FromClientHook};
+use capnp::message::ReaderOptions;
+use capnp_rpc::rpc_twoparty_capnp::Side;
+use capnp_rpc::{RpcSystem, twoparty};
+use futures::io::{BufReader, BufWriter};
+use tokio::sync::watch;
+use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
+
+use crate::gate::{Gate, GatedReader};
+use crate::observe::{Direction, observe_with};
+use crate::{LinkError, edge};
+
+/// One read or write call moves at most this many bytes of small messages; larger ones bypass the buffer.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Which end of an edge this process is: the first word of an edge's name is the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Calls the bootstrap interface.
+    Client,
+    /// Serves the bootstrap interface.
+    Server,
+}
+
+/// Resolves when the connection has ended, however it ended.
+#[derive(Clone)]
+pub struct Closed(watch::Receiver<bool>);
+
+impl Closed {
+    /// Waits for the end of the connection.
+    pub async fn wait(&mut self) {
+        // An error means that the driver is gone, which is an end too.
+        let _ = self.0.wait_for(|closed| *closed).await;
+    }
+
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+/// A connection whose other side serves `C`.
+pub struct Connection<C> {
+    /// The other side's bootstrap interface.
+    pub client: C,
+    /// The end of the connection.
+    pub closed: Closed,
+}
+
+/// Connects as the client of an edge. `served` is what the other side may call back, if anything.
+///
+/// # Errors
+/// [`LinkError::UnknownEdge`], or [`LinkError::Descriptor`] when the descriptor is not a stream socket.
+pub fn connect<C: FromClientHook>(
+    descriptor: OwnedFd,
+    edge_name: &str,
+    served: Option<Client>,
+) -> Result<Connection<C>, LinkError> {
+    let (client, closed) = start(descriptor, edge(edge_name)?, Role::Client, served)?;
+    Ok(Connection { client: FromClientHook::new(client.hook), closed })
+}
+
+/// Serves `bootstrap` as the server of an edge.
+///
+/// # Errors
+/// As [`connect`].
+pub fn serve(descriptor: OwnedFd, edge_name: &str, bootstrap: Client) -> Result<Closed, LinkError> {
+    Ok(start(descriptor, edge(edge_name)?, Role::Server, Some(bootstrap))?.1)
+}
+
+fn start(
+    descriptor: OwnedFd,
+    limits: &'static EdgeLimits,
+    role: Role,
+    served: Option<Client>,
+) -> Result<(Client, Closed), LinkError> {
+    let in_descriptor = |source| LinkError::Descriptor { edge: limits.name, source };
+    let stream = StdStream::from(descriptor);
+    stream.set_nonblocking(true).map_err(in_descriptor)?;
+    let (reader, writer) = tokio::net::UnixStream::from_std(stream).map_err(in_descriptor)?.into_split();
+    let gate = Gate::new(limits);
+    let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone()));
+    let writer = BufWriter::with_capacity(BUFFER_BYTES, writer.compat_write());
+    let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
+    let (ours, theirs) = match role {
+        Role::Client => (Side::Client, Side::Server),
+        Role::Server => (Side::Server, Side::Client),
+    };
+    let network = twoparty::VatNetwork::new(reader, writer, ours, options);
+    let served = served.map(|client| observe_with(client, Direction::Incoming(gate)));
+    let mut system = RpcSystem::new(Box::new(network), served);
+    let client: Client = system.bootstrap(theirs);
+    let client = observe_with(client, Direction::Outgoing);
+    let (end, closed) = watch::channel(false);
+    tokio::task::spawn_local(async move {
+        if let Err(error) = system.await {
+            tracing::debug!(target: "ipc", "{}: {error}", limits.name);
+        }
+        tracing::debug!(target: "ipc", "{}: IPC connection closed", limits.name);
+        // Nobody may be listening any more.
+        let _ = end.send(true);
+    });
+    Ok((client, Closed(closed)))
+}
