@@ -195,10 +195,10 @@ impl Field {
         let s = [997, 998, 999].map(|j| self.syndrome(residue, j));
         if s.iter().all(|s| *s != 0) {
             let [l0, l1, l2] = s.map(|s| self.log(s));
-            if (2 * l1 + 2 * ORDER - l2 - l0) % ORDER == 0 {
+            if (2 * l1 + 2 * ORDER - l2 - l0).is_multiple_of(ORDER) {
                 let p = (l1 + ORDER - l0) % ORDER;
                 let value_log = l0 + (ORDER - 997) * p;
-                return if p < length && value_log % 33 == 0 { vec![p] } else { Vec::new() };
+                return if p < length && value_log.is_multiple_of(33) { vec![p] } else { Vec::new() };
             }
         }
         (0..length).find_map(|p1| self.second_error(s, p1, length).map(|p2| vec![p1, p2])).unwrap_or_default()
@@ -214,7 +214,7 @@ impl Field {
         }
         let other = self.log(nonzero(s[1] ^ self.shift(s[0], p2))?);
         let inverse = ORDER - self.log(self.exp[p1] ^ self.exp[p2]);
-        let in_gf32 = |log: usize| log % 33 == 0;
+        let in_gf32 = |log: usize| log.is_multiple_of(33);
         let value_2 = lower + inverse + (ORDER - 997) * p2;
         let value_1 = other + inverse + (ORDER - 997) * p1;
         (in_gf32(value_2) && in_gf32(value_1)).then_some(p2)
