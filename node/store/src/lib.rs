@@ -1,1 +1,29 @@
-//! bulkhead-store
+//! Storage of the chain. Layers, lowest first:
+//!
+//! 1. `codec`, `coin`, `undo`, `block_index`: bytes to values, without I/O; corrupt bytes are typed errors.
+//! 2. `xor`, `flat`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
+//! 3. `db`: the only file that names RocksDB; opens a directory and moves batches.
+//! 4. `index_db`, `coins_db`: typed tables for `blocks/index` and `chainstate`.
+//! 5. `coins_cache`: the bounded layer of coins in memory.
+//!
+//! # Correctness
+//!
+//! Order of a flush: block and undo files reach the disk, then the index that points into them, then one atomic batch with
+//! the coins and the block that they belong to. So a coins database never refers to a block that the index lacks, and an
+//! index entry never points to data that was not written; a crash between the steps only loses the later ones.
+
+pub mod block_files;
+pub mod block_index;
+pub mod codec;
+pub mod coin;
+pub mod coins_cache;
+pub mod coins_db;
+mod db;
+mod error;
+pub mod flat;
+pub mod index_db;
+pub mod undo;
+pub mod xor;
+
+pub use coin::Coin;
+pub use error::StoreError;

@@ -1,0 +1,295 @@
+//! Block and undo files (Core: `node/blockstorage.cpp`). Record: network magic, length, payload; undo records end in a checksum.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bitcoin::consensus::{Decodable, serialize};
+use bitcoin::hashes::{Hash, HashEngine, sha256d};
+use bitcoin::{Block, BlockHash};
+
+use crate::StoreError;
+use crate::block_index::FileInfo;
+use crate::flat::FlatFiles;
+use crate::undo::BlockUndo;
+use crate::xor::XorKey;
+
+/// A block file is not extended beyond this, in bytes.
+const MAX_BLOCK_FILE: u32 = 0x0800_0000;
+const BLOCK_CHUNK: u64 = 0x0100_0000;
+const UNDO_CHUNK: u64 = 0x0010_0000;
+/// With `-fastprune`: 64 KiB files and 16 KiB chunks.
+const FAST_MAX_BLOCK_FILE: u32 = 0x1_0000;
+const FAST_BLOCK_CHUNK: u64 = 0x4000;
+const HEADER: u32 = 8;
+const CHECKSUM: usize = 32;
+/// No record may be longer (Core: `MAX_SIZE`).
+const MAX_RECORD: usize = 0x0200_0000;
+
+/// Where a record's payload starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// Number of the file.
+    pub file: u32,
+    /// Offset, in bytes.
+    pub offset: u32,
+}
+
+/// How to keep block files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockFileOptions {
+    /// Magic of the network.
+    pub magic: [u8; 4],
+    /// `-fastprune`.
+    pub fast_prune: bool,
+    /// `-blocksxor`.
+    pub xor: bool,
+}
+
+/// All block and undo files of a node.
+#[derive(Debug)]
+pub struct BlockFiles {
+    blocks: FlatFiles,
+    undo: FlatFiles,
+    magic: [u8; 4],
+    key: XorKey,
+    fast_prune: bool,
+    infos: Vec<FileInfo>,
+    /// File that the next block goes to.
+    current: u32,
+    /// Height up to which undo data of the current file was written.
+    undo_height: i32,
+    dirty_infos: BTreeSet<u32>,
+    /// Files with data that was not synced: block, undo.
+    unsynced_blocks: BTreeSet<u32>,
+    unsynced_undo: BTreeSet<u32>,
+}
+
+impl BlockFiles {
+    /// Opens the series in `directory` with what the index knows of them.
+    pub fn open(directory: &Path, options: BlockFileOptions, infos: Vec<FileInfo>) -> Result<Self, StoreError> {
+        let key = XorKey::load_or_create(directory, options.xor)?;
+        let chunk = if options.fast_prune { FAST_BLOCK_CHUNK } else { BLOCK_CHUNK };
+        let current = infos.len().saturating_sub(1) as u32; // fewer than 2^32 files
+        Ok(Self {
+            blocks: FlatFiles::new(directory, "blk", chunk, key),
+            undo: FlatFiles::new(directory, "rev", UNDO_CHUNK, key),
+            magic: options.magic,
+            key,
+            fast_prune: options.fast_prune,
+            infos,
+            current,
+            undo_height: 0,
+            dirty_infos: BTreeSet::new(),
+            unsynced_blocks: BTreeSet::new(),
+            unsynced_undo: BTreeSet::new(),
+        })
+    }
+
+    /// The XOR key, for the log.
+    pub fn key(&self) -> XorKey {
+        self.key
+    }
+
+    /// The series of block files.
+    pub fn blocks(&self) -> &FlatFiles {
+        &self.blocks
+    }
+
+    /// The series of undo files.
+    pub fn undo_files(&self) -> &FlatFiles {
+        &self.undo
+    }
+
+    /// Known files.
+    pub fn infos(&self) -> &[FileInfo] {
+        &self.infos
+    }
+
+    /// Bytes that block and undo files use.
+    pub fn disk_usage(&self) -> u64 {
+        self.infos.iter().map(|info| u64::from(info.size) + u64::from(info.undo_size)).sum()
+    }
+
+    /// Appends a block; gives the position of its payload.
+    pub fn write_block(&mut self, block: &Block, height: u32) -> Result<Position, StoreError> {
+        let payload = serialize(block);
+        let size = payload.len() as u32; // blocks are below 2^32 bytes
+        let position = self.next_position(size + HEADER, height, u64::from(block.header.time))?;
+        let mut record = self.frame(payload, &[]);
+        self.blocks.write(position.file, position.offset, &mut record)?;
+        self.unsynced_blocks.insert(position.file);
+        Ok(Position { file: position.file, offset: position.offset + HEADER })
+    }
+
+    fn frame(&self, payload: Vec<u8>, tail: &[u8]) -> Vec<u8> {
+        let mut record = Vec::with_capacity(payload.len() + tail.len() + 8);
+        record.extend_from_slice(&self.magic);
+        record.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        record.extend_from_slice(&payload);
+        record.extend_from_slice(tail);
+        record
+    }
+
+    fn next_position(&mut self, add: u32, height: u32, time: u64) -> Result<Position, StoreError> {
+        let limit = if self.fast_prune { FAST_MAX_BLOCK_FILE.max(add + 1) } else { MAX_BLOCK_FILE };
+        if self.infos.is_empty() {
+            self.infos.push(FileInfo::default());
+        }
+        let mut file = self.current;
+        let mut finalize_undo = false;
+        while self.info(file).size + add >= limit {
+            finalize_undo = self.info(file).height_last as i32 == self.undo_height; // heights are below 2^31
+            file = self.infos.len() as u32; // fewer than 2^32 files
+            self.infos.push(FileInfo::default());
+        }
+        if file != self.current {
+            let old = self.current;
+            tracing::debug!(target: "blockstorage", "Leaving block file {}: {} (onto {}) (height {})", old, describe(self.info(old)), file, height);
+            self.sync_block_file(old, true)?;
+            if finalize_undo {
+                self.sync_undo_file(old, true)?;
+            }
+            self.current = file;
+            self.undo_height = 0;
+        }
+        let info = self.info_mut(file);
+        let offset = info.size;
+        info.add_block(height, time);
+        info.size += add;
+        Ok(Position { file, offset })
+    }
+
+    /// Notes a block that stands in a block file already (`-reindex`). `position` is that of its payload.
+    pub fn note_block(&mut self, height: u32, time: u64, size: u32, position: Position) {
+        self.current = self.current.max(position.file);
+        let info = self.info_mut(position.file);
+        info.add_block(height, time);
+        info.size = info.size.max(position.offset + size);
+    }
+
+    /// Appends undo data next to the block's file; gives the position of its payload. `parent` is the hash of the block before.
+    pub fn write_undo(&mut self, undo: &BlockUndo, parent: BlockHash, file: u32, height: u32) -> Result<Position, StoreError> {
+        let payload = undo.encode();
+        let checksum = checksum(parent, &payload);
+        let size = (payload.len() + CHECKSUM) as u32 + HEADER; // undo data is below 2^32 bytes
+        let info = self.info_mut(file);
+        let offset = info.undo_size;
+        info.undo_size += size;
+        let last_height = info.height_last;
+        let mut record = self.frame(payload, checksum.as_byte_array());
+        self.undo.write(file, offset, &mut record)?;
+        self.unsynced_undo.insert(file);
+        if file < self.current && height == last_height {
+            self.sync_undo_file(file, true)?;
+        } else if file == self.current {
+            self.undo_height = self.undo_height.max(height as i32); // heights are below 2^31
+        }
+        Ok(Position { file, offset: offset + HEADER })
+    }
+
+    /// Reads the bytes of a block.
+    pub fn read_raw_block(&self, position: Position) -> Result<Vec<u8>, StoreError> {
+        if position.offset < HEADER {
+            return Err(StoreError::BadBlockFile { what: "block lies before the first record", file: position.file, position: position.offset });
+        }
+        self.read_record(&self.blocks, position, 0)
+    }
+
+    fn read_record(&self, files: &FlatFiles, position: Position, tail: usize) -> Result<Vec<u8>, StoreError> {
+        let bad = |what| StoreError::BadBlockFile { what, file: position.file, position: position.offset };
+        let magic = self.magic;
+        files.read_framed(position.file, position.offset.saturating_sub(HEADER), |header| {
+            let (start, length) = header.split_at(4);
+            if start != magic {
+                return Err(bad("magic mismatch"));
+            }
+            let length = length.iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte));
+            if length > MAX_RECORD { Err(bad("record is too long")) } else { Ok(length + tail) }
+        })
+    }
+
+    /// Reads a block and checks its hash.
+    pub fn read_block(&self, position: Position, expected: BlockHash) -> Result<Block, StoreError> {
+        let bad = |what| StoreError::BadBlockFile { what, file: position.file, position: position.offset };
+        let bytes = self.read_raw_block(position)?;
+        let mut rest = bytes.as_slice();
+        let block = Block::consensus_decode(&mut rest).map_err(|_| bad("block cannot be decoded"))?;
+        if block.block_hash() != expected { Err(bad("block is not the one of the index")) } else { Ok(block) }
+    }
+
+    /// Reads undo data and checks its checksum. `parent` is the hash of the block before.
+    pub fn read_undo(&self, position: Position, parent: BlockHash) -> Result<BlockUndo, StoreError> {
+        let bad = |what| StoreError::BadBlockFile { what, file: position.file, position: position.offset };
+        let bytes = self.read_record(&self.undo, position, CHECKSUM)?;
+        let (payload, stored) = bytes.split_at(bytes.len() - CHECKSUM); // read_record gave at least that
+        if checksum(parent, payload).as_byte_array() != stored {
+            return Err(bad("undo checksum mismatch"));
+        }
+        BlockUndo::decode(payload).map_err(StoreError::corrupt("undo"))
+    }
+
+    /// Brings everything written so far to the disk.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        for file in std::mem::take(&mut self.unsynced_blocks) {
+            self.blocks.sync(file, None)?;
+        }
+        for file in std::mem::take(&mut self.unsynced_undo) {
+            self.undo.sync(file, None)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts the current files to their used length and syncs all: for a clean end.
+    pub fn finalize(&mut self) -> Result<(), StoreError> {
+        self.sync()
+    }
+
+    fn sync_block_file(&mut self, file: u32, finalize: bool) -> Result<(), StoreError> {
+        self.unsynced_blocks.remove(&file);
+        self.blocks.sync(file, finalize.then(|| self.info(file).size))
+    }
+
+    fn sync_undo_file(&mut self, file: u32, finalize: bool) -> Result<(), StoreError> {
+        self.unsynced_undo.remove(&file);
+        self.undo.sync(file, finalize.then(|| self.info(file).undo_size))
+    }
+
+    /// Forgets a pruned file and removes it from the disk.
+    pub fn prune_file(&mut self, file: u32) -> Result<(), StoreError> {
+        *self.info_mut(file) = FileInfo::default();
+        self.unsynced_blocks.remove(&file);
+        self.unsynced_undo.remove(&file);
+        self.blocks.remove(file)?;
+        self.undo.remove(file)
+    }
+
+    /// File information changed since the last call.
+    pub fn take_dirty(&mut self) -> Vec<(u32, FileInfo)> {
+        let dirty = std::mem::take(&mut self.dirty_infos);
+        dirty.into_iter().map(|file| (file, self.info(file))).collect()
+    }
+
+    fn info(&self, file: u32) -> FileInfo {
+        self.infos.get(file as usize).copied().unwrap_or_default()
+    }
+
+    fn info_mut(&mut self, file: u32) -> &mut FileInfo {
+        self.dirty_infos.insert(file);
+        let file = file as usize;
+        if self.infos.len() <= file {
+            self.infos.resize(file + 1, FileInfo::default());
+        }
+        &mut self.infos[file]
+    }
+}
+
+fn describe(info: FileInfo) -> String {
+    format!("CBlockFileInfo(blocks={}, size={}, heights={}...{}, time={}...{})", info.blocks, info.size, info.height_first, info.height_last, info.time_first, info.time_last)
+}
+
+fn checksum(parent: BlockHash, payload: &[u8]) -> sha256d::Hash {
+    let mut engine = sha256d::Hash::engine();
+    engine.input(parent.as_byte_array());
+    engine.input(payload);
+    sha256d::Hash::from_engine(engine)
+}
