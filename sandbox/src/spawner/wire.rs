@@ -1,15 +1,14 @@
 //! Messages between supervisor and spawner: one datagram each, little-endian, length-checked.
 
 use super::{Exit, Outcome};
-use crate::SandboxError;
+use crate::{SandboxError, passing};
 use nix::{
-    cmsg_space,
     errno::Errno,
-    sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg},
+    sys::socket::{ControlMessage, MsgFlags, sendmsg},
 };
 use std::{
-    io::{IoSlice, IoSliceMut},
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+    io::IoSlice,
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
 };
 
 /// Largest message. Arguments are a handful of words.
@@ -173,43 +172,29 @@ fn send(channel: &impl AsFd, bytes: &[u8], descriptors: &[RawFd]) -> Result<(), 
     }
 }
 
-type Datagram = (Vec<u8>, Vec<OwnedFd>);
-
 /// One datagram; empty at end of file, `None` when nothing is waiting.
 fn receive(channel: &impl AsFd, wait: bool) -> Result<Option<Datagram>, SandboxError> {
     let mut buffer = vec![0u8; MAX_MESSAGE];
-    let mut control = cmsg_space!([RawFd; MAX_DESCRIPTORS]);
-    let mut flags = MsgFlags::MSG_CMSG_CLOEXEC;
-    if !wait {
-        flags |= MsgFlags::MSG_DONTWAIT;
-    }
-    let (length, descriptors, truncated) = loop {
-        let mut io = [IoSliceMut::new(&mut buffer)];
-        match recvmsg::<()>(channel.as_fd().as_raw_fd(), &mut io, Some(&mut control), flags) {
-            Ok(message) => {
-                let mut descriptors = Vec::new();
-                let cmsgs = message.cmsgs().map_err(|errno| SandboxError::system("recvmsg", errno))?;
-                for cmsg in cmsgs {
-                    if let ControlMessageOwned::ScmRights(raw) = cmsg {
-                        // SAFETY: the kernel has just installed these descriptors for us; nobody else owns them.
-                        descriptors.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
-                    }
-                }
-                let truncated = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
-                break (message.bytes, descriptors, truncated);
+    let flags = if wait { MsgFlags::empty() } else { MsgFlags::MSG_DONTWAIT };
+    loop {
+        let error = match passing::receive(channel.as_fd(), &mut buffer, flags) {
+            Ok((length, descriptors)) => {
+                buffer.truncate(length);
+                return Ok(Some((buffer, descriptors)));
             }
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return Ok(None),
-            Err(Errno::ECONNRESET) => return Ok(Some((Vec::new(), Vec::new()))),
-            Err(errno) => return Err(SandboxError::system("recvmsg", errno)),
+            Err(error) => error,
+        };
+        match error.raw_os_error().map_or(Errno::EIO, Errno::from_raw) {
+            Errno::EINTR => {}
+            Errno::EAGAIN => return Ok(None),
+            Errno::ECONNRESET => return Ok(Some((Vec::new(), Vec::new()))),
+            Errno::EMSGSIZE => return Err(SandboxError::Malformed),
+            errno => return Err(SandboxError::system("recvmsg", errno)),
         }
-    };
-    if truncated {
-        return Err(SandboxError::Malformed);
     }
-    buffer.truncate(length);
-    Ok(Some((buffer, descriptors)))
 }
+
+type Datagram = (Vec<u8>, Vec<OwnedFd>);
 
 /// Takes fields off the front of a message.
 struct Reader<'a>(&'a [u8]);
