@@ -1,2 +1,110 @@
-//! bitcoin-rpc
-fn main() {}
+//! bitcoin-rpc: the front door.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::mpsc::Receiver;
+
+use bulkhead_control::{Component, ControlError, Edge, Event, RpcConfig};
+use bulkhead_link::{LinkError, connect};
+use bulkhead_rpc::door::Door;
+use bulkhead_rpc::http::server::Server;
+use bulkhead_rpc::owners::Owners;
+use tokio::sync::{mpsc, watch};
+
+/// Why the front door cannot run.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("cannot use a listening socket: {0}")]
+    Listener(std::io::Error),
+    #[error("malformed credential in the configuration")]
+    Credential,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(RunError::Control(ControlError::PeerGone)) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("bitcoin-rpc: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), RunError> {
+    let mut birth = bulkhead_control::birth::<RpcConfig>(Component::Rpc)?;
+    let config = birth.config.clone();
+    let mut descriptors = birth.take_descriptors();
+    let listeners = descriptors.take_all("http");
+    let control = birth.confine(&[])?;
+    let wires = control.receive_wires()?;
+    let (control, events) = control.split()?;
+
+    bulkhead_link::run(async move {
+        let owners = Owners::default();
+        let door = Rc::new(Door::new(config, owners.clone(), control.clone()).ok_or(RunError::Credential)?);
+        for (edge, descriptor) in wires {
+            wire(&door, &edge, descriptor)?;
+        }
+        let (stop, stopping) = watch::channel(false);
+        let server = Server::new(Rc::clone(&door), stopping);
+        for (_, descriptor) in listeners {
+            let listener = TcpListener::from(descriptor);
+            listener.set_nonblocking(true).map_err(RunError::Listener)?;
+            let listener = tokio::net::TcpListener::from_std(listener).map_err(RunError::Listener)?;
+            tokio::task::spawn_local(Rc::clone(&server).accept(listener));
+        }
+        let waking = Rc::clone(&door);
+        tokio::task::spawn_local(async move { waking.warmup.follow(&waking.owners, waking.config.wallet).await });
+        control.ready()?;
+
+        let mut events = forward(events);
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Wire(wires) => {
+                    for (edge, descriptor) in wires {
+                        wire(&door, &edge, descriptor)?;
+                    }
+                }
+                Event::Shutdown => break,
+                Event::PeerGone => return Err(ControlError::PeerGone.into()),
+                _ => {}
+            }
+        }
+        // Nobody listens when every connection has ended already.
+        let _ = stop.send(true);
+        server.drained().await;
+        Ok(())
+    })?
+}
+
+/// Puts a new stream to another process into its slot.
+fn wire(door: &Door, edge: &Edge, descriptor: OwnedFd) -> Result<(), LinkError> {
+    match edge.name.as_str() {
+        "rpc-chain" => door.owners.chain.set(connect(descriptor, "rpc-chain", None)?),
+        "rpc-net" => door.owners.net.set(connect(descriptor, "rpc-net", None)?),
+        "rpc-wallet" => door.owners.wallet.set(connect(descriptor, "rpc-wallet", None)?),
+        other => return Err(LinkError::UnknownEdge(other.to_owned())),
+    }
+    Ok(())
+}
+
+/// Events of the control channel, for the async side.
+fn forward(events: Receiver<Event>) -> mpsc::UnboundedReceiver<Event> {
+    // Unbounded, but the supervisor sends an event per restart or command only.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        while let Ok(event) = events.recv() {
+            if sender.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

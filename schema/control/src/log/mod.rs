@@ -5,4 +5,4 @@ mod format;
 mod subscriber;
 
 pub use categories::{CATEGORIES, category};
-pub use subscriber::{install, payloads_shown, replace_file, set_levels};
+pub use subscriber::{install, levels, payloads_shown, replace_file, set_levels};

@@ -68,6 +68,24 @@ pub fn set_levels(levels: &[LogLevel]) {
     tracing::callsite::rebuild_interest_cache();
 }
 
+/// The complete list of enabled categories that is now in force.
+#[must_use]
+pub fn levels() -> Vec<LogLevel> {
+    LEVELS
+        .iter()
+        .zip(CATEGORIES)
+        .filter_map(|(slot, name)| {
+            let level = match slot.load(Ordering::Relaxed) {
+                OFF => return None,
+                DEBUG => "debug",
+                TRACE => "trace",
+                _ => "payload",
+            };
+            Some(LogLevel { category: (*name).to_owned(), level: level.to_owned() })
+        })
+        .collect()
+}
+
 /// Replaces the log file (after SIGHUP).
 pub fn replace_file(file: OwnedFd) {
     SINKS.write().unwrap_or_else(PoisonError::into_inner).file = Some(file);
