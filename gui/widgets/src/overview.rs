@@ -58,7 +58,8 @@ fn values(process: &ProcessRow) -> [String; 9] {
 }
 
 fn cells<'a, Message: 'a>(values: [String; 9], size: u32) -> Row<'a, Message> {
-    values.into_iter().zip(WIDTHS).fold(Row::new().spacing(8), |line, (value, width)| {
-        line.push(text(value).size(size).width(Length::Fixed(width)))
-    })
+    values
+        .into_iter()
+        .zip(WIDTHS)
+        .fold(Row::new().spacing(8), |line, (value, width)| line.push(text(value).size(size).width(Length::Fixed(width))))
 }

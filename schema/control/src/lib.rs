@@ -22,7 +22,7 @@ mod parent;
 pub use birth::{Birth, CONTROL_DESCRIPTOR, Control, birth, birth_on};
 pub use channel::{pair, stream_pair};
 pub use component::Component;
-pub use config::{ChainConfig, KeystoreConfig, NetConfig, NotifyConfig, RpcConfig, TypedConfig, WalletConfig};
+pub use config::{ChainConfig, GuiConfig, KeystoreConfig, NetConfig, NotifyConfig, RpcConfig, TypedConfig, WalletConfig};
 pub use confine::{PathGrant, enter};
 pub use descriptors::Descriptors;
 pub use error::ControlError;

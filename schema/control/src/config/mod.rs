@@ -4,6 +4,7 @@
 //! error, so a supervisor and a child of different versions notice it at birth.
 
 mod chain;
+mod gui;
 mod keystore;
 mod net;
 mod notify;
@@ -11,6 +12,7 @@ mod rpc;
 mod wallet;
 
 pub use chain::ChainConfig;
+pub use gui::GuiConfig;
 pub use keystore::KeystoreConfig;
 pub use net::NetConfig;
 pub use notify::NotifyConfig;
