@@ -113,11 +113,7 @@ pub fn blobs(
 }
 
 /// A list of hashes of 32 bytes, at most `limit`.
-pub fn hashes(
-    field: &'static str,
-    list: capnp::data_list::Reader<'_>,
-    limit: u32,
-) -> Result<Vec<[u8; 32]>, DecodeError> {
+pub fn hashes(field: &'static str, list: capnp::data_list::Reader<'_>, limit: u32) -> Result<Vec<[u8; 32]>, DecodeError> {
     let mut hashes = Vec::with_capacity(count(field, list.len(), limit)?);
     for item in list.iter() {
         hashes.push(hash32(field, item?)?);

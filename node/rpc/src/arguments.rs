@@ -42,7 +42,9 @@ pub fn positional(method: &Method, mut named: Map<String, Value>) -> Result<Vec<
         hole = 0;
         first_given.get_or_insert(names);
         match (given, options.keys().next()) {
-            (Some((name, _)), Some(option)) => return Err(invalid(format!("Parameter {name} conflicts with parameter {option}"))),
+            (Some((name, _)), Some(option)) => {
+                return Err(invalid(format!("Parameter {name} conflicts with parameter {option}")));
+            }
             (Some((_, value)), None) => positions.push(value),
             (None, _) => positions.push(Value::Object(core::mem::take(&mut options))),
         }
@@ -135,7 +137,10 @@ mod tests {
     fn names_become_positions_and_holes_become_null() {
         assert_eq!(positions("echo", json!({})), Ok(json!([])));
         assert_eq!(positions("echo", json!({"arg1": 1})), Ok(json!([null, 1])));
-        assert_eq!(positions("echo", json!({"arg9": null})), Ok(json!([null, null, null, null, null, null, null, null, null, null])));
+        assert_eq!(
+            positions("echo", json!({"arg9": null})),
+            Ok(json!([null, null, null, null, null, null, null, null, null, null]))
+        );
         assert_eq!(positions("getblock", json!({"verbose": 2, "blockhash": "h"})), Ok(json!(["h", 2])));
     }
 
@@ -151,7 +156,10 @@ mod tests {
 
     #[test]
     fn options_may_be_given_by_name() {
-        assert_eq!(positions("sendall", json!({"recipients": [], "send_max": true})), Ok(json!([[], null, null, null, {"send_max": true}])));
+        assert_eq!(
+            positions("sendall", json!({"recipients": [], "send_max": true})),
+            Ok(json!([[], null, null, null, {"send_max": true}]))
+        );
         assert_eq!(
             positions("sendall", json!({"recipients": [], "send_max": true, "options": {}})),
             Err("Parameter options conflicts with parameter send_max".into())
@@ -169,7 +177,10 @@ mod tests {
         let error = check(find("getblockhash").unwrap(), &[json!("x")]).unwrap_err();
         assert_eq!(
             (error.code, error.message.as_str()),
-            (-3, "Wrong type passed:\n{\n    \"Position 1 (height)\": \"JSON value of type string is not of expected type number\"\n}")
+            (
+                -3,
+                "Wrong type passed:\n{\n    \"Position 1 (height)\": \"JSON value of type string is not of expected type number\"\n}"
+            )
         );
         assert_eq!(check(find("getblockhash").unwrap(), &[json!(1)]), Ok(()));
         assert_eq!(check(find("getblock").unwrap(), &[json!("h"), Value::Null]), Ok(()));

@@ -57,11 +57,10 @@ impl Credentials {
         let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
         let colon = decoded.iter().position(|byte| *byte == b':')?;
         let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
-        let valid = self
-            .0
-            .iter()
-            .filter(|credential| constant_time_equal(credential.user.as_bytes(), user))
-            .any(|credential| constant_time_equal(hash_of(&credential.salt, password).as_bytes(), credential.hash.as_bytes()));
+        let valid =
+            self.0.iter().filter(|credential| constant_time_equal(credential.user.as_bytes(), user)).any(|credential| {
+                constant_time_equal(hash_of(&credential.salt, password).as_bytes(), credential.hash.as_bytes())
+            });
         Some((String::from_utf8_lossy(user).into_owned(), valid))
     }
 }

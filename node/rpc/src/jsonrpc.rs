@@ -199,7 +199,10 @@ mod tests {
         assert_eq!(reply(&ok, Some(&json!(1)), Version::Legacy), r#"{"result":5,"error":null,"id":1}"#);
         assert_eq!(reply(&ok, Some(&json!("a")), Version::Two), r#"{"jsonrpc":"2.0","result":5,"id":"a"}"#);
         assert_eq!(reply(&bad, None, Version::Legacy), r#"{"result":null,"error":{"code":-8,"message":"no \"x\""}}"#);
-        assert_eq!(reply(&bad, Some(&Value::Null), Version::Two), r#"{"jsonrpc":"2.0","error":{"code":-8,"message":"no \"x\""},"id":null}"#);
+        assert_eq!(
+            reply(&bad, Some(&Value::Null), Version::Two),
+            r#"{"jsonrpc":"2.0","error":{"code":-8,"message":"no \"x\""},"id":null}"#
+        );
     }
 
     #[test]

@@ -42,7 +42,9 @@ macro_rules! execute {
         let response = call.send().promise.await.map_err(|error| broken($process, error.extra))?;
         let text = response.get().and_then(|results| results.get_response()).map_err(|error| broken($process, error.extra))?;
         let limit = edge($edge).map_or(0, |limits| limits.max_message_bytes);
-        decode::text("response", text, limit).map_err(|error| broken($process, error)).and_then(|text| read_answer($process, text))
+        decode::text("response", text, limit)
+            .map_err(|error| broken($process, error))
+            .and_then(|text| read_answer($process, text))
     }};
 }
 

@@ -218,8 +218,10 @@ mod tests {
             ("getnewaddress", "getnewaddress ( \"label\" \"address_type\" )"),
             ("stop", "stop"),
             ("getblockstats", "getblockstats hash_or_height ( stats )"),
-            ("createrawtransaction",
-             "createrawtransaction [{\"txid\":\"hex\",\"vout\":n,\"sequence\":n},...] [{\"address\":amount,...},{\"data\":\"hex\"},...] ( locktime replaceable version )"),
+            (
+                "createrawtransaction",
+                "createrawtransaction [{\"txid\":\"hex\",\"vout\":n,\"sequence\":n},...] [{\"address\":amount,...},{\"data\":\"hex\"},...] ( locktime replaceable version )",
+            ),
         ] {
             assert_eq!(usage_line(find(name).unwrap()), line);
         }
@@ -236,10 +238,20 @@ mod tests {
     fn the_list_has_every_category_in_order_and_no_hidden_method() {
         let text = command_list(|_| true);
         let titles: Vec<_> = text.lines().filter(|line| line.starts_with("== ")).collect();
-        assert_eq!(titles, [
-            "== Blockchain ==", "== Control ==", "== Mining ==", "== Network ==", "== Rawtransactions ==", "== Signer ==",
-            "== Util ==", "== Wallet ==", "== Zmq ==",
-        ]);
+        assert_eq!(
+            titles,
+            [
+                "== Blockchain ==",
+                "== Control ==",
+                "== Mining ==",
+                "== Network ==",
+                "== Rawtransactions ==",
+                "== Signer ==",
+                "== Util ==",
+                "== Wallet ==",
+                "== Zmq ==",
+            ]
+        );
         assert!(!text.contains("generatetoaddress") && !text.ends_with('\n'));
     }
 }

@@ -112,13 +112,7 @@ const fn a(names: &'static str, kind: Kind, need: Need, about: &'static str) -> 
     Arg { names, kind, need, about, inner: &[], hidden: false, unchecked: false, oneline: None, typed: None }
 }
 
-const fn m(
-    name: &'static str,
-    category: &'static str,
-    owner: Owner,
-    about: &'static str,
-    args: &'static [Arg],
-) -> Method {
+const fn m(name: &'static str, category: &'static str, owner: Owner, about: &'static str, args: &'static [Arg]) -> Method {
     Method { name, category, owner, args, about }
 }
 

@@ -17,7 +17,9 @@ pub fn rfc1123(seconds: i64) -> String {
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = (month_from_march + 2) % 12;
     let year = year_of_era + era * 400 + i64::from(month < 2);
-    let name = |names: &'static [&'static str], index: i64| usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("");
+    let name = |names: &'static [&'static str], index: i64| {
+        usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("")
+    };
     format!(
         "{}, {day:02} {} {year} {:02}:{:02}:{:02} GMT",
         name(&DAYS, days.rem_euclid(7)),

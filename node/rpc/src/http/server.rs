@@ -179,7 +179,9 @@ impl Server {
         }
         let workers = &self.workers;
         if workers.free.available_permits() == 0 && workers.waiting.get() >= workers.depth {
-            tracing::warn!("Request rejected because http work queue depth exceeded, it can be increased with the -rpcworkqueue= setting");
+            tracing::warn!(
+                "Request rejected because http work queue depth exceeded, it can be increased with the -rpcworkqueue= setting"
+            );
             return Reply::text(503, "Work queue depth exceeded");
         }
         workers.waiting.set(workers.waiting.get() + 1);

@@ -27,7 +27,8 @@ fn conversions(shown: impl Fn(&Method) -> bool) -> Value {
     let mut rows = Vec::new();
     for method in methods {
         for (position, arg) in method.args.iter().enumerate() {
-            let mut push = |arg: &Arg| rows.extend(arg.names.split('|').map(|name| json!([method.name, position, name, arg.is_text()])));
+            let mut push =
+                |arg: &Arg| rows.extend(arg.names.split('|').map(|name| json!([method.name, position, name, arg.is_text()])));
             push(arg);
             if arg.kind == Kind::Named {
                 arg.inner.iter().for_each(push);
@@ -44,7 +45,12 @@ mod tests {
     #[test]
     fn conversions_list_aliases_and_option_keys() {
         let rows = conversions(|_| true);
-        for row in [json!(["getblock", 1, "verbosity", false]), json!(["getblock", 1, "verbose", false]), json!(["sendall", 4, "send_max", false]), json!(["getblock", 0, "blockhash", true])] {
+        for row in [
+            json!(["getblock", 1, "verbosity", false]),
+            json!(["getblock", 1, "verbose", false]),
+            json!(["sendall", 4, "send_max", false]),
+            json!(["getblock", 0, "blockhash", true]),
+        ] {
             assert!(rows.as_array().is_some_and(|rows| rows.contains(&row)), "{row}");
         }
     }

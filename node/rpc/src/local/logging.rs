@@ -36,7 +36,9 @@ fn switch(levels: &mut Vec<LogLevel>, names: &Value, on: bool) -> Result<(), Cal
             "" | "1" | "all" => CATEGORIES.to_vec(),
             // Accepted for old scripts; there is nothing to switch.
             "libevent" => {
-                tracing::warn!("The logging category `{name}` is deprecated, does nothing, and will be removed in a future version");
+                tracing::warn!(
+                    "The logging category `{name}` is deprecated, does nothing, and will be removed in a future version"
+                );
                 Vec::new()
             }
             _ if CATEGORIES.contains(&name) => vec![name],

@@ -42,7 +42,9 @@ async fn ask(door: &Door, request: Request) -> Result<Answer, CallError> {
     let control = door.control.clone();
     match tokio::task::spawn_blocking(move || control.request(request)).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(ControlError::Refused { code, message })) => Err(CallError::new(if code == 0 { code::MISC } else { code }, message)),
+        Ok(Err(ControlError::Refused { code, message })) => {
+            Err(CallError::new(if code == 0 { code::MISC } else { code }, message))
+        }
         Ok(Err(error)) => Err(CallError::new(code::INTERNAL, error.to_string())),
         Err(error) => Err(CallError::new(code::INTERNAL, error.to_string())),
     }
