@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Channels.
     ("bulkhead-control", &["bulkhead-schema", "bulkhead-sandbox", "bulkhead-policies"]),
     ("bulkhead-link", &["bulkhead-schema", "bulkhead-control"]),
-    ("bulkhead-keystore-edge", &["bulkhead-schema"]),
+    ("bulkhead-keystore-edge", &["bulkhead-schema", "bulkhead-sandbox"]),
     // Pure logic.
     ("bulkhead-config", &[]),
     ("bulkhead-consensus", &[]),
@@ -25,7 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bulkhead-wire", &["bulkhead-consensus"]),
     ("bulkhead-addrman", &["bulkhead-wire"]),
     ("bulkhead-rpc-util", &[]),
-    ("bulkhead-mempool", &["bulkhead-consensus"]),
+    ("bulkhead-mempool", &["bulkhead-consensus", "bulkhead-rpc-util"]),
     ("bulkhead-store", &["bulkhead-consensus"]),
     ("bulkhead-wallet-core", &[]),
     ("bulkhead-spend-policy", &[]),
@@ -35,21 +35,40 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "bitcoin-chain",
         &[
-            "bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-link", "bulkhead-consensus",
-            "bulkhead-script", "bulkhead-store", "bulkhead-mempool", "bulkhead-rpc-util",
+            "bulkhead-control",
+            "bulkhead-sandbox",
+            "bulkhead-policies",
+            "bulkhead-schema",
+            "bulkhead-link",
+            "bulkhead-consensus",
+            "bulkhead-script",
+            "bulkhead-store",
+            "bulkhead-mempool",
+            "bulkhead-rpc-util",
         ],
     ),
     (
         "bitcoin-net",
         &[
-            "bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-link", "bulkhead-wire",
-            "bulkhead-addrman", "bulkhead-rpc-util",
+            "bulkhead-control",
+            "bulkhead-sandbox",
+            "bulkhead-policies",
+            "bulkhead-schema",
+            "bulkhead-link",
+            "bulkhead-wire",
+            "bulkhead-addrman",
+            "bulkhead-rpc-util",
         ],
     ),
     (
         "bitcoin-rpc",
         &[
-            "bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-link", "bulkhead-rpc-util",
+            "bulkhead-control",
+            "bulkhead-sandbox",
+            "bulkhead-policies",
+            "bulkhead-schema",
+            "bulkhead-link",
+            "bulkhead-rpc-util",
             "bulkhead-keystore-edge",
         ],
     ),
@@ -58,15 +77,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "bitcoin-wallet",
         &[
-            "bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-link", "bulkhead-wallet-core",
-            "bulkhead-rpc-util", "bulkhead-keystore-edge",
+            "bulkhead-control",
+            "bulkhead-sandbox",
+            "bulkhead-policies",
+            "bulkhead-schema",
+            "bulkhead-link",
+            "bulkhead-wallet-core",
+            "bulkhead-rpc-util",
+            "bulkhead-keystore-edge",
         ],
     ),
     (
         "bitcoin-keystore",
         &[
-            "bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-wallet-core",
-            "bulkhead-spend-policy", "bulkhead-keystore-edge",
+            "bulkhead-control",
+            "bulkhead-sandbox",
+            "bulkhead-policies",
+            "bulkhead-schema",
+            "bulkhead-wallet-core",
+            "bulkhead-spend-policy",
+            "bulkhead-keystore-edge",
         ],
     ),
     (
@@ -102,13 +132,21 @@ fn root() -> PathBuf {
 }
 
 fn metadata() -> Metadata {
-    MetadataCommand::new().manifest_path(root().join("Cargo.toml")).other_options(["--offline".into(), "--locked".into()]).exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(["--filter-platform=x86_64-unknown-linux-gnu", "--offline", "--locked"].map(str::to_owned))
+        .exec()
+        .unwrap()
 }
 
 /// Names of all packages that a workspace package links (normal dependencies, transitively).
 fn linked(metadata: &Metadata, package: &str) -> BTreeSet<String> {
     let nodes: BTreeMap<&PackageId, _> = metadata.resolve.as_ref().unwrap().nodes.iter().map(|node| (&node.id, node)).collect();
-    let start = metadata.packages.iter().find(|candidate| candidate.name.as_str() == package).unwrap_or_else(|| panic!("no package {package}"));
+    let start = metadata
+        .packages
+        .iter()
+        .find(|candidate| candidate.name.as_str() == package)
+        .unwrap_or_else(|| panic!("no package {package}"));
     let mut found = BTreeSet::new();
     let mut open = vec![&start.id];
     let mut seen = BTreeSet::new();
@@ -117,7 +155,10 @@ fn linked(metadata: &Metadata, package: &str) -> BTreeSet<String> {
             // Procedural macros run in the compiler and are not linked.
             let target = &metadata[&dependency.pkg];
             let is_macro = target.targets.iter().any(cargo_metadata::Target::is_proc_macro);
-            if !is_macro && dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal) && seen.insert(&dependency.pkg) {
+            if !is_macro
+                && dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+                && seen.insert(&dependency.pkg)
+            {
                 found.insert(target.name.to_string());
                 open.push(&dependency.pkg);
             }
@@ -136,7 +177,12 @@ fn workspace_dependencies_point_downward_only() {
     for package in metadata.workspace_packages() {
         for dependency in package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal) {
             if workspace.contains(&dependency.name) {
-                assert!(table[package.name.as_str()].contains(&dependency.name.as_str()), "{} must not use {}", package.name, dependency.name);
+                assert!(
+                    table[package.name.as_str()].contains(&dependency.name.as_str()),
+                    "{} must not use {}",
+                    package.name,
+                    dependency.name
+                );
             }
         }
     }
@@ -171,7 +217,9 @@ fn risky_libraries_are_linked_only_where_they_are_needed() {
 fn the_window_links_neither_node_nor_wallet() {
     let metadata = metadata();
     for name in linked(&metadata, "bitcoin-gui") {
-        let Some(package) = metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name) else { continue };
+        let Some(package) = metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == name) else {
+            continue;
+        };
         let folder = package.manifest_path.strip_prefix(root().to_str().unwrap()).unwrap().to_string();
         assert!(!folder.starts_with("node/") && !folder.starts_with("wallet/"), "bitcoin-gui links {name} in {folder}");
     }
@@ -195,7 +243,8 @@ fn top_level_folders_are_those_of_the_design() {
         .map(|entry| entry.file_name().into_string().unwrap())
         .filter(|name| !name.starts_with('.') && name != "target")
         .collect();
-    let expected = ["fuzz", "gui", "node", "policies", "sandbox", "schema", "tests", "wallet"].map(str::to_owned).into_iter().collect();
+    let expected =
+        ["fuzz", "gui", "node", "policies", "sandbox", "schema", "tests", "wallet"].map(str::to_owned).into_iter().collect();
     assert_eq!(found, expected);
 }
 

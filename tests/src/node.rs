@@ -98,7 +98,15 @@ impl Node {
         let port = || free_port().map_err(|error| error.to_string());
         let (rpc_port, p2p_port) = (port()?, port()?);
         let child = Command::new(binaries().join("bitcoin-node"))
-            .args(["-regtest", "-printtoconsole=0", "-listenonion=0", "-dnsseed=0", "-fixedseeds=0", "-discover=0", "-fallbackfee=0.0002"])
+            .args([
+                "-regtest",
+                "-printtoconsole=0",
+                "-listenonion=0",
+                "-dnsseed=0",
+                "-fixedseeds=0",
+                "-discover=0",
+                "-fallbackfee=0.0002",
+            ])
             .arg(format!("-datadir={}", datadir.display()))
             .arg(format!("-rpcport={rpc_port}"))
             .arg(format!("-bind=127.0.0.1:{p2p_port}"))
@@ -169,7 +177,9 @@ impl Node {
     /// The text of debug.log.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read(self.datadir.join("regtest/debug.log")).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(self.datadir.join("regtest/debug.log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     /// Calls a method on `/`.
@@ -192,7 +202,8 @@ impl Node {
         let cookie = std::fs::read_to_string(self.datadir.join("regtest/.cookie")).map_err(CallError::Transport)?;
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let body = post(self.rpc_port, path, &cookie, &request).map_err(CallError::Transport)?;
-        let mut answer: Value = serde_json::from_slice(&body).map_err(|error| CallError::Transport(std::io::Error::other(error)))?;
+        let mut answer: Value =
+            serde_json::from_slice(&body).map_err(|error| CallError::Transport(std::io::Error::other(error)))?;
         match answer.get("error") {
             None | Some(Value::Null) => Ok(answer["result"].take()),
             Some(error) => Err(CallError::Rpc {
@@ -258,7 +269,10 @@ impl Node {
     /// When there is none.
     pub fn pid_of(&self, component: &str) -> Result<i32, String> {
         let processes = self.processes()?;
-        let row = processes.iter().find(|row| row["process"] == component).ok_or_else(|| format!("no process {component} in {processes:?}"))?;
+        let row = processes
+            .iter()
+            .find(|row| row["process"] == component)
+            .ok_or_else(|| format!("no process {component} in {processes:?}"))?;
         row["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(|| format!("no pid in {row}"))
     }
 }
@@ -294,7 +308,11 @@ fn base64(bytes: &[u8]) -> String {
     for chunk in bytes.chunks(3) {
         let number = chunk.iter().fold(0u32, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
         for position in 0..4 {
-            text.push(if position <= chunk.len() { char::from(ALPHABET[(number >> (18 - 6 * position) & 63) as usize]) } else { '=' });
+            text.push(if position <= chunk.len() {
+                char::from(ALPHABET[(number >> (18 - 6 * position) & 63) as usize])
+            } else {
+                '='
+            });
         }
     }
     text

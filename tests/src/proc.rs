@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 /// When the thread is gone.
 pub fn status(pid: i32, tid: i32) -> std::io::Result<BTreeMap<String, String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/status"))?;
-    Ok(text.lines().filter_map(|line| line.split_once(':')).map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect())
+    Ok(text
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+        .collect())
 }
 
 /// Thread ids of a process.
@@ -31,7 +35,9 @@ pub fn descriptors(pid: i32) -> std::io::Result<BTreeMap<i32, String>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
         let entry = entry?;
-        if let (Some(number), Ok(target)) = (entry.file_name().to_str().and_then(|name| name.parse().ok()), std::fs::read_link(entry.path())) {
+        if let (Some(number), Ok(target)) =
+            (entry.file_name().to_str().and_then(|name| name.parse().ok()), std::fs::read_link(entry.path()))
+        {
             found.insert(number, target.to_string_lossy().into_owned());
         }
     }

@@ -1,0 +1,71 @@
+//! Files of others.
+
+use nix::libc;
+
+use super::{AT_FDCWD, Action, open};
+
+const CHAIN: (&str, &str) = ("chain", "keeps block files below its own directories");
+const KEYSTORE: (&str, &str) = ("keystore", "owns the directory of its wallet");
+const NODE: (&str, &str) = ("node", "opens files for users and children");
+const STAT: (&str, &str) = ("chain", "metadata is not governed by Landlock; contents are");
+const STAT_KEYSTORE: (&str, &str) = ("keystore", "metadata is not governed by Landlock; contents are");
+
+pub(super) const ACTIONS: &[Action] = &[
+    Action::new("open a wallet file", |held, to| open(held, &to.wallet_file, libc::O_RDONLY)).but(&[KEYSTORE, NODE]),
+    Action::new("write a wallet file", |held, to| open(held, &to.wallet_file, libc::O_RDWR)).but(&[KEYSTORE, NODE]),
+    Action::new("open a block file", |held, to| open(held, &to.block_file, libc::O_RDWR)).but(&[CHAIN, NODE]),
+    Action::new("open /etc/passwd", |held, _| open(held, "/etc/passwd", libc::O_RDONLY)).but(&[NODE]),
+    Action::new("list /", |held, _| open(held, "/", libc::O_RDONLY | libc::O_DIRECTORY)).but(&[NODE]),
+    Action::new("create a file in the data directory", |held, to| {
+        open(held, &format!("{}/planted", to.datadir), libc::O_CREAT | libc::O_WRONLY)
+    })
+    .but(&[NODE]),
+    Action::new("unlink a file of the data directory", |held, to| {
+        let path = held.text(&to.sacrifice)?;
+        held.call(libc::SYS_unlink, &[path])
+    })
+    .but(&[NODE]),
+    Action::new("rename a file of the data directory", |held, to| {
+        let (from, into) = (held.text(&to.sacrifice)?, held.text(&format!("{}/moved", to.datadir))?);
+        held.call(libc::SYS_rename, &[from, into])
+    })
+    .but(&[NODE]),
+    Action::new("make a directory in the data directory", |held, to| {
+        let path = held.text(&format!("{}/made", to.datadir))?;
+        held.call(libc::SYS_mkdir, &[path, 0o700])
+    })
+    .but(&[NODE]),
+    Action::new("symlink out of the data directory", |held, to| {
+        let (target, path) = (held.text("/etc")?, held.text(&format!("{}/link", to.datadir))?);
+        held.call(libc::SYS_symlink, &[target, path])
+    }),
+    Action::new("hard link to a wallet file", |held, to| {
+        let (from, into) = (held.text(&to.wallet_file)?, held.text(&format!("{}/copy", to.datadir))?);
+        held.call(libc::SYS_link, &[from, into])
+    }),
+    Action::new("chmod a file of the data directory", |held, to| {
+        let path = held.text(&to.sacrifice)?;
+        held.call(libc::SYS_chmod, &[path, 0o777])
+    }),
+    Action::new("chown a file of the data directory", |held, to| {
+        let path = held.text(&to.sacrifice)?;
+        held.call(libc::SYS_chown, &[path, 0, 0])
+    }),
+    Action::new("truncate a wallet file by path", |held, to| {
+        let path = held.text(&to.sacrifice)?;
+        held.call(libc::SYS_truncate, &[path, 0])
+    }),
+    Action::new("set an extended attribute", |held, to| {
+        let (path, name) = (held.text(&to.sacrifice)?, held.text("user.bulkhead")?);
+        held.call(libc::SYS_setxattr, &[path, name, name, 4, 0])
+    }),
+    Action::new("look at the metadata of /etc/shadow", |held, _| {
+        let (path, buffer) = (held.text("/etc/shadow")?, held.place(&[0; 256])?);
+        held.call(libc::SYS_newfstatat, &[AT_FDCWD, path, buffer, 0])
+    })
+    .but(&[STAT, STAT_KEYSTORE, NODE]),
+    Action::new("change the working directory", |held, _| {
+        let path = held.text("/")?;
+        held.call(libc::SYS_chdir, &[path])
+    }),
+];

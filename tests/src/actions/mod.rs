@@ -1,0 +1,125 @@
+//! What an attacker inside a process would try, and where it is somebody's job.
+
+mod files;
+mod kernel;
+mod network;
+mod processes;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::Signal;
+
+use crate::inject::{Answer, Held, InjectError};
+
+/// Paths and processes that the actions aim at. Everything named here is made by the test or of our own node.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// A file of a wallet.
+    pub wallet_file: String,
+    /// A block file.
+    pub block_file: String,
+    /// A file in the root of the data directory that nobody minds to lose.
+    pub sacrifice: String,
+    /// Data directory of the network.
+    pub datadir: String,
+    /// A listening unix socket.
+    pub unix_socket: String,
+    /// A process of the node that is not the one under attack.
+    pub sibling: i32,
+}
+
+/// How a call ended, as one of three verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The kernel refused before the call had any effect.
+    Refused(Errno),
+    /// The filter ended the process.
+    Killed,
+    /// The call reached the kernel's code: it succeeded, or failed for a reason of its own.
+    Reached,
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(errno) => write!(f, "{errno:?}"),
+            Self::Killed => f.write_str("killed"),
+            Self::Reached => f.write_str("REACHED"),
+        }
+    }
+}
+
+type Attempt = fn(&mut Held, &Targets) -> Result<Answer, InjectError>;
+
+/// One thing to try.
+pub struct Action {
+    /// What it is, in a few words.
+    pub name: &'static str,
+    /// Components for which this is part of their job, and why it is bounded there.
+    pub allowed_in: &'static [(&'static str, &'static str)],
+    /// The filter ends the process: tried on a process that is not needed any more.
+    pub deadly: bool,
+    attempt: Attempt,
+}
+
+impl Action {
+    const fn new(name: &'static str, attempt: Attempt) -> Self {
+        Self { name, allowed_in: &[], deadly: false, attempt }
+    }
+
+    const fn deadly(name: &'static str, attempt: Attempt) -> Self {
+        Self { name, allowed_in: &[], deadly: true, attempt }
+    }
+
+    const fn but(mut self, allowed_in: &'static [(&'static str, &'static str)]) -> Self {
+        self.allowed_in = allowed_in;
+        self
+    }
+
+    /// Why a component may do this, if it may.
+    #[must_use]
+    pub fn excuse(&self, component: &str) -> Option<&'static str> {
+        self.allowed_in.iter().find(|(name, _)| *name == component).map(|(_, why)| *why)
+    }
+
+    /// Tries it in a held process.
+    ///
+    /// # Errors
+    /// When it could not be tried.
+    pub fn attempt(&self, held: &mut Held, targets: &Targets) -> Result<Verdict, InjectError> {
+        held.clear();
+        Ok(match (self.attempt)(held, targets)? {
+            Answer::Killed(Signal::SIGSYS) => Verdict::Killed,
+            Answer::Killed(signal) => return Err(InjectError(format!("{}: ended by {signal}", self.name))),
+            Answer::Refused(errno @ (Errno::EPERM | Errno::EACCES | Errno::ENOSYS)) => Verdict::Refused(errno),
+            Answer::Refused(_) | Answer::Value(_) => Verdict::Reached,
+        })
+    }
+}
+
+/// Every action, those that end the process last.
+#[must_use]
+pub fn all() -> Vec<&'static Action> {
+    let lists: [&'static [Action]; 4] = [files::ACTIONS, network::ACTIONS, processes::ACTIONS, kernel::ACTIONS];
+    let mut actions: Vec<_> = lists.into_iter().flatten().collect();
+    actions.sort_by_key(|action| action.deadly);
+    actions
+}
+
+/// `-100`: paths are relative to the working directory.
+const AT_FDCWD: u64 = (-100i64).cast_unsigned();
+
+/// Opens a path and closes it again when that worked.
+fn open(held: &mut Held, path: &str, flags: i32) -> Result<Answer, InjectError> {
+    let path = held.text(path)?;
+    let answer = held.call(libc::SYS_openat, &[AT_FDCWD, path, flags.cast_unsigned().into(), 0o600])?;
+    close(held, answer)
+}
+
+/// Closes the descriptor that a call returned.
+fn close(held: &mut Held, answer: Answer) -> Result<Answer, InjectError> {
+    if let Answer::Value(descriptor) = answer {
+        held.call(libc::SYS_close, &[descriptor.cast_unsigned()])?;
+    }
+    Ok(answer)
+}
