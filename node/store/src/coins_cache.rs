@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use bitcoin::{BlockHash, OutPoint};
 
@@ -26,7 +27,7 @@ struct Slot {
 /// Coins of the active chain's tip.
 #[derive(Debug)]
 pub struct CoinsCache {
-    database: CoinsDb,
+    database: Arc<CoinsDb>,
     slots: HashMap<OutPoint, Slot>,
     script_memory: usize,
     best_block: Option<BlockHash>,
@@ -37,12 +38,17 @@ impl CoinsCache {
     /// An empty cache over `database`.
     pub fn new(database: CoinsDb) -> Result<Self, StoreError> {
         let best_block = database.best_block()?;
-        Ok(Self { database, slots: HashMap::new(), script_memory: 0, best_block, dirty: 0 })
+        Ok(Self { database: Arc::new(database), slots: HashMap::new(), script_memory: 0, best_block, dirty: 0 })
     }
 
     /// The database below; it lacks what was not flushed.
     pub fn database(&self) -> &CoinsDb {
         &self.database
+    }
+
+    /// The database, to be read without borrowing the cache.
+    pub fn shared_database(&self) -> Arc<CoinsDb> {
+        Arc::clone(&self.database)
     }
 
     /// Block that the coins belong to.

@@ -51,8 +51,17 @@ impl CoinsDb {
     }
 
     /// Visits all coins in key order (transaction id in internal byte order, then output number).
-    pub fn for_each(&self, mut visit: impl FnMut(OutPoint, Coin) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        self.database.for_each(COINS, |key, value| {
+    pub fn for_each(&self, visit: impl FnMut(OutPoint, Coin) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.for_each_then(|| {}, visit)
+    }
+
+    /// As [`CoinsDb::for_each`]; calls `opened` once the view of the database is fixed, so that a lock can be released.
+    pub fn for_each_then(
+        &self,
+        opened: impl FnOnce(),
+        mut visit: impl FnMut(OutPoint, Coin) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.database.for_each(COINS, opened, |key, value| {
             let outpoint = coin::decode_key(key).map_err(StoreError::corrupt(COINS))?;
             visit(outpoint, Coin::decode(value).map_err(StoreError::corrupt(COINS))?)
         })

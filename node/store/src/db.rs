@@ -138,9 +138,16 @@ impl Database {
         Ok(())
     }
 
-    /// Visits all values of a table in key order, as they are at the start of the call.
-    pub fn for_each(&self, table: &'static str, mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        for entry in self.db.iterator_cf(&self.table(table)?, IteratorMode::Start) {
+    /// Visits all values of a table in key order, as they are when `opened` is called.
+    pub fn for_each(
+        &self,
+        table: &'static str,
+        opened: impl FnOnce(),
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let entries = self.db.iterator_cf(&self.table(table)?, IteratorMode::Start);
+        opened();
+        for entry in entries {
             let (key, value) = entry.map_err(|error| self.failed(error))?;
             visit(&key, &value)?;
         }

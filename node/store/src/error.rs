@@ -58,6 +58,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// What stands in a block or undo file is not what the index says.
     #[error("{what} at file {file}, position {position}")]
     BadBlockFile {

@@ -31,7 +31,7 @@ impl IndexDb {
     /// All blocks, in order of hash.
     pub fn blocks(&self) -> Result<Vec<(BlockHash, BlockRecord)>, StoreError> {
         let mut blocks = Vec::new();
-        self.database.for_each(BLOCKS, |key, value| {
+        self.database.for_each(BLOCKS, || {}, |key, value| {
             let hash = key.try_into().map(BlockHash::from_byte_array).map_err(|_| CodecError::Truncated).map_err(StoreError::corrupt(BLOCKS))?;
             blocks.push((hash, BlockRecord::decode(value).map_err(StoreError::corrupt(BLOCKS))?));
             Ok(())
@@ -42,7 +42,7 @@ impl IndexDb {
     /// All block files, by number.
     pub fn files(&self) -> Result<Vec<FileInfo>, StoreError> {
         let mut files = Vec::new();
-        self.database.for_each(FILES, |key, value| {
+        self.database.for_each(FILES, || {}, |key, value| {
             let number = key.try_into().map(u32::from_be_bytes).map_err(|_| CodecError::Truncated).map_err(StoreError::corrupt(FILES))?;
             let info = FileInfo::decode(value).map_err(StoreError::corrupt(FILES))?;
             let number = number as usize;

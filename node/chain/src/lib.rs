@@ -1,0 +1,3 @@
+//! The chain process: validation engine, mempool, block templates and the RPCs about them.
+
+pub mod engine;

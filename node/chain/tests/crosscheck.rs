@@ -1,0 +1,160 @@
+//! The chain that Core made, imported by the engine alone: every figure must be the one that Core reports.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bitcoin_chain::engine::utxo_stats::HashKind;
+use bitcoin_chain::engine::{ChainManager, EngineOptions, ImportSource, Silent};
+use bulkhead_consensus::networks;
+use serde_json::Value;
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/crosscheck").join(name)
+}
+
+fn expected() -> Value {
+    serde_json::from_slice(&std::fs::read(data("expected.json")).unwrap()).unwrap()
+}
+
+/// A time after the chain's last block.
+fn clock() -> i64 {
+    1_700_000_000
+}
+
+fn open(directory: &Path, change: impl FnOnce(&mut EngineOptions)) -> Arc<ChainManager> {
+    std::fs::create_dir_all(directory.join("blocks")).unwrap();
+    let mut options = EngineOptions::new(networks::regtest(), directory.to_path_buf(), clock);
+    options.script_threads = 1;
+    change(&mut options);
+    let manager = ChainManager::open(options, Arc::new(Silent)).unwrap();
+    manager.activate().unwrap();
+    manager
+}
+
+fn import(manager: &ChainManager) {
+    let file = std::fs::File::open(data("blocks.dat")).unwrap();
+    manager.import(vec![ImportSource { name: "blocks.dat".into(), reader: Box::new(file) }]).unwrap();
+}
+
+fn reversed_hex(bytes: &[u8]) -> String {
+    bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn assert_matches(manager: &ChainManager, expected: &Value) {
+    let tip = manager.tip();
+    assert_eq!(tip.hash.to_string(), expected["besthash"]);
+    assert_eq!(tip.height, expected["height"]);
+    assert_eq!(format!("{:x}", tip.chain_work).trim_start_matches("0x").trim_start_matches('0'), expected["chainwork"].as_str().unwrap().trim_start_matches('0'));
+    let utxo = &expected["utxo"];
+    let stats = manager.utxo_stats(HashKind::Serialized).unwrap();
+    let wanted = &utxo["hash_serialized_3"];
+    assert_eq!(stats.outputs, wanted["txouts"]);
+    assert_eq!(stats.transactions, wanted["transactions"]);
+    assert_eq!(stats.bogo_size, wanted["bogosize"]);
+    assert_eq!(reversed_hex(&stats.hash.unwrap()), wanted["hash_serialized_3"]);
+    let stats = manager.utxo_stats(HashKind::MuHash).unwrap();
+    assert_eq!(reversed_hex(&stats.hash.unwrap()), utxo["muhash"]["muhash"]);
+    let state = manager.lock();
+    assert_eq!(state.tip().unwrap().chain_tx, expected["chaintxstats"]["txcount"]);
+    for (height, at) in expected["at"].as_object().unwrap() {
+        assert_eq!(state.active_at(height.parse().unwrap()).unwrap().hash.to_string(), at["hash"]);
+    }
+    let mut tips: Vec<String> = state.tips().into_iter().map(|id| state.node(id).hash.to_string()).collect();
+    let mut wanted: Vec<String> = expected["tips"].as_array().unwrap().iter().map(|tip| tip["hash"].as_str().unwrap().into()).collect();
+    tips.sort();
+    wanted.sort();
+    assert_eq!(tips, wanted);
+}
+
+#[test]
+fn import_gives_core_s_figures_and_survives_reopening_and_reindex() {
+    let expected = expected();
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |_| {});
+    import(&manager);
+    assert_matches(&manager, &expected);
+    manager.flush().unwrap();
+    drop(manager);
+    let manager = open(directory.path(), |options| {
+        options.check_blocks = 0;
+        options.check_level = 4;
+    });
+    assert_matches(&manager, &expected);
+    drop(manager);
+    let manager = open(directory.path(), |options| options.reindex = true);
+    manager.import(Vec::new()).unwrap();
+    assert_matches(&manager, &expected);
+    manager.flush().unwrap();
+    drop(manager);
+    let manager = open(directory.path(), |options| options.reindex_chainstate = true);
+    assert_matches(&manager, &expected);
+}
+
+#[test]
+fn blocks_one_by_one_reorganise_to_the_same_chain() {
+    let expected = expected();
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |options| options.fast_prune = true);
+    let bytes = std::fs::read(data("blocks.dat")).unwrap();
+    let mut rest = bytes.as_slice();
+    while let Some((header, after)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_le_bytes(header[4..].try_into().unwrap()) as usize;
+        let block = bitcoin::consensus::deserialize(&after[..length]).unwrap();
+        manager.process_new_block(block, true, true).unwrap();
+        rest = &after[length..];
+    }
+    assert_matches(&manager, &expected);
+    assert!(manager.lock().files().infos().len() > 10, "64 KiB files");
+}
+
+/// What is not flushed is lost by a crash, here by forgetting the manager; the next start catches up from the block files.
+#[test]
+fn a_crash_between_flushes_loses_nothing_that_was_written() {
+    let expected = expected();
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |_| {});
+    import(&manager);
+    manager.sync(&mut manager.lock()).unwrap();
+    let tip = manager.lock().active().tip().unwrap();
+    let middle = manager.lock().index().ancestor(tip, 300).unwrap();
+    manager.invalidate_block(middle).unwrap();
+    assert!(manager.tip().height < 703);
+    drop(manager); // without a flush: the coins on disk are those of the old tip
+    let manager = open(directory.path(), |options| options.check_level = 4);
+    assert_matches(&manager, &expected);
+}
+
+#[test]
+fn a_truncated_block_file_is_reported_and_reindex_takes_what_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |_| {});
+    import(&manager);
+    manager.flush().unwrap();
+    let used = manager.lock().files().infos()[0].size;
+    drop(manager);
+    let path = directory.path().join("blocks/blk00000.dat");
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(u64::from(used) - 1000).unwrap();
+    let mut options = EngineOptions::new(networks::regtest(), directory.path().to_path_buf(), clock);
+    options.check_blocks = 0;
+    let error = ChainManager::open(options, Arc::new(Silent)).unwrap_err();
+    assert!(error.to_string().starts_with("Corrupted block database detected"), "{error}");
+    let manager = open(directory.path(), |options| options.reindex = true);
+    manager.import(Vec::new()).unwrap();
+    assert!(manager.tip().height > 600);
+}
+
+#[test]
+fn reconsidering_and_preferring_blocks_moves_the_tip() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |_| {});
+    import(&manager);
+    let tip = manager.lock().active().tip().unwrap();
+    manager.invalidate_block(tip).unwrap();
+    assert!(manager.tip().height < 703 || manager.lock().active().tip() != Some(tip));
+    assert!(manager.lock().node(tip).status.is_failed());
+    manager.reconsider_block(tip).unwrap();
+    assert_eq!(manager.lock().active().tip(), Some(tip));
+    let stats = manager.utxo_stats(HashKind::Serialized).unwrap();
+    assert_eq!(reversed_hex(&stats.hash.unwrap()), expected()["utxo"]["hash_serialized_3"]["hash_serialized_3"]);
+}
