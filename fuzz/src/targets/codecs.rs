@@ -1,0 +1,97 @@
+//! Bytes from sockets.
+
+use bulkhead_wire::frame::{self, Framer};
+use bulkhead_wire::message::Message;
+
+const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
+const COMMANDS: [&str; 21] = [
+    "version",
+    "verack",
+    "wtxidrelay",
+    "sendaddrv2",
+    "sendheaders",
+    "sendcmpct",
+    "feature",
+    "feefilter",
+    "ping",
+    "pong",
+    "inv",
+    "getdata",
+    "notfound",
+    "getheaders",
+    "getblocks",
+    "headers",
+    "block",
+    "tx",
+    "mempool",
+    "addr",
+    "addrv2",
+];
+
+/// A stream of v1 messages, pushed in two pieces: the split must not change what comes out.
+pub fn p2p_frame(data: &[u8]) {
+    let Some((cut, stream)) = data.split_first() else { return };
+    let whole = frames(&[stream]);
+    let cut = usize::from(*cut).min(stream.len());
+    let halves = frames(&[&stream[..cut], &stream[cut..]]);
+    assert_eq!(whole, halves);
+}
+
+fn frames(pieces: &[&[u8]]) -> Vec<String> {
+    let mut framer = Framer::new(MAGIC);
+    let mut found = Vec::new();
+    for piece in pieces {
+        let mut input = *piece;
+        while !input.is_empty() {
+            match framer.push(&mut input) {
+                Ok(Some(frame)) => found.push(format!("{frame:?}")),
+                Ok(None) => {}
+                Err(error) => {
+                    found.push(format!("{error:?}"));
+                    return found;
+                }
+            }
+        }
+    }
+    found
+}
+
+/// A body: the first byte chooses the command. What decodes must encode, and decode to the same again.
+pub fn p2p_message(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let command = COMMANDS[usize::from(*choice) % COMMANDS.len()];
+    if let Ok(message) = Message::decode(command, body) {
+        if matches!(message, Message::Pong(_, length) if length != 8) {
+            // Core logs the length of an odd pong; it has no encoding of ours.
+            return;
+        }
+        let (name, encoded) = message.encode();
+        assert_eq!(name, command);
+        let again = Message::decode(command, &encoded).expect("our own encoding decodes");
+        assert_eq!(format!("{again:?}"), format!("{message:?}"));
+        let _ = frame::encode(MAGIC, command, &encoded);
+    }
+}
+
+/// Bytes on the RPC port.
+pub fn http_request(data: &[u8]) {
+    if let Ok(Some((request, taken))) = bulkhead_rpc::http::parse::request(data) {
+        assert!(taken <= data.len() && request.body.len() <= taken);
+        // The same bytes alone are the same request.
+        let alone = bulkhead_rpc::http::parse::request(&data[..taken]).expect("parsed before").expect("complete before");
+        assert_eq!(alone.1, taken);
+    }
+}
+
+/// A JSON-RPC body.
+pub fn json_rpc(data: &[u8]) {
+    use bulkhead_rpc::jsonrpc;
+    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(data) {
+        let mut seen = jsonrpc::Partial::default();
+        let result = jsonrpc::parse(&value, &mut seen);
+        if let Err(error) = result {
+            let text = jsonrpc::reply(&Err(error), seen.id.as_ref(), seen.version);
+            serde_json::from_str::<serde_json::Value>(&text).expect("a reply is JSON");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Writes the seeds: real encodings of what each boundary carries. `BULKHEAD_WRITE_SEEDS=1` rewrites the corpus;
+//! without it the test checks that the committed seeds are those.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+
+use bulkhead_control::message::Configure;
+use bulkhead_control::{Command, Edge, FieldValue, FromChild, OpenKeystore, Report, Request, ToChild};
+use bulkhead_keystore_edge as keystore;
+use bulkhead_wallet_core::record::Record;
+use capnp::message::Builder;
+
+fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) -> Vec<u8> {
+    let mut message = Builder::new_default();
+    fill(&mut message);
+    capnp::serialize::write_message_to_words(&message)
+}
+
+fn with(first: u8, rest: &[u8]) -> Vec<u8> {
+    [&[first], rest].concat()
+}
+
+#[allow(clippy::too_many_lines)]
+fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let command = Command { template: "blocknotify".into(), values: vec![("s".into(), "00".repeat(32))] };
+    let configure = Configure {
+        component: "net".into(),
+        sandbox: "strict".into(),
+        fields: vec![("network".into(), FieldValue::Text("regtest".into())), ("listen".into(), FieldValue::Flag(true))],
+        descriptors: vec!["log".into()],
+        ..Configure::default()
+    };
+    let to_child = [
+        ToChild::Configure(configure),
+        ToChild::Wire(vec![Edge { name: "net-chain".into(), instance: String::new() }]),
+        ToChild::Shutdown,
+        ToChild::Run(command.clone()),
+        ToChild::SetMockTime(1_600_000_000),
+    ];
+    let from_child = [
+        FromChild::Ready,
+        FromChild::Report(Report::default()),
+        FromChild::Request(7, Request::OpenKeystore(OpenKeystore { name: "alice".into(), create: true, one_shot: false })),
+        FromChild::Request(8, Request::Stop),
+        FromChild::Fatal("disk full".into()),
+        FromChild::Notify(command),
+    ];
+    let requests = [
+        keystore::Request::Open,
+        keystore::Request::Records { start: 0, limit: 100 },
+        keystore::Request::Unlock { passphrase: zeroize::Zeroizing::new(b"pass".to_vec()), seconds: 60 },
+        keystore::Request::SignTransaction {
+            psbt: b"psbt\xff\x00".to_vec(),
+            sighash: 0,
+            finalize: true,
+            bip32_derivations: false,
+        },
+    ];
+    let records = [Record::Name { address: "bcrt1qqqq".into(), label: "coffee".into() }, Record::OrderPosNext(7)];
+    let headers = flat(|message| {
+        let mut root =
+            message.init_root::<bulkhead_schema::wire::net_chain_capnp::net_chain::submit_headers_params::Builder<'_>>();
+        root.set_headers(&[1; 160]);
+    });
+    let locator = flat(|message| {
+        let root = message.init_root::<bulkhead_schema::wire::net_chain_capnp::net_chain::find_headers_params::Builder<'_>>();
+        let mut list = root.init_locator(2);
+        list.set(0, &[2; 32]);
+        list.set(1, &[3; 32]);
+    });
+    let call = flat(|message| {
+        let mut root = message.init_root::<bulkhead_schema::wire::rpc_chain_capnp::rpc_chain::execute_rpc_params::Builder<'_>>();
+        root.set_request(r#"{"method":"getblockhash","params":[0]}"#);
+    });
+    let magic = [0xfa, 0xbf, 0xb5, 0xda];
+    let ping = bulkhead_wire::frame::encode(magic, "ping", &7u64.to_le_bytes());
+    let verack = bulkhead_wire::frame::encode(magic, "verack", &[]);
+    vec![
+        ("control_to_child", to_child.iter().map(|message| message.encode().unwrap()).collect()),
+        ("control_from_child", from_child.iter().map(|message| message.encode().unwrap()).collect()),
+        ("keystore_request", requests.iter().map(|request| request.encode().unwrap().to_vec()).collect()),
+        ("keystore_reply", vec![keystore::Reply::Ok.encode().unwrap().to_vec()]),
+        ("net_chain_frames", vec![headers, locator]),
+        ("rpc_chain_frames", vec![call]),
+        ("p2p_frame", vec![with(5, &ping), with(24, &[verack, ping].concat())]),
+        (
+            "p2p_message",
+            vec![
+                with(8, &7u64.to_le_bytes()),
+                with(10, &[&[1, 1, 0, 0, 0][..], &[9; 32]].concat()),
+                with(13, &[&[0x7f, 0x11, 1, 0, 1][..], &[4; 32], &[0; 32]].concat()),
+                with(15, &[&[1][..], &[6; 80], &[0]].concat()),
+                with(19, &[&[1][..], &[1; 30]].concat()),
+            ],
+        ),
+        (
+            "http_request",
+            vec![
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}".to_vec(),
+                b"GET /rest/chaininfo.json HTTP/1.0\r\n\r\n".to_vec(),
+                b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n".to_vec(),
+            ],
+        ),
+        (
+            "json_rpc",
+            vec![
+                br#"{"jsonrpc":"2.0","id":1,"method":"getblockcount","params":[]}"#.to_vec(),
+                br#"[{"id":"a","method":"echo","params":{"args":[1],"x":2}}]"#.to_vec(),
+            ],
+        ),
+        (
+            "config_file",
+            vec![
+                b"regtest=1\n# comment\n[regtest]\nrpcport=18443\nnolisten=1\nmain.port=5\n".to_vec(),
+                b"rpcpassword=a\naddnode=1.2.3.4\n".to_vec(),
+            ],
+        ),
+        ("settings_file", vec![br#"{"_warning_":"text","wallet":["a","b"],"x":{"y":[1,2.5,null,true]}}"#.to_vec()]),
+        (
+            "wallet_record",
+            records
+                .iter()
+                .map(|record| {
+                    let (key, value) = record.encode();
+                    with(u8::try_from(key.len()).unwrap(), &[key, value].concat())
+                })
+                .collect(),
+        ),
+    ]
+}
+
+#[test]
+fn the_corpus_holds_real_encodings_for_every_target() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    let seeds = seeds();
+    let names: Vec<&str> = seeds.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, bulkhead_fuzz::TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    for (name, contents) in seeds {
+        for (index, content) in contents.iter().enumerate() {
+            let path = corpus.join(name).join(format!("seed-{index}"));
+            if std::env::var_os("BULKHEAD_WRITE_SEEDS").is_some() {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, content).unwrap();
+            }
+            let written =
+                std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run with BULKHEAD_WRITE_SEEDS=1", path.display()));
+            assert_eq!(&written, content, "{}", path.display());
+        }
+    }
+}
