@@ -1,0 +1,133 @@
+//! One HTTP request over one connection.
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+
+/// Bytes that a header section may have.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// Status and body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Body.
+    pub body: String,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody listens there; no further text.
+    #[error("")]
+    NoConnection,
+    /// The connection ended, or broke, before the response was complete.
+    #[error(" ({0})")]
+    Broken(String),
+}
+
+fn broken(error: impl core::fmt::Display) -> HttpError {
+    HttpError::Broken(error.to_string())
+}
+
+/// Sends a JSON body to a path. `limit` bounds connecting and each wait for bytes; `None` waits for ever.
+///
+/// # Errors
+/// No connection, or one that broke.
+pub fn post(
+    host: &str,
+    port: u16,
+    path: &str,
+    credentials: &str,
+    body: &str,
+    limit: Option<Duration>,
+) -> Result<Response, HttpError> {
+    let mut stream = connect(host, port, limit)?;
+    stream.set_read_timeout(limit).map_err(broken)?;
+    stream.set_write_timeout(limit).map_err(broken)?;
+    let credentials = base64::engine::general_purpose::STANDARD.encode(credentials);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Authorization: Basic {credentials}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // A server may answer and close before it has read everything (413): its answer counts.
+    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+    let mut bytes = Vec::new();
+    match stream.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(_) if !bytes.is_empty() => {}
+        Err(error) => return Err(broken(sent.err().unwrap_or(error))),
+    }
+    parse(&bytes)
+}
+
+fn connect(host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, HttpError> {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let addresses = (host, port).to_socket_addrs().map_err(|_| HttpError::NoConnection)?;
+    for address in addresses {
+        let connected = match deadline {
+            None => TcpStream::connect(address),
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                TcpStream::connect_timeout(&address, left)
+            }
+        };
+        if let Ok(stream) = connected {
+            return Ok(stream);
+        }
+    }
+    Err(HttpError::NoConnection)
+}
+
+/// Reads a response whose end is the end of the connection or the announced length.
+fn parse(bytes: &[u8]) -> Result<Response, HttpError> {
+    let end = bytes
+        .windows(4)
+        .take(MAX_HEAD_BYTES)
+        .position(|window| window == b"\r\n\r\n")
+        .ok_or_else(|| broken("incomplete reply"))?;
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let mut lines = head.lines();
+    let status = lines
+        .next()
+        .and_then(|line| line.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok())
+        .ok_or_else(|| broken("malformed status line"))?;
+    let length = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        if name.eq_ignore_ascii_case("Content-Length") { value.trim().parse::<usize>().ok() } else { None }
+    });
+    let body = &bytes[end + 4..];
+    let body = match length {
+        Some(length) if body.len() < length => return Err(broken("the connection ended early")),
+        Some(length) => &body[..length],
+        None => body,
+    };
+    Ok(Response { status, body: String::from_utf8_lossy(body).into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn responses_are_read_by_length_or_to_the_end() {
+        let response = parse(b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nabc").unwrap();
+        assert_eq!(response, Response { status: 404, body: "ab".into() });
+        assert_eq!(parse(b"HTTP/1.1 200 OK\r\n\r\nabc").unwrap().body, "abc");
+    }
+
+    #[test]
+    fn broken_responses_are_errors() {
+        for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"NONSENSE\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"] {
+            assert!(matches!(parse(bytes), Err(HttpError::Broken(_))));
+        }
+    }
+}
