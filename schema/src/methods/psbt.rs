@@ -30,7 +30,6 @@ pub(super) const METHODS: &[Method] = &[
             a("hexstring", Hex, Required, "The data in hex"),
             a("permitsigdata", Bool, Default("false"), "Drop signatures that the transaction has"),
             a("iswitness", Bool, Hint("tried out"), "Whether the data is in witness serialization (default: tried out)"),
-            a("psbt_version", Num, Default("2"), "Version of the PSBT"),
         ],
     ),
     m(
@@ -51,7 +50,6 @@ pub(super) const METHODS: &[Method] = &[
             a("locktime", Num, Default("0"), "Lock time of the transaction"),
             a("replaceable", Bool, Default("true"), "Signal replaceability (BIP 125)"),
             a("version", Num, Default("2"), "Version of the transaction"),
-            a("psbt_version", Num, Default("2"), "Version of the PSBT"),
         ],
     ),
     m(

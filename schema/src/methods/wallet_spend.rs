@@ -92,7 +92,6 @@ pub(super) const METHODS: &[Method] = &[
                     a("", Obj, Optional, "").inner(&[a("data", Hex, Required, "Data in hex")]),
                 ]),
                 a("original_change_index", Num, Hint("found by the wallet"), "Index of the output to take the fee from"),
-                a("psbt_version", Num, Default("2"), "Version of the PSBT"),
             ]),
         ],
     ),
@@ -325,7 +324,6 @@ pub(super) const METHODS: &[Method] = &[
             ]),
             a("bip32derivs", Bool, Default("true"), "Include BIP 32 derivation paths"),
             a("version", Num, Default("2"), "Version of the transaction"),
-            a("psbt_version", Num, Default("2"), "Version of the PSBT"),
         ],
     ),
     m(
