@@ -57,10 +57,10 @@ pub fn children(pid: i32) -> Vec<(i32, String)> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return found };
     for entry in entries.flatten() {
         let Some(other) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        if let Ok(status) = status(other, other) {
-            if status.get("PPid").and_then(|parent| parent.parse::<i32>().ok()) == Some(pid) {
-                found.push((other, status.get("Name").cloned().unwrap_or_default()));
-            }
+        if let Ok(status) = status(other, other)
+            && status.get("PPid").and_then(|parent| parent.parse::<i32>().ok()) == Some(pid)
+        {
+            found.push((other, status.get("Name").cloned().unwrap_or_default()));
         }
     }
     found

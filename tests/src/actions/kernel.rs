@@ -36,7 +36,6 @@ pub(super) const ACTIONS: &[Action] = &[
         let path = held.text("/bulkhead/does/not/exist")?;
         held.call(libc::SYS_mknod, &[path, 0o020_600, 0])
     }),
-    Action::new("a call that does not exist yet", |held, _| held.call(999, &[])),
     Action::deadly("io_uring", |held, _| held.call(libc::SYS_io_uring_setup, &[1, 0])),
     Action::deadly("load a BPF program", |held, _| held.call(libc::SYS_bpf, &[99, 0, 0])),
     Action::deadly("userfaultfd", |held, _| held.call(libc::SYS_userfaultfd, &[u64::MAX])),

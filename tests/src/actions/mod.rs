@@ -28,6 +28,36 @@ pub struct Targets {
     pub sibling: i32,
 }
 
+impl Targets {
+    /// Aims at a node: its data directory of the network, and one process as the sibling.
+    #[must_use]
+    pub fn of(datadir: &str, unix_socket: &str, sibling: i32) -> Self {
+        Self {
+            wallet_file: format!("{datadir}/wallets/probe/wallet.dat"),
+            block_file: format!("{datadir}/blocks/blk00000.dat"),
+            sacrifice: format!("{datadir}/sacrifice"),
+            datadir: datadir.to_owned(),
+            unix_socket: unix_socket.to_owned(),
+            sibling,
+        }
+    }
+
+    /// Undoes what a successful action left behind.
+    pub fn reset(&self) {
+        for left in ["planted", "moved", "link", "copy"] {
+            let _ = std::fs::remove_file(format!("{}/{left}", self.datadir));
+        }
+        let _ = std::fs::remove_dir(format!("{}/made", self.datadir));
+        let _ = std::fs::write(&self.sacrifice, "nobody minds");
+    }
+
+    /// Removes the sacrifice as well.
+    pub fn clean(&self) {
+        self.reset();
+        let _ = std::fs::remove_file(&self.sacrifice);
+    }
+}
+
 /// How a call ended, as one of three verdicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -88,6 +118,7 @@ impl Action {
     /// When it could not be tried.
     pub fn attempt(&self, held: &mut Held, targets: &Targets) -> Result<Verdict, InjectError> {
         held.clear();
+        targets.reset();
         Ok(match (self.attempt)(held, targets)? {
             Answer::Killed(Signal::SIGSYS) => Verdict::Killed,
             Answer::Killed(signal) => return Err(InjectError(format!("{}: ended by {signal}", self.name))),

@@ -65,9 +65,7 @@ pub(super) const ACTIONS: &[Action] = &[
         })
     }),
     Action::new("listen without bind", |held, _| {
-        with_socket(held, libc::AF_INET, libc::SOCK_STREAM, |held, descriptor| {
-            held.call(libc::SYS_listen, &[descriptor, 1])
-        })
+        with_socket(held, libc::AF_INET, libc::SOCK_STREAM, |held, descriptor| held.call(libc::SYS_listen, &[descriptor, 1]))
     }),
     Action::new("send a datagram", |held, _| {
         with_socket(held, libc::AF_INET, libc::SOCK_DGRAM, |held, descriptor| {

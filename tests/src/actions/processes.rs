@@ -19,10 +19,8 @@ pub(super) const ACTIONS: &[Action] = &[
         let answer = held.call(libc::SYS_pidfd_open, &[number(to.sibling), 0])?;
         close(held, answer)
     }),
-    Action::new("open the memory of a sibling", |held, to| {
-        open(held, &format!("/proc/{}/mem", to.sibling), libc::O_RDWR)
-    })
-    .but(&[NODE_DIRS]),
+    Action::new("open the memory of a sibling", |held, to| open(held, &format!("/proc/{}/mem", to.sibling), libc::O_RDWR))
+        .but(&[NODE_DIRS]),
     Action::new("change limits", |held, _| held.call(libc::SYS_prlimit64, &[0, 7, 0, 0])),
     Action::new("fork", |held, _| {
         // CLONE_SIGHAND without CLONE_VM: the kernel's own code answers EINVAL, so that nothing is born
@@ -50,9 +48,7 @@ pub(super) const ACTIONS: &[Action] = &[
         let empty = held.text("")?;
         held.call(libc::SYS_execveat, &[number(-1), empty, 0, 0, 0x1000])
     }),
-    Action::deadly("trace a sibling", |held, to| {
-        held.call(libc::SYS_ptrace, &[1, number(to.sibling), 0, 0])
-    }),
+    Action::deadly("trace a sibling", |held, to| held.call(libc::SYS_ptrace, &[1, number(to.sibling), 0, 0])),
     Action::deadly("read the memory of a sibling", |held, to| {
         held.call(libc::SYS_process_vm_readv, &[number(to.sibling), 0, 0, 0, 0, 0])
     }),

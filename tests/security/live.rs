@@ -1,0 +1,1 @@
+//! The same looks and attempts on a running node.

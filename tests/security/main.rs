@@ -1,0 +1,6 @@
+//! Is the confinement real? Looked at from outside, on live processes.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod birth;
+mod live;
+mod support;
