@@ -176,6 +176,14 @@ impl NetAddr {
         }
     }
 
+    /// Reads the BIP 155 form without a port, as peers.dat has it.
+    ///
+    /// # Errors
+    /// [`DecodeError`].
+    pub fn read_disk(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Self::read_v2(reader)
+    }
+
     fn read_v2(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let id = reader.u8()?;
         let length = reader.compact()?;
