@@ -13,7 +13,13 @@ fn invalid(message: String) -> CallError {
 ///
 /// # Errors
 /// Unknown names, and arguments that are given twice.
-pub fn positional(method: &Method, mut named: Map<String, Value>) -> Result<Vec<Value>, CallError> {
+pub fn positional(method: &Method, given: &[(String, Value)]) -> Result<Vec<Value>, CallError> {
+    let mut named = Map::new();
+    for (name, value) in given {
+        if named.insert(name.clone(), value.clone()).is_some() {
+            return Err(invalid(format!("Parameter {name} specified multiple times")));
+        }
+    }
     let mut positions = Vec::new();
     // Positions left out so far before the next one that is given.
     let mut hole = 0;
@@ -129,8 +135,8 @@ mod tests {
     use serde_json::json;
 
     fn positions(method: &str, named: Value) -> Result<Value, String> {
-        let Value::Object(named) = named else { panic!("not an object") };
-        positional(find(method).unwrap(), named).map(Value::Array).map_err(|error| error.message)
+        let named: Vec<_> = named.as_object().unwrap().clone().into_iter().collect();
+        positional(find(method).unwrap(), &named).map(Value::Array).map_err(|error| error.message)
     }
 
     #[test]
@@ -164,6 +170,13 @@ mod tests {
             positions("sendall", json!({"recipients": [], "send_max": true, "options": {}})),
             Err("Parameter options conflicts with parameter send_max".into())
         );
+    }
+
+    #[test]
+    fn a_name_may_be_given_once() {
+        let twice = [("args".to_owned(), json!(1)), ("args".to_owned(), json!([2]))];
+        let error = positional(find("echo").unwrap(), &twice).unwrap_err();
+        assert_eq!(error.message, "Parameter args specified multiple times");
     }
 
     #[test]

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use bulkhead_control::{Handle, RpcConfig};
 use bulkhead_schema::methods::{Method, Owner, find};
-use serde_json::Value;
 
 use crate::arguments;
 use crate::auth::{Credentials, Whitelist};
+use crate::body::Params;
 use crate::http::allow::AllowList;
 use crate::jsonrpc::{Call, CallError, CallResult};
 use crate::local;
@@ -102,9 +102,9 @@ impl Door {
         let method = find(&call.method).filter(|method| self.has(method)).ok_or_else(CallError::method_not_found)?;
         let _active = self.enter(&call.method);
         let params = match &call.params {
-            Value::Object(named) => arguments::positional(method, named.clone())?,
-            Value::Array(params) => params.clone(),
-            _ => Vec::new(),
+            Params::Named(named) => arguments::positional(method, named)?,
+            Params::List(params) => params.clone(),
+            Params::Absent | Params::Wrong => Vec::new(),
         };
         arguments::check(method, &params)?;
         if method.owner == Owner::Rpc {

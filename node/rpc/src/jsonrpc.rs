@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::body::{Member, Params};
+
 /// JSON-RPC error codes that the front door gives itself.
 pub mod code {
     /// Help texts and unclassified errors.
@@ -72,8 +74,8 @@ pub struct Call {
     pub id: Option<Value>,
     /// Method.
     pub method: String,
-    /// Array or object.
-    pub params: Value,
+    /// By position or by name.
+    pub params: Params,
 }
 
 /// What was understood of a request before it turned out to be wrong.
@@ -104,8 +106,10 @@ impl Call {
 ///
 /// # Errors
 /// Core's texts for requests that are no calls.
-pub fn parse(request: &Value, seen: &mut Partial) -> Result<Call, CallError> {
-    let object = request.as_object().ok_or_else(|| CallError::invalid_request("Invalid Request object"))?;
+pub fn parse(request: Member, seen: &mut Partial) -> Result<Call, CallError> {
+    let Member::Object(object, params) = request else {
+        return Err(CallError::invalid_request("Invalid Request object"));
+    };
     seen.id = object.get("id").cloned();
     seen.version = Version::Legacy;
     match object.get("jsonrpc") {
@@ -122,10 +126,10 @@ pub fn parse(request: &Value, seen: &mut Partial) -> Result<Call, CallError> {
         Some(Value::String(method)) => method.clone(),
         Some(_) => return Err(CallError::invalid_request("Method must be a string")),
     };
-    let params = match object.get("params") {
-        None | Some(Value::Null) => Value::Array(Vec::new()),
-        Some(params @ (Value::Array(_) | Value::Object(_))) => params.clone(),
-        Some(_) => return Err(CallError::invalid_request("Params must be an array or object")),
+    let params = match params {
+        Params::Absent => Params::List(Vec::new()),
+        Params::Wrong => return Err(CallError::invalid_request("Params must be an array or object")),
+        given => given,
     };
     Ok(Call { version: seen.version, id: seen.id.clone(), method, params })
 }
@@ -188,8 +192,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn member(request: &Value) -> Member {
+        serde_json::from_str(&request.to_string()).unwrap()
+    }
+
     fn error_of(request: &Value) -> String {
-        parse(request, &mut Partial::default()).unwrap_err().message
+        parse(member(request), &mut Partial::default()).unwrap_err().message
     }
 
     #[test]
@@ -222,13 +230,13 @@ mod tests {
     #[test]
     fn a_wrong_call_keeps_its_id() {
         let mut seen = Partial::default();
-        assert!(parse(&json!({"id": 7, "jsonrpc": "2.0"}), &mut seen).is_err());
+        assert!(parse(member(&json!({"id": 7, "jsonrpc": "2.0"})), &mut seen).is_err());
         assert_eq!((seen.id, seen.version), (Some(json!(7)), Version::Two));
     }
 
     #[test]
     fn notifications_are_calls_of_version_two_without_id() {
-        let call = |request| parse(&request, &mut Partial::default()).unwrap();
+        let call = |request| parse(member(&request), &mut Partial::default()).unwrap();
         assert!(call(json!({"jsonrpc": "2.0", "method": "x"})).is_notification());
         assert!(!call(json!({"jsonrpc": "2.0", "method": "x", "id": null})).is_notification());
         assert!(!call(json!({"method": "x"})).is_notification());

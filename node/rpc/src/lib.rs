@@ -7,9 +7,12 @@
 
 pub mod arguments;
 pub mod auth;
+pub mod body;
+pub mod calls;
 pub mod door;
 pub mod handler;
 pub mod http;
+pub mod ipc;
 pub mod jsonrpc;
 pub mod local;
 pub mod owners;

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::mpsc::Receiver;
@@ -10,6 +11,7 @@ use bulkhead_control::{Component, ControlError, Edge, Event, RpcConfig};
 use bulkhead_link::{LinkError, connect};
 use bulkhead_rpc::door::Door;
 use bulkhead_rpc::http::server::Server;
+use bulkhead_rpc::ipc;
 use bulkhead_rpc::owners::Owners;
 use tokio::sync::{mpsc, watch};
 
@@ -42,6 +44,7 @@ fn run() -> Result<(), RunError> {
     let config = birth.config.clone();
     let mut descriptors = birth.take_descriptors();
     let listeners = descriptors.take_all("http");
+    let sockets = descriptors.take_all("ipc");
     let control = birth.confine(&[])?;
     let wires = control.receive_wires()?;
     let (control, events) = control.split()?;
@@ -53,12 +56,18 @@ fn run() -> Result<(), RunError> {
             wire(&door, &edge, descriptor)?;
         }
         let (stop, stopping) = watch::channel(false);
-        let server = Server::new(Rc::clone(&door), stopping);
+        let server = Server::new(Rc::clone(&door), stopping.clone());
         for (_, descriptor) in listeners {
             let listener = TcpListener::from(descriptor);
             listener.set_nonblocking(true).map_err(RunError::Listener)?;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(RunError::Listener)?;
             tokio::task::spawn_local(Rc::clone(&server).accept(listener));
+        }
+        for (_, descriptor) in sockets {
+            let listener = UnixListener::from(descriptor);
+            listener.set_nonblocking(true).map_err(RunError::Listener)?;
+            let listener = tokio::net::UnixListener::from_std(listener).map_err(RunError::Listener)?;
+            tokio::task::spawn_local(ipc::serve(Rc::clone(&door), listener, stopping.clone()));
         }
         let waking = Rc::clone(&door);
         tokio::task::spawn_local(async move { waking.warmup.follow(&waking.owners, waking.config.wallet).await });
