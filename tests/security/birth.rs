@@ -39,6 +39,14 @@ pub fn assert_confined(component: &str, pid: i32, capabilities: &str) {
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{component}: {core}");
 }
 
+/// Only the loopback interface, and no route: that one is down.
+pub fn assert_no_network(pid: i32) {
+    let interfaces = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
+    assert_eq!(interfaces.lines().count(), 3, "{interfaces}");
+    let routes = std::fs::read_to_string(format!("/proc/{pid}/net/route")).unwrap();
+    assert!(routes.lines().count() <= 1, "{routes}");
+}
+
 pub const NONE: &str = "0000000000000000";
 
 #[test]
@@ -54,11 +62,7 @@ fn children_are_born_into_their_own_namespaces_with_every_layer() {
             assert_eq!(separate, name != "net" || component != "net", "{component} {name}");
         }
         if component != "net" {
-            // Only the loopback interface, and that one is down.
-            let interfaces = std::fs::read_to_string(format!("/proc/{pid}/net/dev")).unwrap();
-            assert_eq!(interfaces.lines().count(), 3, "{interfaces}");
-            let routes = std::fs::read_to_string(format!("/proc/{pid}/net/route")).unwrap();
-            assert!(routes.lines().count() <= 1, "{routes}");
+            assert_no_network(*pid);
         }
     }
     assert_confined("node", family.pid("node"), NONE);
