@@ -1,2 +1,171 @@
-//! bitcoin-net
-fn main() {}
+//! bitcoin-net: the process that faces the network.
+
+use std::net::TcpListener as StdListener;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bitcoin::secp256k1::rand::{Rng, thread_rng};
+use bitcoin_net::engine::{AddedNode, Engine};
+use bitcoin_net::process::files::{Files, FilesError};
+use bitcoin_net::process::settings::{ListenerKind, SettingError, engine_config, listener_kind};
+use bitcoin_net::process::{Info, Node};
+use bulkhead_control::{Component, ControlError, Edge, Event, Handle, NetConfig, birth, clock};
+use bulkhead_link::LinkError;
+use bulkhead_wire::Endpoint;
+use thiserror::Error;
+
+/// How often peers.dat is written.
+const DUMP_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// Events of the supervisor that may wait.
+const EVENT_QUEUE: usize = 16;
+
+#[derive(Debug, Error)]
+enum NetError {
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    #[error("{0}")]
+    Setting(#[from] SettingError),
+    #[error("{0}")]
+    Files(#[from] FilesError),
+    #[error("{0}")]
+    Link(#[from] LinkError),
+    #[error("cannot use a listening socket: {0}")]
+    Listener(std::io::Error),
+}
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(target: "net", "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), NetError> {
+    let mut birth = birth::<NetConfig>(Component::Net)?;
+    let config = birth.config.clone();
+    let mut descriptors = birth.take_descriptors();
+    let listeners: Vec<OwnedFd> = descriptors.take_all("p2p").into_iter().map(|(_, descriptor)| descriptor).collect();
+    let node = match prepare(&config) {
+        Ok(node) => node,
+        Err(error) => {
+            birth.init_error(&error.to_string());
+            return Err(error);
+        }
+    };
+    let control = birth.confine(&[])?;
+    let wires = control.receive_wires()?;
+    let (handle, events) = control.split()?;
+    bulkhead_link::run(serve(node, config, listeners, wires, handle, events))?
+}
+
+/// Everything that needs files or may fail, before confinement.
+fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
+    let settings = engine_config(config)?;
+    let mut rng = thread_rng();
+    let fixed = config.test.iter().any(|option| option == "addrman");
+    let (files, addrman, bans) = Files::load(Path::new(&config.datadir), settings.magic, fixed, rng.r#gen(), clock::now())?;
+    let port = settings.default_port;
+    let mut engine = Engine::new(settings, addrman, bans, rng.r#gen(), clock::now_micros());
+    engine.added_nodes =
+        config.addnode.iter().map(|text| AddedNode { text: text.clone(), endpoint: Endpoint::parse(text, port) }).collect();
+    for external in &config.externalip {
+        if let Some(at) = Endpoint::parse(external, engine.config.listen_port) {
+            engine.local_addresses.insert(at.addr, (at.port, 4));
+        }
+    }
+    if !config.networkactive {
+        engine.set_network_active(false);
+    }
+    let info = Info {
+        incremental_relay_fee: config.incrementalrelayfee,
+        min_relay_fee: config.minrelaytxfee,
+        connect_timeout: Duration::from_millis(u64::try_from(config.timeout).unwrap_or(5000)),
+        warnings_as_text: config.deprecatedrpc.iter().any(|name| name == "warnings"),
+        max_upload_target: config.maxuploadtarget,
+        proxy: config.proxy.last().filter(|proxy| !proxy.is_empty() && proxy.as_str() != "0").cloned(),
+        proxy_randomize: config.proxyrandomize,
+    };
+    Ok(Node::new(engine, files, info))
+}
+
+async fn serve(
+    node: Rc<Node>,
+    config: NetConfig,
+    listeners: Vec<OwnedFd>,
+    wires: Vec<(Edge, OwnedFd)>,
+    handle: Handle,
+    events: std::sync::mpsc::Receiver<Event>,
+) -> Result<(), NetError> {
+    wire(&node, wires)?;
+    for (descriptor, entry) in listeners.into_iter().zip(&config.listeners) {
+        listen(&node, descriptor, listener_kind(entry))?;
+    }
+    tracing::info!(target: "net", "net thread start");
+    tracing::info!(target: "net", "msghand thread start");
+    node.start_dialling(&config);
+    tokio::task::spawn_local(Rc::clone(&node).run_timers());
+    tokio::task::spawn_local(dump_regularly(Rc::clone(&node)));
+    handle.ready()?;
+    let mut events = forward(events);
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Wire(wires) => wire(&node, wires)?,
+            Event::Shutdown => break,
+            Event::PeerGone => return Ok(()),
+            Event::MockTime(_) => node.with(Engine::tick),
+            Event::Run(_) | Event::LogLevels(_) | Event::ReopenLog => {}
+        }
+    }
+    node.save();
+    tracing::info!(target: "net", "net thread exit");
+    Ok(())
+}
+
+/// Brings events from the control thread onto this one.
+fn forward(events: std::sync::mpsc::Receiver<Event>) -> tokio::sync::mpsc::Receiver<Event> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(EVENT_QUEUE);
+    let forwarding = std::thread::Builder::new().name("events".into()).spawn(move || {
+        for event in events {
+            if sender.blocking_send(event).is_err() {
+                return;
+            }
+        }
+    });
+    if let Err(error) = forwarding {
+        // The receiver sees the end at once, and the process stops.
+        tracing::error!(target: "net", "cannot start a thread: {error}");
+    }
+    receiver
+}
+
+fn wire(node: &Rc<Node>, wires: Vec<(Edge, OwnedFd)>) -> Result<(), NetError> {
+    for (edge, descriptor) in wires {
+        match edge.name.as_str() {
+            "net-chain" => node.wire_chain(descriptor)?,
+            "rpc-net" => node.wire_front_door(descriptor)?,
+            other => tracing::warn!(target: "net", "unexpected edge {other}"),
+        }
+    }
+    Ok(())
+}
+
+fn listen(node: &Rc<Node>, descriptor: OwnedFd, kind: ListenerKind) -> Result<(), NetError> {
+    let listener = StdListener::from(descriptor);
+    listener.set_nonblocking(true).map_err(NetError::Listener)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(NetError::Listener)?;
+    tokio::task::spawn_local(Rc::clone(node).listen(listener, kind));
+    Ok(())
+}
+
+async fn dump_regularly(node: Rc<Node>) {
+    loop {
+        tokio::time::sleep(DUMP_PAUSE).await;
+        node.save();
+    }
+}

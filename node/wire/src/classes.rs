@@ -157,7 +157,7 @@ impl NetAddr {
         };
         let raw = self.raw();
         out.extend_from_slice(&raw[..bits / 8]);
-        if bits % 8 != 0 {
+        if !bits.is_multiple_of(8) {
             out.push(raw[bits / 8] | ((1 << (8 - bits % 8)) - 1));
         }
         out

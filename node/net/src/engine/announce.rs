@@ -1,0 +1,126 @@
+//! Telling peers of new blocks: by headers (BIP 130) or by inventory.
+
+use bulkhead_wire::Message;
+use bulkhead_wire::message::hash_hex;
+
+use super::Engine;
+use super::answers::Continuation;
+use super::chain_view::{Question, Tip};
+use super::headers_index::Hash;
+use super::peer::PeerId;
+
+/// Most headers in one announcement; more are announced by inventory.
+const MAX_TO_ANNOUNCE: usize = 8;
+
+impl Engine {
+    /// The active chain has a new tip; `hashes` are its newest blocks, oldest first.
+    pub fn updated_tip(&mut self, tip: Tip, hashes: Vec<Hash>) {
+        self.chain.tip = tip;
+        self.chain.ready = true;
+        if tip.at.work > self.chain.best_header.at.work {
+            self.chain.best_header = tip;
+        }
+        self.last_tip_update = self.seconds();
+        self.tip_changed_for_transactions();
+        self.headers.insert_bare(tip.at);
+        if tip.initial_download || hashes.is_empty() {
+            self.send_all();
+            return;
+        }
+        if hashes.iter().all(|hash| self.headers.raw(hash).is_some()) {
+            self.queue_announcement(&hashes);
+        } else {
+            let question = Question::HeadersByHash(hashes.clone());
+            self.ask(question, Continuation::Announce { hashes, tip }, None);
+        }
+    }
+
+    /// There is a new best header.
+    pub fn headers_tip(&mut self, tip: Tip) {
+        self.headers.insert_bare(tip.at);
+        self.chain.best_header = tip;
+    }
+
+    pub(crate) fn queue_announcement(&mut self, hashes: &[Hash]) {
+        for peer in self.peers.values_mut() {
+            peer.announce_headers.extend_from_slice(hashes);
+        }
+        self.send_all();
+    }
+
+    pub(crate) fn maybe_announce(&mut self, id: PeerId) {
+        self.resolve_unknown(id);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let queued = std::mem::take(&mut peer.announce_headers);
+        let Some(newest) = queued.last().copied() else { return };
+        let by_inv = !peer.prefers_headers || queued.len() > MAX_TO_ANNOUNCE;
+        let headers = if by_inv { None } else { self.headers_to_announce(id, &queued) };
+        match headers {
+            Some(run) if run.is_empty() => {}
+            Some(run) => self.announce_headers(id, &run),
+            None => self.announce_by_inventory(id, newest),
+        }
+    }
+
+    /// The queued headers that the peer lacks, if they connect to what it has; `None`: use inventory.
+    fn headers_to_announce(&self, id: PeerId, queued: &[Hash]) -> Option<Vec<Hash>> {
+        let mut run = Vec::new();
+        let mut previous: Option<Hash> = None;
+        for hash in queued {
+            let at = self.headers.get(hash)?;
+            if !self.headers.is_ancestor(&at, &self.chain.tip.at) {
+                // Reorganised away meanwhile.
+                return None;
+            }
+            let parent = self.headers.prev(hash);
+            if previous.is_some() && parent != previous {
+                return None;
+            }
+            previous = Some(*hash);
+            if !run.is_empty() {
+                run.push(*hash);
+            } else if self.peer_has_header(id, &at) {
+                continue;
+            } else {
+                let below = parent.and_then(|hash| self.headers.get(&hash));
+                if at.height != 0 && !below.is_some_and(|below| self.peer_has_header(id, &below)) {
+                    return None;
+                }
+                run.push(*hash);
+            }
+        }
+        Some(run)
+    }
+
+    fn announce_headers(&mut self, id: PeerId, run: &[Hash]) {
+        let headers: Vec<[u8; 80]> = run.iter().filter_map(|hash| self.headers.raw(hash)).collect();
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return };
+        if headers.len() != run.len() {
+            self.announce_by_inventory(id, *last);
+            return;
+        }
+        if run.len() > 1 {
+            tracing::debug!(
+                target: "net",
+                "SendMessages: {} headers, range ({}, {}), to peer={id}", run.len(), hash_hex(first), hash_hex(last)
+            );
+        } else {
+            tracing::debug!(target: "net", "SendMessages: sending header {} to peer={id}", hash_hex(first));
+        }
+        self.send(id, &Message::Headers(Ok(headers)));
+        let sent = self.headers.get(last);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.best_sent = sent;
+        }
+    }
+
+    fn announce_by_inventory(&mut self, id: PeerId, newest: Hash) {
+        if self.headers.get(&newest).is_some_and(|at| self.peer_has_header(id, &at)) {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.announce_inv.push(newest);
+            tracing::debug!(target: "net", "SendMessages: sending inv peer={id} hash={}", hash_hex(&newest));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Connections that come and go, and the rules on how many there may be.
+
+use bitcoin::secp256k1::rand::Rng;
+use bulkhead_wire::{Endpoint, Subnet, services};
+
+use super::peer::{NewPeer, Peer, PeerId};
+use super::permission::Permissions;
+use super::config::MAX_ADDNODE;
+use super::kind::ConnectionKind;
+use super::{Effect, Engine};
+
+/// A node that the user wants to stay connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedNode {
+    /// As the user wrote it.
+    pub text: String,
+    /// Where it resolved to last.
+    pub endpoint: Option<Endpoint>,
+}
+
+/// What `getaddednodeinfo` says of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedNodeInfo {
+    /// As the user wrote it.
+    pub text: String,
+    /// Address and whether it is inbound, when connected.
+    pub connected: Option<(Endpoint, bool)>,
+}
+
+impl Engine {
+    fn permissions_for(&self, new: &NewPeer) -> Permissions {
+        let mut flags = new.permissions;
+        for entry in &self.config.whitelist {
+            let direction = if new.kind.is_inbound() { entry.incoming && !new.inbound_onion } else { entry.outgoing };
+            let by_hand = new.kind.is_inbound() || new.kind == ConnectionKind::Manual;
+            if direction && by_hand && entry.range.contains(&new.addr.addr) {
+                flags.add(entry.permissions);
+            }
+        }
+        flags.resolve_implicit(self.config.whitelist_relay, self.config.whitelist_force_relay);
+        flags
+    }
+
+    /// Someone connected to us. `None`: the connection must be closed at once.
+    pub fn accept(&mut self, mut new: NewPeer) -> Option<PeerId> {
+        new.permissions = self.permissions_for(&new);
+        let addr = new.addr;
+        let now = self.seconds();
+        if !self.network_active {
+            tracing::debug!(target: "net", "connection from {addr} dropped: not accepting new connections");
+            return None;
+        }
+        let exempt = new.permissions.has(Permissions::NO_BAN);
+        if !exempt && self.bans.is_banned(&addr.addr, now) {
+            tracing::debug!(target: "net", "connection from {addr} dropped (banned)");
+            return None;
+        }
+        let (_, inbound) = self.connection_counts();
+        let most = self.config.max_inbound();
+        let discouraged = self.bans.is_discouraged(&addr.addr);
+        if !exempt && inbound + 1 >= most && discouraged {
+            tracing::debug!(target: "net", "connection from {addr} dropped (discouraged)");
+            return None;
+        }
+        if inbound >= most && !self.evict_inbound() {
+            tracing::debug!(target: "net", "failed to find an eviction candidate - connection dropped (full)");
+            return None;
+        }
+        let id = self.insert(new);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.prefer_evict = discouraged;
+        }
+        tracing::debug!(target: "net", "connection from {addr} accepted");
+        Some(id)
+    }
+
+    /// We connected to someone.
+    pub fn opened(&mut self, mut new: NewPeer) -> PeerId {
+        new.permissions = self.permissions_for(&new);
+        let id = self.insert(new);
+        self.send_messages(id);
+        id
+    }
+
+    fn insert(&mut self, new: NewPeer) -> PeerId {
+        let id = self.next_peer;
+        self.next_peer += 1;
+        let nonce = self.rng.r#gen();
+        let mut offered = self.config.services;
+        if new.permissions.has(Permissions::BLOOM) {
+            offered |= services::BLOOM;
+        }
+        self.peers.insert(id, Peer::new(id, new, self.config.magic, offered, nonce, self.now));
+        id
+    }
+
+    /// The connection is gone: the other side closed it, the socket failed, or we closed it.
+    pub fn closed(&mut self, id: PeerId, reason: &str) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        if !peer.disconnect && !reason.is_empty() {
+            tracing::debug!(target: "net", "{}", reason.replace("{}", &self.disconnect_text(id)));
+        }
+        tracing::debug!(target: "net", "Resetting socket for {}", self.log_peer(peer));
+        let Some(peer) = self.peers.remove(&id) else { return };
+        for block in peer.in_flight_hashes() {
+            if self.block_requests.get(&block) == Some(&id) {
+                self.block_requests.remove(&block);
+            }
+        }
+        self.tx_requests.disconnected(id);
+        self.orphans.forget_peer(id);
+        if peer.handshaken && !peer.kind.is_inbound() && peer.kind != ConnectionKind::BlockRelay {
+            let now = self.seconds();
+            self.addrman.connected(&peer.addr, now);
+        }
+        tracing::debug!(target: "net", "Cleared nodestate for peer={id}");
+        // Others may take over what this peer was asked for.
+        self.send_all();
+    }
+
+    /// Ends a connection by number (`disconnectnode`); whether it was there.
+    pub fn disconnect(&mut self, id: PeerId) -> bool {
+        if !self.peers.contains_key(&id) {
+            return false;
+        }
+        tracing::debug!(target: "net", "disconnect by id, {}", self.disconnect_text(id));
+        self.drop_peer(id);
+        true
+    }
+
+    /// Ends a connection by name; whether it was there.
+    pub fn disconnect_by_name(&mut self, name: &str) -> bool {
+        let Some(id) = self.peers.values().find(|peer| peer.name == name).map(|peer| peer.id) else { return false };
+        let shown = if self.config.log_ips { format!("={name}") } else { String::new() };
+        tracing::debug!(target: "net", "disconnect by address{shown} match, {}", self.disconnect_text(id));
+        self.drop_peer(id);
+        true
+    }
+
+    /// Ends all connections into a range.
+    pub fn disconnect_subnet(&mut self, subnet: &Subnet) -> bool {
+        let shown = if self.config.log_ips { format!("={subnet}") } else { String::new() };
+        let ids: Vec<PeerId> = self.peers.values().filter(|peer| subnet.contains(&peer.addr.addr)).map(|peer| peer.id).collect();
+        for id in &ids {
+            tracing::debug!(target: "net", "disconnect by subnet{shown} match, {}", self.disconnect_text(*id));
+            self.drop_peer(*id);
+        }
+        !ids.is_empty()
+    }
+
+    pub(crate) fn disconnect_where(&mut self, matches: impl Fn(&Peer) -> bool) {
+        let ids: Vec<PeerId> = self.peers.values().filter(|peer| matches(peer)).map(|peer| peer.id).collect();
+        for id in ids {
+            self.drop_peer(id);
+        }
+    }
+
+    /// Switches the network on or off.
+    pub fn set_network_active(&mut self, active: bool) {
+        tracing::info!(target: "net", "SetNetworkActive: {active}");
+        if self.network_active == active {
+            return;
+        }
+        self.network_active = active;
+        if !active {
+            let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+            for id in ids {
+                tracing::debug!(target: "net", "Network not active, {}", self.disconnect_text(id));
+                self.drop_peer(id);
+            }
+        }
+    }
+
+    /// Whether the network is on.
+    #[must_use]
+    pub fn is_network_active(&self) -> bool {
+        self.network_active
+    }
+
+    /// Tells the process to write the ban list when it changed.
+    pub fn save_bans_if_changed(&mut self) {
+        if self.bans.take_dirty() {
+            self.effects.push(Effect::SaveBans);
+        }
+    }
+
+    /// Whether an automatic connection of this kind may be opened (`addconnection`).
+    #[must_use]
+    pub fn has_room_for(&self, kind: ConnectionKind) -> bool {
+        let of_kind = self.peers.values().filter(|peer| peer.kind == kind).count();
+        let limit = match kind {
+            ConnectionKind::OutboundFullRelay => self.config.max_full_relay(),
+            ConnectionKind::BlockRelay => self.config.max_block_relay(),
+            _ => usize::MAX,
+        };
+        let automatic = self.peers.values().filter(|peer| !matches!(peer.kind, ConnectionKind::Inbound | ConnectionKind::Manual));
+        of_kind < limit && automatic.count() < self.config.max_outbound().min(self.config.max_connections)
+    }
+
+    /// Whether another manual connection may be opened.
+    #[must_use]
+    pub fn has_room_for_manual(&self) -> bool {
+        self.peers.values().filter(|peer| peer.kind == ConnectionKind::Manual).count() < MAX_ADDNODE
+    }
+
+    /// Automatic connections of a kind.
+    #[must_use]
+    pub fn count_kind(&self, kind: ConnectionKind) -> usize {
+        self.peers.values().filter(|peer| peer.kind == kind).count()
+    }
+
+    /// Whether there is a connection to this endpoint already.
+    #[must_use]
+    pub fn is_connected_to(&self, endpoint: &Endpoint) -> bool {
+        self.peers.values().any(|peer| peer.addr == *endpoint)
+    }
+
+    /// Whether there is a connection that was asked for under this name.
+    #[must_use]
+    pub fn is_connected_to_name(&self, name: &str) -> bool {
+        self.peers.values().any(|peer| peer.name == name)
+    }
+
+    /// Groups of the automatic outbound connections, which should differ.
+    #[must_use]
+    pub fn outbound_groups(&self) -> Vec<Vec<u8>> {
+        self.peers
+            .values()
+            .filter(|peer| peer.kind.is_automatic() || peer.kind == ConnectionKind::Manual)
+            .map(|peer| peer.addr.addr.group())
+            .collect()
+    }
+
+    /// What `getaddednodeinfo` shows.
+    #[must_use]
+    pub fn added_node_info(&self) -> Vec<AddedNodeInfo> {
+        let port = self.config.default_port;
+        self.added_nodes
+            .iter()
+            .map(|added| {
+                let endpoint = added.endpoint.or_else(|| Endpoint::parse(&added.text, port));
+                let found = self.peers.values().find(|peer| Some(peer.addr) == endpoint || peer.name == added.text);
+                AddedNodeInfo { text: added.text.clone(), connected: found.map(|peer| (peer.addr, peer.kind.is_inbound())) }
+            })
+            .collect()
+    }
+
+    /// Makes room for an inbound connection. Peers that are hard to replace by an attacker are protected: of the
+    /// rest, the youngest of the largest group goes.
+    fn evict_inbound(&mut self) -> bool {
+        let mut candidates: Vec<&Peer> = self
+            .peers
+            .values()
+            .filter(|peer| peer.kind.is_inbound() && !peer.may(Permissions::NO_BAN) && !peer.disconnect)
+            .collect();
+        protect(&mut candidates, 4, |peer| peer.addr.addr.group().iter().fold(peer.our_nonce, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte)));
+        protect(&mut candidates, 8, |peer| u64::MAX - u64::try_from(peer.min_ping).unwrap_or(0));
+        protect(&mut candidates, 4, |peer| u64::try_from(peer.last_tx).unwrap_or(0));
+        protect(&mut candidates, 4, |peer| u64::try_from(peer.last_block).unwrap_or(0));
+        let half = candidates.len() / 2;
+        protect(&mut candidates, half, |peer| u64::MAX - u64::try_from(peer.connected_at).unwrap_or(0));
+        if candidates.iter().any(|peer| peer.prefer_evict) {
+            candidates.retain(|peer| peer.prefer_evict);
+        }
+        let size = |group: &[u8]| candidates.iter().filter(|peer| peer.addr.addr.group() == group).count();
+        let victim = candidates.iter().max_by_key(|peer| (size(&peer.addr.addr.group()), peer.connected_at)).map(|peer| peer.id);
+        let Some(id) = victim else { return false };
+        tracing::debug!(target: "net", "selected inbound connection for eviction, {}", self.disconnect_text(id));
+        self.drop_peer(id);
+        true
+    }
+}
+
+/// Takes the `count` candidates with the highest value out of consideration.
+fn protect(candidates: &mut Vec<&Peer>, count: usize, value: impl Fn(&Peer) -> u64) {
+    candidates.sort_by_key(|peer| value(peer));
+    candidates.truncate(candidates.len().saturating_sub(count));
+}

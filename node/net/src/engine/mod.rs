@@ -1,0 +1,254 @@
+//! The peer-to-peer logic without sockets, clock or runtime: bytes and answers go in, effects come out.
+//!
+//! # Correctness
+//! The messages of one peer are handled strictly in order. Where a message needs chain's answer, the peer's next
+//! message waits for it (`blocked_on`), other peers go on. Blocks are the exception: up to sixteen of a peer may be
+//! under judgement at once, but no other message overtakes them, so a `pong` still means that everything before
+//! the `ping` was done.
+
+pub mod chain_view;
+pub mod config;
+pub mod headers_index;
+pub mod kind;
+pub mod peer;
+pub mod permission;
+pub mod recent;
+pub mod tx_request;
+
+mod announce;
+mod answers;
+mod blocks;
+mod connections;
+mod download;
+mod gossip;
+mod handshake;
+mod headers;
+mod inventory;
+mod orphans;
+mod ping;
+mod punish;
+mod receive;
+mod serve;
+mod stats;
+mod tick;
+mod transactions;
+mod trickle;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use bitcoin::secp256k1::rand::rngs::StdRng;
+use bitcoin::secp256k1::rand::{Rng, SeedableRng};
+use bulkhead_addrman::{AddrMan, BanList};
+use bulkhead_wire::{Endpoint, Message};
+
+pub use connections::{AddedNode, AddedNodeInfo};
+pub use stats::PeerStats;
+
+use answers::Continuation;
+use chain_view::{ChainView, Question};
+use config::EngineConfig;
+use download::Plans;
+use headers_index::{Hash, HeaderIndex};
+use orphans::Orphans;
+use peer::{Peer, PeerId};
+use transactions::MempoolView;
+use tx_request::TxRequests;
+
+/// One second in the engine's unit of time.
+pub const SECOND: i64 = 1_000_000;
+
+/// What the process must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Send a message.
+    Send {
+        /// To whom.
+        peer: PeerId,
+        /// Command.
+        command: String,
+        /// Body.
+        body: Vec<u8>,
+    },
+    /// Close the connection; then call [`Engine::closed`].
+    Close(PeerId),
+    /// Ask chain; then call [`Engine::answer`] with the token.
+    Ask {
+        /// Comes back with the answer.
+        token: u64,
+        /// The question.
+        question: Question,
+    },
+    /// The ban list changed: write it.
+    SaveBans,
+}
+
+/// The state of the whole network side.
+pub struct Engine {
+    /// Settings.
+    pub config: EngineConfig,
+    /// What we believe of the chain.
+    pub chain: ChainView,
+    /// Addresses of other nodes.
+    pub addrman: AddrMan,
+    /// Bans.
+    pub bans: BanList,
+    /// Our own addresses with port and score.
+    pub local_addresses: BTreeMap<bulkhead_wire::NetAddr, (u16, i32)>,
+    /// `-addnode` and the `addnode` RPC.
+    pub added_nodes: Vec<AddedNode>,
+    pub(crate) network_active: bool,
+    pub(crate) total_sent: u64,
+    pub(crate) total_received: u64,
+    peers: BTreeMap<PeerId, Peer>,
+    next_peer: PeerId,
+    now: i64,
+    rng: StdRng,
+    headers: HeaderIndex,
+    effects: Vec<Effect>,
+    waiting: HashMap<u64, (Continuation, Option<PeerId>)>,
+    next_token: u64,
+    block_requests: HashMap<Hash, PeerId>,
+    plans: Plans,
+    tx_requests: TxRequests,
+    orphans: Orphans,
+    mempool: MempoolView,
+    last_inv_block: Option<Hash>,
+    last_tip_update: i64,
+    next_inbound_send: i64,
+    stalling_timeout: i64,
+    addr_cache: Option<(i64, Vec<bulkhead_wire::PeerAddress>)>,
+}
+
+impl Engine {
+    /// An engine without peers. `seed` feeds every random choice; `now` is in microseconds.
+    #[must_use]
+    pub fn new(config: EngineConfig, addrman: AddrMan, bans: BanList, seed: [u8; 32], now: i64) -> Self {
+        Self {
+            config,
+            chain: ChainView::default(),
+            addrman,
+            bans,
+            local_addresses: BTreeMap::new(),
+            added_nodes: Vec::new(),
+            network_active: true,
+            total_sent: 0,
+            total_received: 0,
+            peers: BTreeMap::new(),
+            next_peer: 0,
+            now,
+            rng: StdRng::from_seed(seed),
+            headers: HeaderIndex::default(),
+            effects: Vec::new(),
+            waiting: HashMap::new(),
+            next_token: 0,
+            block_requests: HashMap::new(),
+            plans: Plans::default(),
+            tx_requests: TxRequests::default(),
+            orphans: Orphans::default(),
+            mempool: MempoolView::default(),
+            last_inv_block: None,
+            last_tip_update: 0,
+            next_inbound_send: 0,
+            stalling_timeout: download::STALLING_TIMEOUT,
+            addr_cache: None,
+        }
+    }
+
+    /// Sets the time, microseconds. Called before every other entry.
+    pub fn set_now(&mut self, now: i64) {
+        self.now = now;
+    }
+
+    /// What is to be done since the last call.
+    #[must_use]
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(crate) fn seconds(&self) -> i64 {
+        self.now / SECOND
+    }
+
+    fn send(&mut self, peer: PeerId, message: &Message) {
+        let (command, body) = message.encode();
+        self.send_raw(peer, command, body);
+    }
+
+    /// Sends a message as it is (`sendmsgtopeer`); whether the peer is there.
+    pub fn send_raw(&mut self, peer: PeerId, command: &str, body: Vec<u8>) -> bool {
+        let Some(state) = self.peers.get(&peer) else { return false };
+        if state.disconnect {
+            return false;
+        }
+        tracing::debug!(target: "net", "sending {} ({} bytes) peer={peer}", bulkhead_wire::sanitize(command.as_bytes()), body.len());
+        self.effects.push(Effect::Send { peer, command: command.to_owned(), body });
+        true
+    }
+
+    /// Asks chain. With `blocking`, that peer's next message waits for the answer.
+    fn ask(&mut self, question: Question, then: Continuation, blocking: Option<PeerId>) {
+        if let Some(peer) = blocking.and_then(|id| self.peers.get_mut(&id)) {
+            peer.blocked_on += 1;
+        }
+        let token = self.next_token;
+        self.next_token += 1;
+        self.waiting.insert(token, (then, blocking));
+        self.effects.push(Effect::Ask { token, question });
+    }
+
+    /// Core's `LogPeer`.
+    pub(crate) fn log_peer(&self, peer: &Peer) -> String {
+        if self.config.log_ips { format!("peer={}, peeraddr={}", peer.id, peer.addr) } else { format!("peer={}", peer.id) }
+    }
+
+    /// Core's `DisconnectMsg`.
+    pub(crate) fn disconnect_text(&self, id: PeerId) -> String {
+        match self.peers.get(&id) {
+            Some(peer) => format!("disconnecting {}", self.log_peer(peer)),
+            None => format!("disconnecting peer={id}"),
+        }
+    }
+
+    /// Ends a connection; nothing that is still queued is looked at.
+    fn drop_peer(&mut self, id: PeerId) {
+        if let Some(peer) = self.peers.get_mut(&id)
+            && !peer.disconnect
+        {
+            peer.disconnect = true;
+            self.effects.push(Effect::Close(id));
+        }
+    }
+
+    /// A delay drawn from an exponential distribution, microseconds.
+    fn exponential(&mut self, average: i64) -> i64 {
+        let uniform: f64 = self.rng.r#gen();
+        let average = f64::from(i32::try_from(average / 1000).unwrap_or(i32::MAX));
+        // Below 2^53 microseconds, so nothing is lost.
+        #[allow(clippy::cast_possible_truncation)]
+        let delay = (-(1.0 - uniform).ln() * average * 1000.0) as i64;
+        delay
+    }
+
+    /// Number of connections: all, inbound.
+    #[must_use]
+    pub fn connection_counts(&self) -> (usize, usize) {
+        let inbound = self.peers.values().filter(|peer| peer.kind.is_inbound()).count();
+        (self.peers.len(), inbound)
+    }
+
+    /// Our address as told to peers: none without `-listen`.
+    pub(crate) fn local_for(&self, peer: &Peer) -> Option<Endpoint> {
+        if !self.config.listen {
+            return None;
+        }
+        let best = self.local_addresses.iter().max_by_key(|(_, (_, score))| *score);
+        match best {
+            Some((addr, (port, _))) => Some(Endpoint::new(*addr, *port)),
+            // What the peer believes of us will do when it could be reached there.
+            None => peer.addr_local.filter(|local| local.addr.is_routable()),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The network process as a library: the engine without sockets, and the process around it.
+
+pub mod engine;
+pub mod process;
+
+mod rpc;

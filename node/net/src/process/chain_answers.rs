@@ -1,0 +1,121 @@
+//! Reading what chain says. It is as untrusted as a peer: everything is bounded and checked.
+
+use bulkhead_schema::wire::net_chain_capnp::wanted_block;
+use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict as wire_verdict};
+
+use crate::engine::chain_view::{Tip, Verdict, VerdictKind};
+use crate::engine::headers_index::{Hash, HeaderRef};
+
+/// Longest reject reason that is looked at.
+const MAX_TEXT: usize = 4096;
+/// Most blocks of a plan.
+const MAX_WANTED: u32 = 1024;
+
+fn failed(text: &str) -> capnp::Error {
+    capnp::Error::failed(text.to_owned())
+}
+
+/// A hash.
+///
+/// # Errors
+/// Not 32 bytes.
+pub fn hash(data: &[u8]) -> Result<Hash, capnp::Error> {
+    data.try_into().map_err(|_| failed("a hash must have 32 bytes"))
+}
+
+/// Bytes of at most `limit`.
+///
+/// # Errors
+/// More than that.
+pub fn bounded(data: &[u8], limit: usize) -> Result<&[u8], capnp::Error> {
+    if data.len() > limit { Err(failed("too many bytes")) } else { Ok(data) }
+}
+
+/// A list of hashes.
+///
+/// # Errors
+/// More than `limit`, or one of another length.
+pub fn hashes(list: capnp::data_list::Reader<'_>, limit: u32) -> Result<Vec<Hash>, capnp::Error> {
+    if list.len() > limit {
+        return Err(failed("too many hashes"));
+    }
+    list.iter().map(|data| hash(data?)).collect()
+}
+
+/// Headers back to back.
+///
+/// # Errors
+/// More than `limit`, or not a multiple of 80 bytes.
+pub fn headers(data: &[u8], limit: usize) -> Result<Vec<[u8; 80]>, capnp::Error> {
+    let (headers, rest) = data.as_chunks::<80>();
+    if !rest.is_empty() || headers.len() > limit {
+        return Err(failed("headers must be whole and few"));
+    }
+    Ok(headers.to_vec())
+}
+
+/// A block's place. Empty hash and work stand for no block.
+///
+/// # Errors
+/// Wrong lengths.
+pub fn tip(reader: wire_tip::Reader<'_>) -> Result<Tip, capnp::Error> {
+    let data = reader.get_hash()?;
+    let initial_download = reader.get_initial_block_download();
+    if data.is_empty() {
+        return Ok(Tip { initial_download, ..Tip::default() });
+    }
+    let at = HeaderRef { hash: hash(data)?, height: reader.get_height(), work: hash(reader.get_chain_work()?)? };
+    if at.height < 0 {
+        return Err(failed("a block must have a height"));
+    }
+    Ok(Tip { at, time: reader.get_time(), initial_download })
+}
+
+fn text(reader: capnp::text::Reader<'_>) -> Result<String, capnp::Error> {
+    let text = reader.to_str()?;
+    Ok(text.chars().take(MAX_TEXT).filter(|letter| !letter.is_control()).collect())
+}
+
+/// A verdict.
+///
+/// # Errors
+/// A kind that the schema does not have, or text that is not UTF-8.
+pub fn verdict(reader: wire_verdict::Reader<'_>) -> Result<Verdict, capnp::Error> {
+    use wire_verdict::Kind;
+    let kind = match reader.get_kind()? {
+        Kind::None => VerdictKind::None,
+        Kind::Consensus => VerdictKind::Consensus,
+        Kind::Mutated => VerdictKind::Mutated,
+        Kind::InvalidHeader => VerdictKind::InvalidHeader,
+        Kind::CachedInvalid => VerdictKind::CachedInvalid,
+        Kind::MissingPrevious => VerdictKind::MissingPrevious,
+        Kind::InvalidPrevious => VerdictKind::InvalidPrevious,
+        Kind::TimeFuture => VerdictKind::TimeFuture,
+        Kind::LowWork => VerdictKind::LowWork,
+        Kind::Policy => VerdictKind::Policy,
+        Kind::MissingInputs => VerdictKind::MissingInputs,
+        Kind::Conflict => VerdictKind::Conflict,
+        Kind::WitnessStripped => VerdictKind::WitnessStripped,
+        Kind::AlreadyHave => VerdictKind::AlreadyHave,
+        Kind::System => VerdictKind::System,
+    };
+    Ok(Verdict { accepted: reader.get_accepted(), reason: text(reader.get_reason()?)?, debug: text(reader.get_debug()?)?, kind })
+}
+
+/// Blocks that chain wants, lowest first.
+///
+/// # Errors
+/// Too many, or not in order.
+pub fn wanted_blocks(list: capnp::struct_list::Reader<'_, wanted_block::Owned>) -> Result<Vec<(Hash, i32)>, capnp::Error> {
+    if list.len() > MAX_WANTED {
+        return Err(failed("too many wanted blocks"));
+    }
+    let blocks = list
+        .iter()
+        .map(|block| Ok((hash(block.get_hash()?)?, block.get_height())))
+        .collect::<Result<Vec<_>, capnp::Error>>()?;
+    if blocks.windows(2).any(|pair| pair[0].1 >= pair[1].1) {
+        return Err(failed("wanted blocks must rise"));
+    }
+    Ok(blocks)
+}

@@ -1,0 +1,187 @@
+//! Connections that we open: on request, for `-connect` and `-addnode`, and automatic ones.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bulkhead_control::{NetConfig, clock};
+use bulkhead_wire::{Endpoint, Network};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Node;
+use super::settings::ListenerKind;
+use crate::engine::kind::ConnectionKind;
+use crate::engine::peer::{NewPeer, PeerId};
+use crate::engine::permission::Permissions;
+
+/// Between two looks for a peer to connect to.
+const OPEN_PAUSE: Duration = Duration::from_millis(500);
+/// Between two rounds over the added nodes.
+const ADDED_PAUSE: Duration = Duration::from_secs(60);
+/// After a round in which something was tried.
+const ADDED_RETRY: Duration = Duration::from_secs(2);
+/// Between two attempts on one `-connect` peer.
+const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+impl Node {
+    /// Accepts on one listening socket, for ever.
+    pub async fn listen(self: Rc<Self>, listener: TcpListener, kind: ListenerKind) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, from)) => self.accept(stream, from, kind),
+                Err(error) => {
+                    tracing::info!(target: "net", "socket error accept failed: {error}");
+                    // Out of descriptors, most likely: do not spin.
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn accept(self: &Rc<Self>, stream: TcpStream, from: SocketAddr, kind: ListenerKind) {
+        let addr_bind = stream.local_addr().ok().map(Endpoint::from);
+        // Only a hint to the kernel.
+        let _ = stream.set_nodelay(true);
+        let (reader, writer) = stream.into_split();
+        let new = NewPeer {
+            addr: from.into(),
+            destination: String::new(),
+            addr_bind,
+            kind: ConnectionKind::Inbound,
+            inbound_onion: kind.onion,
+            permissions: kind.permissions,
+        };
+        self.adopt(new, reader, writer);
+    }
+
+    /// Opens one connection. `destination`: what the user asked for. `None`: it did not come about.
+    pub async fn open(self: &Rc<Self>, target: Option<Endpoint>, destination: &str, kind: ConnectionKind, last_seen: u32) -> Option<PeerId> {
+        let (active, port) = self.look(|engine| (engine.is_network_active(), engine.config.default_port));
+        if !active {
+            return None;
+        }
+        if destination.is_empty() {
+            let target = target?;
+            if self.look(|engine| engine.is_connected_to(&target)) {
+                tracing::info!(target: "net", "Failed to open new connection to {target}, already connected");
+                return None;
+            }
+        } else if self.look(|engine| engine.is_connected_to_name(destination)) {
+            return None;
+        }
+        let shown = if destination.is_empty() { target.map(|at| at.to_string()).unwrap_or_default() } else { destination.to_owned() };
+        let age = if destination.is_empty() { (clock::now() - i64::from(last_seen)).max(0) } else { 0 };
+        tracing::debug!(
+            target: "net",
+            "trying v1 connection ({}) to {shown}, lastseen={}.{}hrs", kind.name(), age / 3600, age % 3600 / 360
+        );
+        let target = match target {
+            Some(target) => target,
+            None => Endpoint::parse(destination, port)?,
+        };
+        if !destination.is_empty() && self.look(|engine| engine.is_connected_to(&target)) {
+            tracing::info!(target: "net", "Not opening a connection to {destination}, already connected to {target}");
+            return None;
+        }
+        self.connect(target, destination, kind).await
+    }
+
+    async fn connect(self: &Rc<Self>, target: Endpoint, destination: &str, kind: ConnectionKind) -> Option<PeerId> {
+        let socket = target.socket()?;
+        let result = tokio::time::timeout(self.info.connect_timeout, TcpStream::connect(socket)).await;
+        let count = kind != ConnectionKind::Manual;
+        self.with(|engine| engine.addrman.attempt(&target, count, clock::now()));
+        let stream = match result {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(target: "net", "connect() to {target} failed: {error}");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(target: "net", "connection attempt to {target} timed out");
+                return None;
+            }
+        };
+        let addr_bind = stream.local_addr().ok().map(Endpoint::from);
+        let _ = stream.set_nodelay(true);
+        let (reader, writer) = stream.into_split();
+        let new = NewPeer {
+            addr: target,
+            destination: destination.to_owned(),
+            addr_bind,
+            kind,
+            inbound_onion: false,
+            permissions: Permissions::NONE,
+        };
+        self.adopt(new, reader, writer)
+    }
+
+    /// Starts everything that opens connections.
+    pub fn start_dialling(self: &Rc<Self>, config: &NetConfig) {
+        tracing::info!(target: "net", "addcon thread start");
+        tokio::task::spawn_local(Rc::clone(self).keep_added_nodes());
+        let wanted: Vec<String> = config.connect.iter().filter(|peer| peer.as_str() != "0" && !peer.is_empty()).cloned().collect();
+        if config.connect_given {
+            if !wanted.is_empty() {
+                tracing::info!(target: "net", "opencon thread start");
+            }
+            for peer in wanted {
+                tokio::task::spawn_local(Rc::clone(self).keep_connected(peer));
+            }
+            return;
+        }
+        tracing::info!(target: "net", "opencon thread start");
+        tokio::task::spawn_local(Rc::clone(self).keep_automatic());
+    }
+
+    async fn keep_connected(self: Rc<Self>, peer: String) {
+        loop {
+            self.open(None, &peer, ConnectionKind::Manual, 0).await;
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+    }
+
+    async fn keep_added_nodes(self: Rc<Self>) {
+        loop {
+            let missing: Vec<String> = self
+                .look(crate::engine::Engine::added_node_info)
+                .into_iter()
+                .filter(|info| info.connected.is_none())
+                .map(|info| info.text)
+                .collect();
+            let tried = !missing.is_empty();
+            for node in missing {
+                if self.look(crate::engine::Engine::has_room_for_manual) {
+                    self.open(None, &node, ConnectionKind::Manual, 0).await;
+                }
+                tokio::time::sleep(OPEN_PAUSE).await;
+            }
+            tokio::time::sleep(if tried { ADDED_PAUSE } else { ADDED_RETRY }).await;
+        }
+    }
+
+    /// Keeps up the automatic connections: full ones first, then those for blocks only, one per network group.
+    async fn keep_automatic(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(OPEN_PAUSE).await;
+            let kind = [ConnectionKind::OutboundFullRelay, ConnectionKind::BlockRelay]
+                .into_iter()
+                .find(|kind| self.look(|engine| engine.has_room_for(*kind)));
+            let Some(kind) = kind else { continue };
+            let chosen = self.with(|engine| {
+                let now = clock::now();
+                engine.addrman.resolve_collisions(now);
+                let groups = engine.outbound_groups();
+                (0..100).find_map(|tries| {
+                    let (address, last_try) = engine.addrman.select(false, &[Network::Ipv4, Network::Ipv6], now)?;
+                    let fresh = !groups.contains(&address.endpoint.addr.group());
+                    // Recently tried ones only when nothing else comes up.
+                    (fresh && (now - last_try >= 600 || tries >= 30)).then_some(address)
+                })
+            });
+            if let Some(address) = chosen {
+                self.open(Some(address.endpoint), "", kind, address.time).await;
+            }
+        }
+    }
+}

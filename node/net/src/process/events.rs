@@ -1,0 +1,109 @@
+//! What chain tells net (interface `NetEvents`), and the care for the connection to chain.
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
+
+use super::{Node, chain, chain_answers as read};
+use crate::engine::chain_view::AcceptedTx;
+
+/// How often chain is asked for figures that it does not announce.
+const REFRESH: Duration = Duration::from_millis(500);
+/// Hashes in one announcement.
+const MAX_ANNOUNCED: u32 = 8;
+
+/// Serves `NetEvents`.
+pub struct Events(pub Rc<Node>);
+
+impl net_events::Server for Events {
+    async fn updated_tip(
+        self: Rc<Self>,
+        params: net_events::UpdatedTipParams,
+        _: net_events::UpdatedTipResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let tip = read::tip(params.get_tip()?)?;
+        let hashes = read::hashes(params.get_headers()?, MAX_ANNOUNCED)?;
+        self.0.with(|engine| {
+            engine.block_connected();
+            engine.updated_tip(tip, hashes);
+        });
+        Ok(())
+    }
+
+    async fn transaction_accepted(
+        self: Rc<Self>,
+        params: net_events::TransactionAcceptedParams,
+        _: net_events::TransactionAcceptedResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let accepted = AcceptedTx {
+            txid: read::hash(params.get_txid()?)?,
+            wtxid: read::hash(params.get_wtxid()?)?,
+            fee_rate: params.get_fee_rate(),
+            vsize: params.get_vsize(),
+        };
+        self.0.with(|engine| engine.transaction_accepted(accepted));
+        Ok(())
+    }
+
+    async fn block_checked(
+        self: Rc<Self>,
+        _: net_events::BlockCheckedParams,
+        _: net_events::BlockCheckedResults,
+    ) -> Result<(), capnp::Error> {
+        // Whoever sent the block is judged by the answer to submitBlock.
+        Ok(())
+    }
+
+    async fn headers_tip(
+        self: Rc<Self>,
+        params: net_events::HeadersTipParams,
+        _: net_events::HeadersTipResults,
+    ) -> Result<(), capnp::Error> {
+        let tip = read::tip(params.get()?.get_tip()?)?;
+        self.0.with(|engine| engine.headers_tip(tip));
+        Ok(())
+    }
+}
+
+impl Node {
+    /// A stream to chain came from the supervisor: at start, and again when chain was restarted.
+    ///
+    /// # Errors
+    /// The descriptor is no stream.
+    pub fn wire_chain(self: &Rc<Self>, descriptor: OwnedFd) -> Result<(), bulkhead_link::LinkError> {
+        let connection = bulkhead_link::connect::<net_chain::Client>(descriptor, "net-chain", None)?;
+        let mut closed = connection.closed.clone();
+        let client = connection.client.clone();
+        self.chain.set(connection);
+        let node = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                result = node.clone().follow_chain(client) => {
+                    if let Err(error) = result {
+                        tracing::error!(target: "net", "chain does not keep to its interface: {error}");
+                    }
+                }
+                () = closed.wait() => {}
+            }
+            node.with(crate::engine::Engine::chain_gone);
+        });
+        Ok(())
+    }
+
+    async fn follow_chain(self: Rc<Self>, client: net_chain::Client) -> Result<(), capnp::Error> {
+        let mut request = client.subscribe_request();
+        request.get().set_events(capnp_rpc::new_client(Events(Rc::clone(&self))));
+        let response = request.send().promise.await?;
+        // The state that follows says the same and more.
+        read::tip(response.get()?.get_tip()?)?;
+        loop {
+            let view = chain::state(&client).await?;
+            self.with(|engine| engine.chain_state(view));
+            tokio::time::sleep(REFRESH).await;
+        }
+    }
+}

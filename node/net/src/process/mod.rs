@@ -1,0 +1,181 @@
+//! The process around the engine: sockets, timers, the edges to chain and to the front door.
+//!
+//! # Correctness
+//! One thread. [`Node::with`] is the only way into the engine: it sets the time, runs the caller's step and carries out
+//! the effects, until there are none. The engine is never borrowed across an await.
+
+pub mod chain;
+pub mod chain_answers;
+pub mod connection;
+pub mod dial;
+pub mod events;
+pub mod files;
+pub mod front_door;
+pub mod settings;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bulkhead_control::clock;
+use bulkhead_link::Peer as PeerSlot;
+use bulkhead_schema::wire::net_chain_capnp::net_chain;
+
+use crate::engine::chain_view::{Answer, Question};
+use crate::engine::peer::PeerId;
+use crate::engine::{Effect, Engine};
+use connection::Outgoing;
+use files::Files;
+
+/// How often the engine looks at its timers.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The running process.
+pub struct Node {
+    engine: RefCell<Engine>,
+    connections: RefCell<HashMap<PeerId, Rc<Outgoing>>>,
+    /// Chain, while it is there.
+    pub chain: PeerSlot<net_chain::Client>,
+    /// Files that were opened before confinement.
+    pub files: RefCell<Files>,
+    /// Figures that only RPCs need.
+    pub info: Info,
+    settling: Cell<bool>,
+}
+
+/// Settings that the engine does not need.
+#[derive(Debug, Clone, Default)]
+pub struct Info {
+    /// `-incrementalrelayfee`, satoshi per 1000 vbyte.
+    pub incremental_relay_fee: i64,
+    /// `-minrelaytxfee`, satoshi per 1000 vbyte.
+    pub min_relay_fee: i64,
+    /// `-timeout`.
+    pub connect_timeout: Duration,
+    /// `-deprecatedrpc=warnings`: warnings as one text.
+    pub warnings_as_text: bool,
+    /// `-maxuploadtarget`, bytes per day; 0: no limit.
+    pub max_upload_target: u64,
+    /// `-proxy` for IPv4 and IPv6, as given.
+    pub proxy: Option<String>,
+    /// `-proxyrandomize`.
+    pub proxy_randomize: bool,
+}
+
+impl Node {
+    /// A process without connections.
+    #[must_use]
+    pub fn new(engine: Engine, files: Files, info: Info) -> Rc<Self> {
+        Rc::new(Self {
+            engine: RefCell::new(engine),
+            connections: RefCell::new(HashMap::new()),
+            chain: PeerSlot::new("bitcoin-chain"),
+            files: RefCell::new(files),
+            info,
+            settling: Cell::new(false),
+        })
+    }
+
+    /// One step of the engine and everything that follows from it.
+    pub fn with<T>(self: &Rc<Self>, step: impl FnOnce(&mut Engine) -> T) -> T {
+        let result = {
+            let mut engine = self.engine.borrow_mut();
+            engine.set_now(clock::now_micros());
+            step(&mut engine)
+        };
+        self.settle();
+        result
+    }
+
+    /// A look at the engine that changes nothing.
+    pub fn look<T>(&self, view: impl FnOnce(&Engine) -> T) -> T {
+        view(&self.engine.borrow())
+    }
+
+    fn settle(self: &Rc<Self>) {
+        // Carrying out an effect may take another step; the outer loop sees what came of it.
+        if self.settling.replace(true) {
+            return;
+        }
+        loop {
+            let effects = self.engine.borrow_mut().take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+        self.settling.set(false);
+        self.resume_readers();
+    }
+
+    fn carry_out(self: &Rc<Self>, effect: Effect) {
+        match effect {
+            Effect::Send { peer, command, body } => {
+                let outgoing = self.connections.borrow().get(&peer).cloned();
+                if let Some(outgoing) = outgoing {
+                    let (magic, limit) = self.look(|engine| (engine.config.magic, engine.config.max_send));
+                    if outgoing.push(magic, &command, &body) > limit {
+                        self.with(|engine| engine.set_send_paused(peer, true));
+                    }
+                }
+            }
+            Effect::Close(peer) => self.forget(peer, ""),
+            Effect::Ask { token, question } => self.ask(token, question),
+            Effect::SaveBans => {
+                let text = self.look(|engine| engine.bans.to_json());
+                self.files.borrow_mut().write_bans(&text);
+            }
+        }
+    }
+
+    fn ask(self: &Rc<Self>, token: u64, question: Question) {
+        let node = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let answer = match node.chain.get() {
+                Ok(chain) => chain::ask(&chain, question).await,
+                Err(_) => Answer::Lost,
+            };
+            node.with(|engine| engine.answer(token, answer));
+        });
+    }
+
+    /// The connection is over, by our will or not; `reason` as in [`Engine::closed`].
+    pub(crate) fn forget(self: &Rc<Self>, peer: PeerId, reason: &str) {
+        let outgoing = self.connections.borrow_mut().remove(&peer);
+        if let Some(outgoing) = outgoing {
+            outgoing.close();
+        }
+        self.with(|engine| engine.closed(peer, reason));
+    }
+
+    fn resume_readers(&self) {
+        let engine = self.engine.borrow();
+        for (peer, outgoing) in self.connections.borrow().iter() {
+            outgoing.set_reading(!engine.receive_paused(*peer));
+        }
+    }
+
+    /// Looks at timers, for ever.
+    pub async fn run_timers(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        loop {
+            interval.tick().await;
+            self.with(|engine| {
+                engine.tick();
+                engine.save_bans_if_changed();
+            });
+        }
+    }
+
+    /// Writes what must survive.
+    pub fn save(&self) {
+        let engine = self.engine.borrow();
+        let mut files = self.files.borrow_mut();
+        files.write_peers(&bulkhead_addrman::encode_peers(engine.config.magic, &engine.addrman));
+        files.write_bans(&engine.bans.to_json());
+    }
+}

@@ -1,0 +1,87 @@
+//! The node's own place in the network.
+
+use std::rc::Rc;
+
+use bulkhead_control::clock;
+use bulkhead_rpc_util::{Params, RpcResult, amount_to_json};
+use bulkhead_wire::{Network, PROTOCOL_VERSION, services};
+use serde_json::{Value, json};
+
+use crate::engine::Engine;
+use crate::process::Node;
+
+/// The version that clients gate features on: that of the Core release whose shapes we have.
+const CLIENT_VERSION: u32 = 319_900;
+/// Length of an upload cycle, seconds.
+const UPLOAD_CYCLE: u64 = 24 * 60 * 60;
+
+/// `getnetworkinfo`.
+pub(super) fn getnetworkinfo(node: &Rc<Node>) -> Value {
+    let info = node.info.clone();
+    let networks: Vec<Value> = Network::LISTED
+        .into_iter()
+        .map(|network| {
+            let reachable = matches!(network, Network::Ipv4 | Network::Ipv6);
+            json!({
+                "name": network.name(),
+                "limited": !reachable,
+                "reachable": reachable,
+                "proxy": info.proxy.clone().unwrap_or_default(),
+                "proxy_randomize_credentials": info.proxy.is_some() && info.proxy_randomize,
+            })
+        })
+        .collect();
+    let warnings = if info.warnings_as_text { json!("") } else { json!([]) };
+    node.look(|engine: &Engine| {
+        let (all, inbound) = engine.connection_counts();
+        let local: Vec<Value> = engine
+            .local_addresses
+            .iter()
+            .map(|(addr, (port, score))| json!({ "address": addr.to_string(), "port": port, "score": score }))
+            .collect();
+        json!({
+            "version": CLIENT_VERSION,
+            "subversion": engine.config.subversion,
+            "protocolversion": PROTOCOL_VERSION,
+            "localservices": format!("{:016x}", engine.config.services),
+            "localservicesnames": services::names(engine.config.services),
+            "localrelay": !engine.config.blocks_only,
+            "timeoffset": engine.median_time_offset(),
+            "networkactive": engine.is_network_active(),
+            "connections": all,
+            "connections_in": inbound,
+            "connections_out": all - inbound,
+            "networks": networks,
+            "relayfee": amount_to_json(info.min_relay_fee),
+            "incrementalfee": amount_to_json(info.incremental_relay_fee),
+            "localaddresses": local,
+            "warnings": warnings,
+        })
+    })
+}
+
+/// `getnettotals`.
+pub(super) fn getnettotals(node: &Rc<Node>) -> Value {
+    let (received, sent) = node.look(Engine::totals);
+    let target = node.info.max_upload_target;
+    json!({
+        "totalbytesrecv": received,
+        "totalbytessent": sent,
+        "timemillis": clock::system_micros() / 1000,
+        "uploadtarget": {
+            "timeframe": UPLOAD_CYCLE,
+            "target": target,
+            "target_reached": target != 0 && sent >= target,
+            "serve_historical_blocks": target == 0 || sent < target,
+            "bytes_left_in_cycle": target.saturating_sub(sent),
+            "time_left_in_cycle": if target == 0 { 0 } else { UPLOAD_CYCLE },
+        },
+    })
+}
+
+/// `setnetworkactive`.
+pub(super) fn setnetworkactive(node: &Rc<Node>, params: &Params) -> RpcResult {
+    let active = bulkhead_rpc_util::params::as_bool(params.get(0))?;
+    node.with(|engine| engine.set_network_active(active));
+    Ok(json!(node.look(Engine::is_network_active)))
+}
