@@ -5,3 +5,4 @@ pub mod family;
 pub mod inject;
 pub mod node;
 pub mod proc;
+pub mod record;
