@@ -41,6 +41,8 @@ struct FromChild {
     # Shown once on stderr as "Warning: ...".
     notify @7 :Command;
     # Ask for a notification command (alert, block, wallet, startup, shutdown).
+    applied @8 :Void;
+    # A setMockTime or logCategories is in force here.
   }
 }
 

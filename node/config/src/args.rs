@@ -106,6 +106,11 @@ impl ArgsManager {
         self.options.values().find_map(|options| options.get(name.as_str())).map(|option| option.flags)
     }
 
+    /// Adds a line for the log.
+    pub fn tell(&mut self, severity: Severity, text: &str) {
+        self.note(severity, text);
+    }
+
     pub(crate) fn note(&mut self, severity: Severity, text: &str) {
         self.messages.push(Message { severity, text: text.to_owned() });
     }

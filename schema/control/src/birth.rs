@@ -57,7 +57,7 @@ pub fn birth_on<C: TypedConfig>(component: Component, socket: OwnedFd) -> Result
     Ok(Birth { config, component, sandbox: configure.sandbox, descriptors, socket })
 }
 
-fn receive(socket: &OwnedFd) -> Result<(ToChild, Vec<OwnedFd>), ControlError> {
+pub(crate) fn receive(socket: &OwnedFd) -> Result<(ToChild, Vec<OwnedFd>), ControlError> {
     let (bytes, descriptors) =
         receive_message(socket, MsgFlags::empty())?.ok_or(ControlError::OutOfOrder("a message"))?;
     let message = ToChild::decode(&bytes)?;
@@ -164,13 +164,19 @@ impl Control {
                         Some(Event::PeerGone)
                     }
                 };
+                if matches!(event, Some(Event::MockTime(_) | Event::LogLevels(_))) {
+                    // The supervisor answers who asked for the change when everybody has said this.
+                    let _ = send_on(reader.socket(), &FromChild::Applied);
+                }
                 let last = matches!(event, Some(Event::PeerGone));
                 if last {
                     reader.fail_all();
                 }
-                // The component may have dropped the receiver on its way out.
-                let dropped = event.is_some_and(|event| sender.send(event).is_err());
-                if last || (dropped && reader.is_idle()) {
+                if let Some(event) = event {
+                    // A component that has dropped the receiver still gets its answers, clock and log levels.
+                    let _ = sender.send(event);
+                }
+                if last {
                     return;
                 }
             }

@@ -66,10 +66,6 @@ impl Shared {
     pub(crate) fn fail_all(&self) {
         *self.pending() = None;
     }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.pending().as_ref().is_none_or(HashMap::is_empty)
-    }
 }
 
 /// Does this crate's part of a message; what is left for the component comes back.

@@ -73,6 +73,8 @@ pub enum FromChild {
     Warning(String),
     /// Run a notification command.
     Notify(Command),
+    /// A mocked time or log categories are in force here.
+    Applied,
 }
 
 impl FromChild {
@@ -92,6 +94,7 @@ impl FromChild {
             Self::InitMessage(text) => root.set_init_message(text),
             Self::Warning(text) => root.set_warning(text),
             Self::Notify(command) => write_command(root.init_notify(), command),
+            Self::Applied => root.set_applied(()),
         }
         to_bytes(&message)
     }
@@ -116,6 +119,7 @@ impl FromChild {
             Which::InitMessage(value) => Self::InitMessage(text(value)?),
             Which::Warning(value) => Self::Warning(text(value)?),
             Which::Notify(command) => Self::Notify(read_command(command?)?),
+            Which::Applied(()) => Self::Applied,
         })
     }
 }
@@ -203,6 +207,7 @@ mod tests {
             FromChild::InitMessage("m".into()),
             FromChild::Warning("w".into()),
             FromChild::Notify(Command { template: "alertnotify".into(), values: vec![] }),
+            FromChild::Applied,
         ]);
         for sample in samples {
             assert_eq!(FromChild::decode(&sample.encode().unwrap()).unwrap(), sample);

@@ -1,0 +1,64 @@
+//! The broker: what children ask for by name. It decides by rules of its own; a name from another process is
+//! untrusted.
+
+mod echo;
+mod files;
+mod keystores;
+mod sandbox_info;
+mod settings;
+mod wallet_dir;
+
+pub(crate) use echo::{ECHO_ARGUMENT, echo_process};
+pub(crate) use keystores::PendingOpen;
+pub(crate) use sandbox_info::sandbox_info;
+pub(crate) use wallet_dir::list_wallets;
+
+use std::path::Path;
+
+/// Codes of the RPC interface that suit refusals.
+pub(crate) mod code {
+    /// RPC_MISC_ERROR.
+    pub const MISC: i32 = -1;
+    /// RPC_INVALID_PARAMETER.
+    pub const PARAMETER: i32 = -8;
+    /// RPC_WALLET_ERROR.
+    pub const WALLET: i32 = -4;
+    /// RPC_WALLET_NOT_FOUND.
+    pub const NOT_FOUND: i32 = -18;
+    /// RPC_WALLET_ALREADY_LOADED.
+    pub const LOADED: i32 = -35;
+}
+
+/// Whether a path lies in a directory that belongs to another component. Both are resolved as far as they exist,
+/// so that a link does not lead around the rule.
+pub(crate) fn is_inside(path: &Path, directory: &Path) -> bool {
+    let resolve = |path: &Path| {
+        path.ancestors().find_map(|ancestor| {
+            let resolved = std::fs::canonicalize(ancestor).ok()?;
+            let rest = path.strip_prefix(ancestor).ok()?;
+            Some(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) })
+        })
+    };
+    match (resolve(path), resolve(directory)) {
+        (Some(path), Some(directory)) => path.starts_with(directory),
+        // What can't be resolved is refused.
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn test_is_inside_follows_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocks = folder.path().join("blocks");
+        std::fs::create_dir(&blocks).unwrap();
+        std::os::unix::fs::symlink(&blocks, folder.path().join("link")).unwrap();
+        assert!(is_inside(&folder.path().join("link/x"), &blocks));
+        assert!(is_inside(&blocks, &blocks));
+        assert!(!is_inside(&folder.path().join("blocksx"), &blocks));
+    }
+}

@@ -1,0 +1,180 @@
+//! What children say, and who may ask for what.
+
+use super::child::Asked;
+use super::{ChildId, Family, State};
+use bulkhead_control::message::{Outcome, ToChild};
+use bulkhead_control::{Command, Component, ControlError, FromChild, Request, clock, log};
+
+/// At most this many messages of one child in a row, so that none starves the others.
+const BURST: usize = 64;
+
+/// Longest text that a child may have printed.
+const MAX_TEXT: usize = 4096;
+
+impl Family {
+    /// Handles what a child has said.
+    pub(super) fn drain(&mut self, id: ChildId) {
+        for _ in 0..BURST {
+            let Some(child) = self.by_id(id) else { return };
+            match child.channel.receive() {
+                Ok(Some(message)) => self.said(id, message),
+                Ok(None) => return,
+                Err(ControlError::PeerGone) => return self.mute(id),
+                Err(error) => {
+                    tracing::error!("control channel of {}: {error}", child.component.binary());
+                    return self.mute(id);
+                }
+            }
+        }
+    }
+
+    fn said(&mut self, id: ChildId, message: FromChild) {
+        let Some(child) = self.by_id(id) else { return };
+        let component = child.component;
+        match message {
+            FromChild::Report(report) => {
+                for layer in &report.missing {
+                    tracing::warn!("sandbox of {}: {layer}", component.binary());
+                }
+                child.report = Some(report);
+                child.state = child.state.max(State::Confined);
+                if component == Component::Keystore {
+                    self.keystore_confined(id);
+                }
+                if component == Component::Gui {
+                    // Its streams exist only now: it is no child of the spawner.
+                    if let Err(error) = self.wire_component(Component::Gui) {
+                        tracing::error!("{error}");
+                    }
+                }
+                self.flush_wires();
+            }
+            FromChild::Ready => {
+                child.state = State::Ready;
+                self.flush_wires();
+                self.check_loaded();
+            }
+            FromChild::Request(request, kind) => {
+                self.asked(Asked { child: id, request }, component, kind);
+            }
+            FromChild::Fatal(text) => self.fatal(&shorten(&text)),
+            FromChild::InitError(text) if component == Component::Keystore => child.init_error = Some(text),
+            FromChild::InitError(text) => self.fail(&shorten(&text)),
+            FromChild::InitMessage(text) if component == Component::Node => self.echoed(id, text),
+            FromChild::InitMessage(text) => tracing::info!("init message: {}", shorten(&text)),
+            FromChild::Warning(text) => {
+                let text = shorten(&text);
+                tracing::warn!("{text}");
+                eprintln!("Warning: {text}");
+            }
+            FromChild::Notify(command) => self.notify(command),
+            FromChild::Applied => self.confirmed(id, false),
+        }
+    }
+
+    /// The start is over when everybody serves.
+    fn check_loaded(&mut self) {
+        let all = self.children.iter().all(|child| {
+            child.state == State::Ready || matches!(child.component, Component::Keystore | Component::Gui | Component::Node)
+        });
+        if !all || self.done_loading || self.stop.is_some() {
+            return;
+        }
+        self.done_loading = true;
+        tracing::info!("init message: Done loading");
+        if !self.outfit.notify.startupnotify.is_empty() {
+            self.notify(Command { template: "startupnotify".into(), values: Vec::new() });
+        }
+    }
+
+    fn notify(&mut self, command: Command) {
+        if let Some(notify) = self.children.iter_mut().find(|child| child.component == Component::Notify) {
+            notify.send(&ToChild::Run(command), &[]);
+        }
+    }
+
+    fn asked(&mut self, asked: Asked, component: Component, request: Request) {
+        if !may_ask(component, &request) {
+            tracing::error!("{} asked for what it may not have", component.binary());
+            return self.answer(asked, Err((-1, "this process may not ask for that".into())));
+        }
+        match request {
+            Request::Stop => {
+                self.answer(asked, Ok(String::new()));
+                self.request_stop();
+            }
+            Request::SandboxInfo => {
+                let info = crate::broker::sandbox_info(self);
+                self.answer(asked, Ok(info));
+            }
+            Request::OpenKeystore(open) => self.open_keystore(asked, open),
+            Request::OpenFile(open) => self.open_file(asked, &open),
+            Request::ListWalletDir => {
+                let list = crate::broker::list_wallets(&self.outfit.walletdir);
+                self.answer(asked, Ok(list));
+            }
+            Request::SetMockTime(seconds) => {
+                clock::set_mock_time(seconds);
+                self.outfit.log_options.mock_time = seconds;
+                self.broadcast(&ToChild::SetMockTime(seconds), asked);
+            }
+            Request::Logging(levels) => {
+                log::set_levels(&levels);
+                self.outfit.log_options.levels.clone_from(&levels);
+                self.broadcast(&ToChild::LogCategories(levels), asked);
+            }
+            Request::UpdateSetting { name, values } => self.update_setting(asked, &name, values),
+            Request::SpawnEcho(text) => self.spawn_echo(asked, &text),
+        }
+    }
+
+    pub(crate) fn answer(&mut self, asked: Asked, outcome: Outcome) {
+        self.reply(asked.child, asked.request, outcome, &[]);
+    }
+}
+
+/// Who may ask for what. A process cannot get through the supervisor what its own walls refuse.
+fn may_ask(component: Component, request: &Request) -> bool {
+    match request {
+        Request::Stop => matches!(component, Component::Rpc | Component::Chain | Component::Gui),
+        Request::SandboxInfo => matches!(component, Component::Rpc | Component::Gui),
+        Request::OpenKeystore(open) => match component {
+            Component::Wallet => true,
+            Component::Rpc => open.one_shot,
+            _ => false,
+        },
+        Request::OpenFile(open) => match open.purpose.as_str() {
+            "backupWallet" | "restoreWallet" => component == Component::Wallet,
+            "dumpTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
+            _ => false,
+        },
+        Request::ListWalletDir | Request::UpdateSetting { .. } => component == Component::Wallet,
+        Request::SetMockTime(_) | Request::Logging(_) | Request::SpawnEcho(_) => component == Component::Rpc,
+    }
+}
+
+/// A text of another process, bounded.
+fn shorten(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_control::{OpenFile, OpenKeystore};
+
+    #[test]
+    fn test_may_ask_refuses_what_the_walls_refuse() {
+        let open = |one_shot| Request::OpenKeystore(OpenKeystore { one_shot, ..OpenKeystore::default() });
+        let file = |purpose: &str| Request::OpenFile(OpenFile { purpose: purpose.into(), path: "/x".into() });
+        for component in [Component::Net, Component::Keystore, Component::Notify, Component::Node] {
+            for request in [Request::Stop, open(true), file("backupWallet"), Request::ListWalletDir] {
+                assert!(!may_ask(component, &request), "{component} {request:?}");
+            }
+        }
+        assert!(may_ask(Component::Rpc, &open(true)) && !may_ask(Component::Rpc, &open(false)));
+        assert!(!may_ask(Component::Chain, &file("backupWallet")));
+        assert!(!may_ask(Component::Wallet, &file("dumpTxOutSet")));
+        assert!(!may_ask(Component::Chain, &file("anything")));
+    }
+}

@@ -1,0 +1,113 @@
+//! The children: births, wiring, deaths, and the loop that waits for all of them.
+//!
+//! One thread, one `poll`. Nothing in here blocks except a birth, which waits for the spawner's answer.
+
+mod births;
+mod broadcast;
+mod child;
+mod exits;
+mod messages;
+mod outfit;
+mod run;
+mod signals;
+mod stop;
+mod wiring;
+
+pub(crate) use child::{Asked, Child, State};
+pub(crate) use outfit::Outfit;
+pub(crate) use signals::Signals;
+
+use crate::broker::PendingOpen;
+use broadcast::Broadcast;
+use bulkhead_control::{Component, Report};
+use bulkhead_control::message::{Outcome, Reply, ToChild};
+use bulkhead_sandbox::spawner::SpawnerHandle;
+use exits::Rebirth;
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+use stop::Stop;
+
+/// Identity of a child within this run; never used again.
+pub(crate) type ChildId = u64;
+
+/// Every child and what is going on with them.
+#[derive(Debug)]
+pub(crate) struct Family {
+    pub outfit: Outfit,
+    /// Gives birth to everything but what runs the user's commands.
+    spawner: SpawnerHandle,
+    /// Gives birth to notify when commands are set.
+    commands: Option<SpawnerHandle>,
+    signals: Signals,
+    /// What the supervisor's own confinement achieved.
+    pub own_report: Report,
+    pub children: Vec<Child>,
+    next_id: ChildId,
+    rebirths: Vec<Rebirth>,
+    broadcasts: Vec<Broadcast>,
+    /// Key stores that wait until the last owner of their directory is gone.
+    pub pending_opens: VecDeque<PendingOpen>,
+    stop: Option<Stop>,
+    /// "Error: " texts were printed; exit code 1.
+    failed: bool,
+    done_loading: bool,
+}
+
+impl Family {
+    pub(crate) fn new(
+        outfit: Outfit,
+        spawner: SpawnerHandle,
+        commands: Option<SpawnerHandle>,
+        signals: Signals,
+        own_report: Report,
+    ) -> Self {
+        Self {
+            outfit,
+            spawner,
+            commands,
+            signals,
+            own_report,
+            children: Vec::new(),
+            next_id: 1,
+            rebirths: Vec::new(),
+            broadcasts: Vec::new(),
+            pending_opens: VecDeque::new(),
+            stop: None,
+            failed: false,
+            done_loading: false,
+        }
+    }
+
+    pub(crate) fn child(&self, component: Component) -> Option<&Child> {
+        self.children.iter().find(|child| child.component == component)
+    }
+
+    pub(crate) fn by_id(&mut self, id: ChildId) -> Option<&mut Child> {
+        self.children.iter_mut().find(|child| child.id == id)
+    }
+
+    /// Answers a request. A child that is gone or does not read gets nothing.
+    pub(crate) fn reply(&mut self, child: ChildId, id: u64, outcome: Outcome, descriptors: &[BorrowedFd<'_>]) {
+        let message = ToChild::Reply(Reply { id, outcome });
+        if let Some(child) = self.by_id(child) {
+            child.send(&message, descriptors);
+        }
+    }
+
+    /// Process ids of the spawners, for the table of processes.
+    pub(crate) fn spawner_pids(&self) -> Vec<(i32, &'static str)> {
+        let commands = self.commands.iter().map(|spawner| (spawner.pid(), "command spawner"));
+        std::iter::once((self.spawner.pid(), "spawner")).chain(commands).collect()
+    }
+
+    /// Prints an error and stops with exit code 1.
+    pub(crate) fn fail(&mut self, text: &str) {
+        tracing::error!("{text}");
+        // After the first error the others are consequences.
+        if !self.failed {
+            eprintln!("Error: {text}");
+        }
+        self.failed = true;
+        self.request_stop();
+    }
+}

@@ -1,0 +1,225 @@
+//! Everything between the options and the first child, in Core's order (`AppInitMain`).
+
+use crate::error::{NodeError, init};
+use crate::family::{Family, Outfit, Signals};
+use crate::listen::{http, ipc, p2p, zmq};
+use crate::startup::arguments::Options;
+use crate::startup::auth::{Credentials, prepare as credentials};
+use crate::startup::files::RealFiles;
+use crate::startup::{checks, directories, interaction, log, network};
+use crate::handout;
+use bulkhead_control::{Component, enter};
+use bulkhead_sandbox::{Mode, spawner};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Files that must not outlive the node.
+#[derive(Debug)]
+pub(crate) struct Cleanup {
+    pid_file: Option<PathBuf>,
+    cookie: Option<PathBuf>,
+}
+
+impl Cleanup {
+    /// Removes them.
+    pub(crate) fn run(&self) {
+        for path in [&self.pid_file, &self.cookie].into_iter().flatten() {
+            // They may be gone already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The outfit before anything is started.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    outfit: Outfit,
+}
+
+impl Prepared {
+    /// What to remove at the end, whatever happens.
+    pub(crate) fn cleanup(&self) -> Cleanup {
+        Cleanup { pid_file: self.outfit.pid_file.clone(), cookie: self.outfit.credentials.cookie.clone() }
+    }
+}
+
+/// Checks the options, takes the locks, opens the log and every socket.
+pub(crate) fn prepare(mut options: Options) -> Result<Prepared, NodeError> {
+    interaction::apply(&mut options.args);
+    let mut warnings = Vec::new();
+    checks::check(&options, &mut warnings)?;
+    let levels = log::levels(&mut options.args)?;
+    let max_upload = handout::upload_target(&options.args);
+    if options.args.bool_or("-daemon", false) || options.args.bool_or("-daemonwait", false) {
+        daemonize()?;
+    }
+    let mut locks = vec![directories::lock(&options.datadir)?];
+    let blocksdir = directories::blocks(&options)?;
+    if !blocksdir.starts_with(&options.datadir) {
+        locks.push(directories::lock(&blocksdir)?);
+    }
+    max_upload?;
+    let pid_file = directories::pid_file(&options)?;
+    let mut cleanup = Cleanup { pid_file: pid_file.clone(), cookie: None };
+    // From here on a failure must leave neither pid file nor cookie behind.
+    let prepared = open_all(options, levels, &warnings, locks, blocksdir, pid_file, &mut cleanup);
+    if prepared.is_err() {
+        cleanup.run();
+    }
+    prepared
+}
+
+fn daemonize() -> Result<(), NodeError> {
+    println!("{} starting", bulkhead_config::version::CLIENT_NAME);
+    nix::unistd::daemon(true, false).map_err(|error| NodeError::system("cannot go into the background", error))
+}
+
+fn open_all(
+    mut options: Options,
+    levels: Vec<bulkhead_control::LogLevel>,
+    warnings: &[String],
+    locks: Vec<File>,
+    blocksdir: PathBuf,
+    pid_file: Option<PathBuf>,
+    cleanup: &mut Cleanup,
+) -> Result<Prepared, NodeError> {
+    let no_debug = levels.is_empty();
+    let log_options = log::options(&options.args, levels);
+    let log_path = log::path(&options);
+    let log_file = log_path.as_deref().map(|path| open_log(&options, path, no_debug)).transpose()?;
+    let console = log::console(&options.args);
+    install_log(&log_options, log_file.as_ref(), console.as_ref());
+    log::introduce(&mut options, &RealFiles);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+        eprintln!("Warning: {warning}");
+    }
+    let ipc = ipc::open(&options)?;
+    network::check_ports(&options)?;
+    network::check_networks(&options)?;
+    network::subversion(&options)?;
+    let (credentials, http) = open_http(&options)?;
+    cleanup.cookie.clone_from(&credentials.cookie);
+    let with_wallet = !options.args.bool_or("-disablewallet", false);
+    let walletdir = if with_wallet { directories::wallets(&options)? } else { options.datadir.join("wallets") };
+    if with_wallet {
+        tracing::info!("Using wallet directory {}", walletdir.display());
+    }
+    let asmap = open_asmap(&options)?;
+    let p2p = open_p2p(&options)?;
+    let zmq = zmq::open(&options);
+    directories::chain_directories(&options)?;
+    let wallet = with_wallet.then(|| handout::wallet(&options, &walletdir)).transpose()?;
+    let outfit = Outfit {
+        sandbox: options.args.get_or("-sandbox", "strict").parse::<Mode>().unwrap_or_default(),
+        chain: handout::chain(&options, &blocksdir)?,
+        net: handout::net(&options, &p2p)?,
+        rpc: handout::rpc(&options, &credentials.rpcauth, (&http, &ipc, &zmq), log_path.as_deref()),
+        notify: handout::notify(&options),
+        load_block: handout::load_block_files(&options),
+        wallet,
+        log_options,
+        log_path,
+        log: log_file,
+        console,
+        pid_file,
+        credentials,
+        blocksdir,
+        walletdir,
+        p2p,
+        http,
+        ipc,
+        zmq,
+        asmap,
+        locks,
+        options,
+    };
+    Ok(Prepared { outfit })
+}
+
+fn open_log(options: &Options, path: &Path, no_debug: bool) -> Result<std::os::fd::OwnedFd, NodeError> {
+    if options.args.bool_or("-shrinkdebugfile", no_debug) {
+        log::shrink(path);
+    }
+    log::open(path)
+}
+
+fn install_log(
+    options: &bulkhead_control::message::LogOptions,
+    file: Option<&std::os::fd::OwnedFd>,
+    console: Option<&std::os::fd::OwnedFd>,
+) {
+    // Copies: the originals are handed to children.
+    let copy = |descriptor: &std::os::fd::OwnedFd| descriptor.try_clone().ok();
+    bulkhead_control::clock::set_mock_time(options.mock_time);
+    bulkhead_control::log::install(Component::Node, options, file.and_then(copy), console.and_then(copy));
+    bulkhead_control::panic::install();
+}
+
+fn open_http(options: &Options) -> Result<(Credentials, Vec<http::Listener>), NodeError> {
+    if !options.args.bool_or("-server", true) {
+        return Ok((Credentials::default(), Vec::new()));
+    }
+    let listeners = http::open(options)?;
+    let credentials = credentials(options).ok_or_else(|| init(http::FAILED))?;
+    Ok((credentials, listeners))
+}
+
+fn open_asmap(options: &Options) -> Result<Option<File>, NodeError> {
+    let args = &options.args;
+    if !args.is_set("-asmap") || args.is_negated("-asmap") {
+        return Ok(None);
+    }
+    if args.bool_or("-asmap", false) {
+        return Err(init("Embedded asmap data not available"));
+    }
+    let path = bulkhead_config::join(&options.datadir, &args.path_arg("-asmap", ""));
+    let shown = path.display();
+    if !path.exists() {
+        return Err(init(format!("Could not find asmap file \"{shown}\"")));
+    }
+    match File::open(&path) {
+        Ok(file) if path.is_file() => Ok(Some(file)),
+        _ => Err(init(format!("Could not parse asmap file \"{shown}\""))),
+    }
+}
+
+fn open_p2p(options: &Options) -> Result<Vec<p2p::Listener>, NodeError> {
+    let mut warnings = Vec::new();
+    let plans = p2p::plan(options, &mut warnings)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+        eprintln!("Warning: {warning}");
+    }
+    if options.args.bool_or("-listen", true) { p2p::open(&plans) } else { Ok(Vec::new()) }
+}
+
+/// Starts the spawners, confines this process, and is ready for the first child.
+pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
+    let Prepared { outfit } = prepared;
+    // The channel from the window must be taken before the spawners are forked: they close what they don't know.
+    let gui = outfit.options.ipc_descriptor.map(bulkhead_sandbox::passing::inherited).transpose();
+    let gui = gui.map_err(|error| NodeError::system("the channel of -ipcfd can't be used", error))?;
+    let binaries = binaries()?;
+    let mode = outfit.sandbox;
+    let options = |runs_commands| spawner::Options { binaries: binaries.clone(), mode, runs_commands };
+    let spawner = spawner::start(options(false))?;
+    let commands = handout::any_command(&outfit.notify).then(|| spawner::start(options(true))).transpose()?;
+    // After the births of the spawners: a blocked signal would be inherited.
+    let signals = Signals::new()?;
+    let report = enter(Component::Node, mode.name(), &[]).map_err(|error| init(error.to_string()))?;
+    if mode == Mode::Off {
+        tracing::warn!("-sandbox=off: no process is confined");
+    }
+    let mut family = Family::new(outfit, spawner, commands, signals, report);
+    if let Some(gui) = gui {
+        family.adopt_gui(gui)?;
+    }
+    Ok(family)
+}
+
+/// The folder of this binary, where the others are.
+fn binaries() -> Result<PathBuf, NodeError> {
+    let own = std::env::current_exe().map_err(|error| NodeError::system("cannot find the own binary", error))?;
+    Ok(own.parent().unwrap_or(Path::new("/")).to_owned())
+}

@@ -1,0 +1,12 @@
+//! From the command line to the moment when children can be started.
+
+pub(crate) mod amounts;
+pub(crate) mod arguments;
+pub(crate) mod auth;
+pub(crate) mod checks;
+pub(crate) mod directories;
+pub(crate) mod endpoints;
+pub(crate) mod files;
+pub(crate) mod interaction;
+pub(crate) mod log;
+pub(crate) mod network;
