@@ -63,6 +63,17 @@ pub(super) const METHODS: &[Method] = &[
     m("getzmqnotifications", "zmq", Rpc, "Returns the ZeroMQ notifications that are active.", &[]),
     m("help", "control", Rpc, "Lists all commands, or describes one.", &[a("command", Str, Hint("all commands"), "What to do")]),
     m(
+        "ipcbench",
+        "hidden",
+        Rpc,
+        "Measures the edge between the front door and chain. For `make bench`.",
+        &[
+            a("calls", Num, Required, "Null calls of each measurement"),
+            a("depth", Num, Required, "Null calls in flight together"),
+            a("blob", Num, Required, "Bytes of a blob that is sent there and back"),
+        ],
+    ),
+    m(
         "logging",
         "control",
         Rpc,

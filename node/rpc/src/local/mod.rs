@@ -1,8 +1,10 @@
 //! Methods that the front door answers itself.
 
+mod bench;
 mod clock;
 mod dialogue;
 mod help;
+mod keys;
 mod logging;
 mod memory;
 mod state;
@@ -30,8 +32,10 @@ pub async fn execute(door: &Door, method: &Method, params: &[Value], _caller: &C
         "logging" => logging::logging(door, params).await,
         "echo" | "echojson" => dialogue::echo(params),
         "echoipc" => dialogue::echo_ipc(door, params).await,
+        "ipcbench" => bench::ipc_bench(door, params).await,
         "setmocktime" => clock::set_mock_time(door, params).await,
         "mockscheduler" => clock::mock_scheduler(door, params).await,
+        "signmessagewithprivkey" => keys::sign_message(door, params).await,
         "generate" => Err(CallError::new(code::METHOD_NOT_FOUND, help_of(method))),
         _ => Err(CallError::method_not_found()),
     }
