@@ -79,7 +79,8 @@ impl Engine {
         let Some(facts) = facts else { return };
         let Some(peer) = self.peers.get(&id) else { return };
         let age = self.chain.best_header.time - facts.tip.time;
-        if !facts.active && !(facts.valid && age < STALE_AGE_LIMIT) {
+        let recent = facts.valid && age < STALE_AGE_LIMIT;
+        if !facts.active && !recent {
             tracing::debug!(
                 target: "net",
                 "ProcessGetBlockData: ignoring request from peer={id} for old block that isn't in the main chain"

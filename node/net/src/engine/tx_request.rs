@@ -158,7 +158,7 @@ impl TxRequests {
 
     /// What to ask this peer for now; marked as requested. At most `limit`.
     pub fn due(&mut self, peer: PeerId, now: i64, limit: usize) -> Vec<(Hash, bool)> {
-        if !self.peers.get(&peer).is_some_and(|announcer| announcer.announcements > 0) {
+        if self.peers.get(&peer).is_none_or(|announcer| announcer.announcements == 0) {
             return Vec::new();
         }
         self.expire(now);
