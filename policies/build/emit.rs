@@ -28,13 +28,14 @@ const FS_RIGHTS: [(&str, &str); 16] = [
 ];
 const NAMESPACES: [(&str, &str); 7] =
     [("user", "User"), ("net", "Net"), ("pid", "Pid"), ("ipc", "Ipc"), ("uts", "Uts"), ("mount", "Mount"), ("cgroup", "Cgroup")];
-const RESOURCES: [(&str, &str); 6] = [
+const RESOURCES: [(&str, &str); 7] = [
     ("core", "Core"),
     ("nofile", "Nofile"),
     ("nproc", "Nproc"),
     ("fsize", "Fsize"),
     ("msgqueue", "Msgqueue"),
     ("rtprio", "Rtprio"),
+    ("data", "Data"),
 ];
 
 pub fn source(policies: &[(PolicyFile, Filters)]) -> Result<String, Box<dyn Error>> {

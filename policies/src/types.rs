@@ -162,6 +162,7 @@ pub enum Resource {
     Fsize,
     Msgqueue,
     Rtprio,
+    Data,
 }
 
 /// One rule of a system call list.

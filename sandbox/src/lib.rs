@@ -13,6 +13,7 @@ mod descriptors;
 mod enter;
 mod error;
 mod landlock;
+pub mod memory;
 mod mode;
 mod namespaces;
 pub mod passing;

@@ -30,5 +30,6 @@ const fn kind(resource: Resource) -> Kind {
         Resource::Fsize => Kind::RLIMIT_FSIZE,
         Resource::Msgqueue => Kind::RLIMIT_MSGQUEUE,
         Resource::Rtprio => Kind::RLIMIT_RTPRIO,
+        Resource::Data => Kind::RLIMIT_DATA,
     }
 }

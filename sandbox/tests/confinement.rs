@@ -4,10 +4,11 @@
 mod common;
 
 use bulkhead_policies::{CHAIN, KEYSTORE, NET, NODE, RPC};
-use bulkhead_sandbox::{Mode, PathGrant, SandboxError, enter};
+use bulkhead_sandbox::{Mode, PathGrant, SandboxError, SpawnSpec, enter, spawn};
 use common::in_child;
 use nix::sys::wait::WaitStatus;
-use std::{fs, io::Read, path::Path};
+use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch};
+use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 /// Runs in a child and demands that it lived to the end.
 fn confined(body: impl FnOnce() -> String) -> String {
@@ -115,6 +116,67 @@ fn threads_and_allocator_work_under_every_threaded_policy() {
         });
         assert_eq!(text, (64 << 20).to_string(), "{}", policy.name);
     }
+}
+
+/// Hides a kernel feature: this call, or its use with all of these flags, answers an error from now on.
+fn mask(call: i64, flags: i32, errno: i32) {
+    let flags = u64::from(flags.cast_unsigned());
+    let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(flags), flags).unwrap();
+    let rules = BTreeMap::from([(call, vec![SeccompRule::new(vec![condition]).unwrap()])]);
+    let (free, masked) = (SeccompAction::Allow, SeccompAction::Errno(errno.cast_unsigned()));
+    let filter = SeccompFilter::new(rules, free, masked, TargetArch::x86_64).unwrap();
+    let program: Vec<seccompiler::sock_filter> = filter.try_into().unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+}
+
+#[test]
+fn kernel_without_landlock_is_refused_in_strict_and_told_in_degraded_mode() {
+    let outcome = |mode| {
+        confined(move || {
+            mask(libc::SYS_landlock_create_ruleset, 0, libc::ENOSYS);
+            match enter(&NODE, &[], mode) {
+                Ok(report) => format!("{} {:?}", report.landlock_abi, report.missing),
+                Err(error) => error.to_string(),
+            }
+        })
+    };
+    let strict = outcome(Mode::Strict);
+    for part in ["Landlock is not available for node", "CONFIG_SECURITY_LANDLOCK", "-sandbox=degraded"] {
+        assert!(strict.contains(part), "{strict}");
+    }
+    let degraded = outcome(Mode::Degraded);
+    assert!(degraded.starts_with("0 ") && degraded.contains("CONFIG_SECURITY_LANDLOCK"), "{degraded}");
+}
+
+#[test]
+fn kernel_without_namespaces_is_refused_in_strict_and_used_in_degraded_mode() {
+    let outcome = |mode| {
+        confined(move || {
+            mask(libc::SYS_clone, libc::CLONE_NEWNET, libc::EPERM);
+            let spec = SpawnSpec { program: "/bin/true".into(), args: Vec::new(), keep: Vec::new(), policy: &CHAIN, mode };
+            match spawn(spec) {
+                Ok(pid) => format!("{:?}", nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None)),
+                Err(error) => error.to_string(),
+            }
+        })
+    };
+    let strict = outcome(Mode::Strict);
+    for part in ["namespaces is not available for chain", "user.max_user_namespaces", "-sandbox=degraded"] {
+        assert!(strict.contains(part), "{strict}");
+    }
+    let degraded = outcome(Mode::Degraded);
+    assert!(degraded.contains("Exited") && degraded.contains(", 0)"), "{degraded}");
+}
+
+#[test]
+fn memory_beyond_the_limit_is_refused_to_the_process() {
+    let text = confined(|| {
+        enter(&KEYSTORE, &[], Mode::Degraded).unwrap();
+        let mut large: Vec<u8> = Vec::new();
+        let small = large.try_reserve_exact(64 << 20).is_ok();
+        format!("{small} {}", large.try_reserve_exact(1 << 30).is_ok())
+    });
+    assert_eq!(text, "true false");
 }
 
 #[test]
