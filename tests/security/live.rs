@@ -59,6 +59,7 @@ fn every_descriptor_is_one_of_the_policy() {
         let folders: Vec<String> = match member.component.as_str() {
             "chain" => ["blocks", "chainstate", "indexes"].map(below).to_vec(),
             "keystore" => vec![below("wallets/probe")],
+            "net" => ["peers.dat", "banlist.json"].map(below).to_vec(),
             // The supervisor holds the locks; its runner of commands keeps what commands inherit.
             "node" | "notify" => continue,
             _ => Vec::new(),
