@@ -127,6 +127,7 @@ struct SignTransaction {
   sighash @1 :UInt32;       # 0: default
   finalize @2 :Bool;
   bip32Derivations @3 :Bool;
+  updateOnly @4 :Bool;      # fill in scripts and origins, sign nothing
 }
 
 struct SignMessage {

@@ -1,7 +1,7 @@
 //! A blocking client: one method per request.
 
 use crate::frame::FrameError;
-use crate::message::{DescriptorInfo, HdKey, KeystoreError, Record, Reply, Request, Signed, Status};
+use crate::message::{DescriptorInfo, HdKey, KeystoreError, OneShotDescriptor, Record, Reply, Request, SecretText, Signed, Status};
 use crate::wire::{self, WireError};
 use std::os::fd::OwnedFd;
 use thiserror::Error;
@@ -210,8 +210,34 @@ impl KeystoreClient {
     /// # Errors
     /// See [`ClientError`].
     pub fn sign_transaction(&mut self, psbt: Vec<u8>, sighash: u32, finalize: bool, bip32_derivations: bool) -> Answer<Signed> {
-        let request = Request::SignTransaction { psbt, sighash, finalize, bip32_derivations };
+        let request = Request::SignTransaction { psbt, sighash, finalize, bip32_derivations, update_only: false };
         expect!(self.call(&request, None)?, "signTransaction", Reply::Signed(signed) => signed)
+    }
+
+    /// Adds scripts, and origins if wanted, to a PSBT without signing; works while the wallet is locked.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn update_transaction(&mut self, psbt: Vec<u8>, sighash: u32, bip32_derivations: bool) -> Answer<Signed> {
+        let request = Request::SignTransaction { psbt, sighash, finalize: false, bip32_derivations, update_only: true };
+        expect!(self.call(&request, None)?, "signTransaction", Reply::Signed(signed) => signed)
+    }
+
+    /// One-shot: signs a PSBT with keys and descriptors that come along.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn one_shot_sign_transaction(
+        &mut self,
+        psbt: Vec<u8>,
+        wifs: Vec<SecretText>,
+        descriptors: Vec<OneShotDescriptor>,
+        sighash: u32,
+        finalize: bool,
+        bip32_derivations: bool,
+    ) -> Answer<Signed> {
+        let request = Request::OneShotSignTransaction { psbt, wifs, descriptors, sighash, finalize, bip32_derivations };
+        expect!(self.call(&request, None)?, "oneShotSignTransaction", Reply::Signed(signed) => signed)
     }
 
     /// Signs a message with the key of a pay-to-public-key-hash script; base64.

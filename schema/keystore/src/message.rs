@@ -77,6 +77,8 @@ pub enum Request {
         finalize: bool,
         /// Add key origins to inputs and outputs.
         bip32_derivations: bool,
+        /// Fill in scripts and origins, sign nothing.
+        update_only: bool,
     },
     /// Answer: text, the base64 signature.
     SignMessage {

@@ -89,12 +89,13 @@ impl Request {
                 change.set_old(old);
                 change.set_new(new);
             }
-            Self::SignTransaction { psbt, sighash, finalize, bip32_derivations } => {
+            Self::SignTransaction { psbt, sighash, finalize, bip32_derivations, update_only } => {
                 let mut sign = root.init_sign_transaction();
                 sign.set_psbt(psbt);
                 sign.set_sighash(*sighash);
                 sign.set_finalize(*finalize);
                 sign.set_bip32_derivations(*bip32_derivations);
+                sign.set_update_only(*update_only);
             }
             Self::SignMessage { address, message, script } => {
                 let mut sign = root.init_sign_message();
@@ -252,6 +253,7 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
                 sighash: sign.get_sighash(),
                 finalize: sign.get_finalize(),
                 bip32_derivations: sign.get_bip32_derivations(),
+                update_only: sign.get_update_only(),
             }
         }
         request::SignMessage(sign) => {

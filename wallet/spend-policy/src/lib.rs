@@ -1,1 +1,64 @@
-//! bulkhead-spend-policy
+//! Spending rules: what a key store checks before it signs, whatever the wallet logic says.
+//!
+//! The rules are set by the owner and kept with the keys. Each refusal carries a tag that stays the same for good:
+//! see [`Tag`]. The default refuses nothing but a fee that can only be a mistake.
+//!
+//! Text form, one rule per line: `fee-max SATOSHI`, `velocity-day SATOSHI`, `destination-allowlist SCRIPT_HEX`
+//! (once per script). There is no "warn only": a rule that can be ignored protects nothing.
+
+mod check;
+mod text;
+
+pub use check::{History, Output, Spend, Violation};
+pub use text::RulesError;
+
+use bitcoin::{Amount, ScriptBuf};
+
+/// The fee that is refused without any rule of the owner: 5 BTC. Core's wallet refuses 0.1 BTC when it drafts
+/// (-maxtxfee), but signs any foreign draft; above this a mistake is certain.
+pub const DEFAULT_FEE_MAX: Amount = Amount::from_sat(500_000_000);
+
+/// What a rule is called in errors and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tag {
+    /// The fee is above the maximum, negative, or unknown although a maximum was set.
+    FeeRange,
+    /// More than allowed would leave the wallet within 24 hours.
+    VelocityDay,
+    /// An output pays to a script that is not on the list.
+    DestinationAllowlist,
+    /// The signature would not commit to all outputs, so no rule about outputs could hold.
+    Sighash,
+}
+
+impl Tag {
+    /// The stable text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FeeRange => "policy-fee-range",
+            Self::VelocityDay => "policy-velocity-day",
+            Self::DestinationAllowlist => "policy-destination-allowlist",
+            Self::Sighash => "policy-sighash",
+        }
+    }
+}
+
+/// The owner's rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Highest fee of one transaction; [`DEFAULT_FEE_MAX`] when not set.
+    pub fee_max: Option<Amount>,
+    /// The most that may leave the wallet within 24 hours, fees included.
+    pub velocity_day: Option<Amount>,
+    /// The only foreign scripts that may be paid; empty: all.
+    pub destination_allowlist: Vec<ScriptBuf>,
+}
+
+impl Rules {
+    /// Whether the owner set any rule.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -40,6 +40,8 @@ pub mod kind {
     pub const DESCRIPTOR_KEY: &str = "walletdescriptorkey";
     /// Spending rules; unknown to Core, which ignores it.
     pub const SPENDING_RULES: &str = "spendingrules";
+    /// What left the wallet lately, for the rules; unknown to Core, which ignores it.
+    pub const SPENDING_HISTORY: &str = "spendinghistory";
 
     /// Records of wallets before descriptors: they don't belong into a descriptor wallet.
     pub const LEGACY: [&str; 10] =
@@ -47,8 +49,8 @@ pub mod kind {
 
     /// Records that hold a private key, encrypted or not, or what protects it. They never leave the key store, and
     /// nobody else writes them.
-    pub const SECRET: [&str; 9] =
-        [DESCRIPTOR_KEY, DESCRIPTOR_CRYPTED_KEY, MASTER_KEY, SPENDING_RULES, "key", "wkey", "ckey", "hdchain", "defaultkey"];
+    pub const SECRET: [&str; 10] =
+        [DESCRIPTOR_KEY, DESCRIPTOR_CRYPTED_KEY, MASTER_KEY, SPENDING_RULES, SPENDING_HISTORY, "key", "wkey", "ckey", "hdchain", "defaultkey"];
 }
 
 /// The type of a record.
