@@ -178,6 +178,24 @@ impl Key {
         }
     }
 
+    /// Text of the key at a position with its origin, as inference shows a key that it knows. A plain key is its own origin.
+    pub(super) fn derived_text(&self, position: u32, x_only: bool, secp: &Secp256k1<All>) -> Option<String> {
+        let key = self.derive(position, secp)?;
+        let (fingerprint, path) = self.origin(position).unwrap_or_else(|| {
+            let hash: [u8; 20] = *key.pubkey_hash().as_ref();
+            ([hash[0], hash[1], hash[2], hash[3]], Vec::new())
+        });
+        let steps: String = path
+            .iter()
+            .map(|step| match step & HARDENED {
+                0 => format!("/{step}"),
+                _ => format!("/{}h", step & !HARDENED),
+            })
+            .collect();
+        let key = if x_only { XOnlyPublicKey::from(key.inner).to_string() } else { key.to_string() };
+        Some(format!("[{}{steps}]{key}", hex::encode(fingerprint)))
+    }
+
     fn path_text(&self, path: &[u32]) -> String {
         let marker = if self.apostrophe { '\'' } else { 'h' };
         path.iter()

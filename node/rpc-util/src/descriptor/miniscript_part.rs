@@ -62,14 +62,14 @@ where
 }
 
 /// Replaces key texts by other texts.
-struct Rename<'a>(&'a BTreeMap<String, Key>, Network);
+struct Rename<F>(F);
 
-impl Translator<String> for Rename<'_> {
+impl<F: FnMut(&str) -> Option<String>> Translator<String> for Rename<F> {
     type TargetPk = String;
     type Error = Failed;
 
     fn pk(&mut self, pk: &String) -> Result<String, Failed> {
-        self.0.get(pk).map(|key| key.public_text(self.1)).ok_or(Failed)
+        (self.0)(pk).ok_or(Failed)
     }
 
     fn sha256(&mut self, hash: &String) -> Result<String, Failed> {
@@ -118,12 +118,20 @@ impl MiniscriptPart {
         self.keys.values()
     }
 
-    pub(super) fn text(&self, network: Network) -> String {
-        let mut rename = Rename(&self.keys, network);
+    fn renamed(&self, rename: impl FnMut(&str) -> Option<String>) -> Option<String> {
+        let mut rename = Rename(rename);
         match &self.tree {
-            Tree::Segwit(tree) => tree.translate_pk(&mut rename).map_or_else(|_| String::new(), |tree| tree.to_string()),
-            Tree::Tap(tree) => tree.translate_pk(&mut rename).map_or_else(|_| String::new(), |tree| tree.to_string()),
+            Tree::Segwit(tree) => tree.translate_pk(&mut rename).ok().map(|tree| tree.to_string()),
+            Tree::Tap(tree) => tree.translate_pk(&mut rename).ok().map(|tree| tree.to_string()),
         }
+    }
+
+    pub(super) fn text(&self, network: Network) -> String {
+        self.renamed(|name| self.keys.get(name).map(|key| key.public_text(network))).unwrap_or_default()
+    }
+
+    pub(super) fn derived_text(&self, position: u32, tap: bool, secp: &Secp256k1<All>) -> Option<String> {
+        self.renamed(|name| self.keys.get(name)?.derived_text(position, tap, secp))
     }
 
     pub(super) fn script(&self, position: u32, secp: &Secp256k1<All>) -> Option<ScriptBuf> {

@@ -85,10 +85,66 @@ impl Node {
             Node::Raw(script) => format!("raw({})", hex::encode(script)),
             Node::Miniscript(part) => part.text(network),
             Node::Tr { internal, leaves } => {
-                let tree = if leaves.is_empty() { String::new() } else { format!(",{}", tree_text(leaves, network)) };
+                let tree = if leaves.is_empty() { String::new() } else { format!(",{}", tree_text(&leaf_texts(leaves, network))) };
                 format!("tr({}{tree})", internal.public_text(network))
             }
         }
+    }
+
+    /// Descriptor of the script number `index` at a position, with its keys derived.
+    pub(super) fn derived_text(&self, position: u32, index: usize, network: Network, secp: &Secp256k1<All>) -> Option<String> {
+        self.derived_inner(position, index, network, secp, false)
+    }
+
+    fn derived_inner(
+        &self,
+        position: u32,
+        index: usize,
+        network: Network,
+        secp: &Secp256k1<All>,
+        tap: bool,
+    ) -> Option<String> {
+        let key_text = |key: &Key| key.derived_text(position, tap, secp);
+        let x_only_text = |key: &Key| key.derived_text(position, true, secp);
+        let inner = |node: &Node, tap| node.derived_inner(position, index, network, secp, tap);
+        Some(match self {
+            Node::Pk(key) => format!("pk({})", key_text(key)?),
+            Node::Pkh(key) => format!("pkh({})", key_text(key)?),
+            Node::Wpkh(key) => format!("wpkh({})", key_text(key)?),
+            Node::RawTr(key) => format!("rawtr({})", x_only_text(key)?),
+            Node::Combo(key) => {
+                let key = key_text(key)?;
+                match index {
+                    0 => format!("pk({key})"),
+                    1 => format!("pkh({key})"),
+                    2 => format!("wpkh({key})"),
+                    _ => format!("sh(wpkh({key}))"),
+                }
+            }
+            Node::Multi { required, sorted, keys } | Node::MultiA { required, sorted, keys } => {
+                let mut derived: Vec<(Vec<u8>, String)> = Vec::new();
+                for key in keys {
+                    derived.push((key.derive(position, secp)?.to_bytes()[usize::from(tap)..].to_vec(), key_text(key)?));
+                }
+                if *sorted {
+                    derived.sort();
+                }
+                let keys: Vec<String> = derived.into_iter().map(|(_, text)| text).collect();
+                format!("{}({required},{})", if tap { "multi_a" } else { "multi" }, keys.join(","))
+            }
+            Node::Sh(node) => format!("sh({})", inner(node, false)?),
+            Node::Wsh(node) => format!("wsh({})", inner(node, false)?),
+            Node::Tr { internal, leaves } => {
+                let mut tree = Vec::new();
+                for (depth, leaf) in leaves {
+                    tree.push((*depth, inner(leaf, true)?));
+                }
+                let tree = if tree.is_empty() { String::new() } else { format!(",{}", tree_text(&tree)) };
+                format!("tr({}{tree})", x_only_text(internal)?)
+            }
+            Node::Miniscript(part) => part.derived_text(position, tap, secp)?,
+            Node::Addr(_) | Node::Raw(_) => return None,
+        })
     }
 
     /// Output scripts at a position; `None` if a hardened step lacks its private key.
@@ -180,7 +236,11 @@ pub fn multisig_script(required: usize, keys: &[PublicKey]) -> ScriptBuf {
     push_number(builder, keys.len()).push_opcode(op::OP_CHECKMULTISIG).into_script()
 }
 
-fn tree_text(leaves: &[(u8, Node)], network: Network) -> String {
+fn leaf_texts(leaves: &[(u8, Node)], network: Network) -> Vec<(u8, String)> {
+    leaves.iter().map(|(depth, leaf)| (*depth, leaf.text(network))).collect()
+}
+
+fn tree_text(leaves: &[(u8, String)]) -> String {
     let mut text = String::new();
     // For each open brace whether its right side is being written.
     let mut branches: Vec<bool> = Vec::new();
@@ -192,7 +252,7 @@ fn tree_text(leaves: &[(u8, Node)], network: Network) -> String {
             text.push('{');
             branches.push(false);
         }
-        text.push_str(&leaf.text(network));
+        text.push_str(leaf);
         while branches.last() == Some(&true) {
             branches.pop();
             text.push('}');

@@ -73,6 +73,12 @@ impl Descriptor {
         self.node.keys()
     }
 
+    /// Descriptor of script number `index` at a position with its keys derived and their origins; `None` for `addr()` and
+    /// `raw()`.
+    pub fn describe(&self, position: u32, index: usize) -> Option<String> {
+        self.node.derived_text(position, index, self.network, &self.secp).map(|text| with_checksum(&text))
+    }
+
     /// Output scripts at a position (0 for descriptors without range); `None` if private keys are missing.
     pub fn expand(&self, position: u32) -> Option<Vec<Expanded>> {
         self.node.expand(position, &self.secp)
