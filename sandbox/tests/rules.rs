@@ -123,7 +123,7 @@ fn every_rule_allows_what_it_says() {
         let calls: Vec<Call> = policy
             .rules
             .iter()
-            .filter(|rule| !executed(rule.number) && rule.name != "clone3")
+            .filter(|rule| !executed(rule.number))
             .map(|rule| (rule.number, satisfying(rule)))
             .collect();
         let results = decide(policy, &calls).unwrap_or_else(|| panic!("{}: an allowed call kills", policy.name));
