@@ -3,7 +3,15 @@
 //!
 //! - [`records`]: public records of `wallet.dat`.
 //! - [`state`]: one wallet in memory, pure.
+//! - [`spend`]: sizes, fees, coin selection, drafts; pure.
+//! - [`ipc`]: the edges of the process.
+//! - [`app`], [`wallets`]: what is loaded, and its life.
+//! - [`rpc`]: the methods.
 
+pub mod app;
+pub mod ipc;
 pub mod records;
+pub mod rpc;
 pub mod spend;
 pub mod state;
+pub mod wallets;

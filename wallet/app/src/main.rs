@@ -1,2 +1,129 @@
-//! bitcoin-wallet
-fn main() {}
+//! bitcoin-wallet: wallet logic in its own process.
+
+use bitcoin_wallet::app::{App, network_by_name};
+use bitcoin_wallet::ipc::chain::Chain;
+use bitcoin_wallet::ipc::events::{self, Events};
+use bitcoin_wallet::ipc::serve::{Gui, Rpc};
+use bitcoin_wallet::wallets;
+use bulkhead_control::{Component, ControlError, Edge, Event, Handle, WalletConfig, birth};
+use bulkhead_link::Peer;
+use bulkhead_schema::wire::gui_node_capnp::gui_wallet;
+use bulkhead_schema::wire::rpc_wallet_capnp::rpc_wallet;
+use bulkhead_schema::wire::wallet_chain_capnp::{wallet_chain, wallet_events};
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::rc::Rc;
+use tokio::sync::mpsc;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Link(#[from] bulkhead_link::LinkError),
+    #[error("unknown network {0}")]
+    Network(String),
+}
+
+fn start() -> Result<(), StartError> {
+    let birth = birth::<WalletConfig>(Component::Wallet)?;
+    let config = birth.config.clone();
+    let control = birth.confine(&[])?;
+    let wires = control.receive_wires()?;
+    let (handle, events) = control.split()?;
+    let network = network_by_name(&config.network).ok_or_else(|| StartError::Network(config.network.clone()))?;
+    // The control channel blocks, so a thread carries its events into the loop.
+    let (sender, mut queue) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        while let Ok(event) = events.recv() {
+            if sender.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    bulkhead_link::run(async move {
+        let chain = Chain::new(Peer::new("chain"));
+        let app = Rc::new(App::new(config, network, handle.clone(), chain));
+        for (edge, descriptor) in wires {
+            wire(&app, &edge, descriptor).await;
+        }
+        if let Err(text) = wallets::load_at_start(&app).await {
+            handle.init_error(&text);
+        } else if handle.ready().is_err() {
+            return;
+        }
+        while let Some(event) = queue.recv().await {
+            match event {
+                Event::Wire(edges) => {
+                    for (edge, descriptor) in edges {
+                        wire(&app, &edge, descriptor).await;
+                    }
+                }
+                Event::Shutdown => {
+                    stop(&app, &handle).await;
+                    return;
+                }
+                Event::PeerGone => return,
+                _ => {}
+            }
+        }
+    })?;
+    Ok(())
+}
+
+async fn stop(app: &App, _: &Handle) {
+    for loaded in app.all() {
+        wallets::close(app, &loaded).await;
+    }
+}
+
+async fn wire(app: &Rc<App>, edge: &Edge, descriptor: OwnedFd) {
+    let outcome = match edge.name.as_str() {
+        "rpc-wallet" => {
+            let client: rpc_wallet::Client = capnp_rpc::new_client(Rpc { app: app.clone() });
+            bulkhead_link::serve(descriptor, "rpc-wallet", client.client).map(drop)
+        }
+        "gui-wallet" => {
+            let client: gui_wallet::Client = capnp_rpc::new_client(Gui { app: app.clone() });
+            bulkhead_link::serve(descriptor, "gui-wallet", client.client).map(drop)
+        }
+        "wallet-chain" => connect_chain(app, descriptor).await,
+        other => {
+            tracing::error!("unknown edge {other}");
+            return;
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::error!("{}: {error}", edge.name);
+    }
+}
+
+async fn connect_chain(app: &Rc<App>, descriptor: OwnedFd) -> Result<(), bulkhead_link::LinkError> {
+    let connection = bulkhead_link::connect::<wallet_chain::Client>(descriptor, "wallet-chain", None)?;
+    let client = connection.client.clone();
+    app.chain.peer().set(connection);
+    let events: wallet_events::Client = capnp_rpc::new_client(Events { app: app.clone() });
+    let mut request = client.subscribe_request();
+    request.get().set_events(events);
+    if let Err(error) = request.send().promise.await {
+        tracing::error!("wallet-chain: {error}");
+    }
+    let _guard = app.sync.lock().await;
+    for loaded in app.all() {
+        let tip = loaded.wallet.borrow().tip.hash;
+        if let Err(error) = events::catch_up(app, &loaded, &[tip]).await {
+            tracing::error!("wallet-chain: {error}");
+        }
+    }
+    Ok(())
+}

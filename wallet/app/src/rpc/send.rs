@@ -84,8 +84,15 @@ pub(super) async fn draft(
 }
 
 /// Has the key store sign a PSBT.
-pub(super) async fn sign_psbt(loaded: &Loaded, psbt: &Psbt, sighash: u32, finalize: bool, bip32: bool) -> RpcResult<(Psbt, Signed)> {
-    let request = Request::SignTransaction { psbt: psbt.serialize(), sighash, finalize, bip32_derivations: bip32, update_only: false };
+pub(super) async fn sign_psbt(
+    loaded: &Loaded,
+    psbt: &Psbt,
+    sighash: u32,
+    finalize: bool,
+    bip32: bool,
+) -> RpcResult<(Psbt, Signed)> {
+    let request =
+        Request::SignTransaction { psbt: psbt.serialize(), sighash, finalize, bip32_derivations: bip32, update_only: false };
     match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
         Reply::Signed(signed) => {
             let psbt = Psbt::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;

@@ -308,6 +308,35 @@ fn derive(
     Ok(out)
 }
 
+/// Origin of a key: fingerprint of its root and path below it.
+pub fn key_origin(secp: &Secp256k1<VerifyOnly>, key: &DefiniteDescriptorKey) -> (Fingerprint, DerivationPath) {
+    let fingerprint = match key.as_descriptor_public_key() {
+        // A key without origin stands for itself.
+        DescriptorPublicKey::Single(single) if single.origin.is_none() => {
+            let id = key.derive_public_key(secp).pubkey_hash();
+            let bytes: &[u8] = id.as_ref();
+            Fingerprint::from([bytes[0], bytes[1], bytes[2], bytes[3]])
+        }
+        _ => key.master_fingerprint(),
+    };
+    (fingerprint, key.full_derivation_path().unwrap_or_else(DerivationPath::master))
+}
+
+/// The descriptor of one output with plain public keys and their origins, as Core infers it; with checksum.
+pub fn inferred(secp: &Secp256k1<VerifyOnly>, solution: &Descriptor<DefiniteDescriptorKey>) -> String {
+    let text = solution.to_string();
+    let text = without_checksum(&text);
+    let taproot = text.starts_with("tr(");
+    let plain = map_keys(text, |_, key| {
+        let Ok(definite) = DefiniteDescriptorKey::new(key.clone()) else { return Ok(None) };
+        let public = definite.derive_public_key(secp);
+        let (fingerprint, path) = key_origin(secp, &definite);
+        let key = if taproot { public.inner.x_only_public_key().0.to_string() } else { public.to_string() };
+        Ok(Some(format!("{}{key}", origin(fingerprint, &path))))
+    });
+    with_checksum(&plain.unwrap_or_else(|_| text.to_owned()))
+}
+
 /// Address type of an output script.
 pub fn output_type_of(script: &bitcoin::Script) -> Option<OutputType> {
     if script.is_p2pkh() {

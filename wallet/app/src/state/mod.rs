@@ -102,6 +102,9 @@ impl BlockRef {
     }
 }
 
+/// Blocks that a locator can name: deeper reorganisations start from the genesis block.
+const LOCATOR_BLOCKS: usize = 2000;
+
 /// Something that the outside wants to know about: `-walletnotify`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TxNotice {
@@ -152,6 +155,10 @@ pub struct Wallet {
     pub locked: BTreeMap<OutPoint, bool>,
     /// Last block processed.
     pub tip: BlockRef,
+    /// Times of blocks that hold our transactions, as far as known; seconds.
+    pub block_times: HashMap<BlockHash, i64>,
+    /// Blocks before `tip`, by height, for locators.
+    pub recent: BTreeMap<i32, BlockHash>,
     /// No transaction of ours is older; seconds.
     pub birth_time: i64,
     /// Mempool transactions that conflict with ours.
@@ -180,6 +187,8 @@ impl Wallet {
             next_order: 0,
             locked: BTreeMap::new(),
             tip: BlockRef::none(),
+            block_times: HashMap::new(),
+            recent: BTreeMap::new(),
             birth_time: i64::MAX,
             foreign_conflicts: HashSet::new(),
             secp: Secp256k1::verification_only(),
@@ -236,5 +245,12 @@ impl Wallet {
     /// Remembers the tip, without a record.
     pub fn set_tip(&mut self, tip: BlockRef) {
         self.tip = tip;
+        self.recent.split_off(&tip.height.max(0));
+        if tip.height >= 0 {
+            self.recent.insert(tip.height, tip.hash);
+        }
+        while self.recent.len() > LOCATOR_BLOCKS {
+            self.recent.pop_first();
+        }
     }
 }

@@ -32,7 +32,7 @@ impl When {
 impl Wallet {
     /// A block was added to the active chain. Answers whether a transaction of ours was in it.
     pub fn block_connected(&mut self, block: &Block, at: BlockRef, when: When) -> bool {
-        self.tip = at;
+        self.set_tip(at);
         let mut updated = false;
         for (index, tx) in block.txdata.iter().enumerate() {
             let tx = Arc::new(tx.clone());
@@ -73,7 +73,7 @@ impl Wallet {
                 }
             }
         }
-        self.tip = BlockRef { hash: block.header.prev_blockhash, height: at.height - 1 };
+        self.set_tip(BlockRef { hash: block.header.prev_blockhash, height: at.height - 1 });
     }
 
     /// A transaction entered the mempool.
@@ -236,6 +236,9 @@ impl Wallet {
                 changed = true;
             }
         }
+        if let (TxState::Confirmed { block, .. }, Some(time)) = (state, when.block_time) {
+            self.block_times.insert(block, time);
+        }
         let current = self.txs.get(&txid).map(|wtx| wtx.state);
         if tx.is_coinbase() && matches!(current, Some(TxState::Inactive { .. })) {
             self.abandon_with_children(txid);
@@ -258,6 +261,15 @@ impl Wallet {
         };
         self.notice(TxNotice { txid, block });
         new
+    }
+
+    /// Attaches texts to a transaction.
+    pub fn set_texts(&mut self, txid: &Txid, texts: super::tx::TxTexts) {
+        if let Some(wtx) = self.txs.get_mut(txid) {
+            wtx.texts = texts;
+            let change = wtx.to_change();
+            self.push(change);
+        }
     }
 
     /// Puts a transaction into the tables.

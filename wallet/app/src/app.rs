@@ -1,0 +1,211 @@
+//! Everything this process knows: loaded wallets, peers, options. Lives on the event loop's thread.
+
+use bitcoin::Network;
+use bulkhead_control::{Handle, WalletConfig};
+use bulkhead_keystore_edge::{Record, Reply, Request, Status};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use tokio::sync::{Mutex, watch};
+
+use crate::ipc::chain::{Chain, ChainState};
+use crate::ipc::keystore::{Keystore, KeystoreError};
+use crate::spend::build::BuildOptions;
+use crate::spend::fees::FeeOptions;
+use crate::state::{BlockRef, OutputType, StateOptions, Wallet};
+
+/// A rescan that is running.
+#[derive(Debug, Clone, Copy)]
+pub struct Scan {
+    /// When it began, seconds.
+    pub started: i64,
+    /// Between 0 and 1.
+    pub progress: f64,
+}
+
+/// A loaded wallet and its key store.
+pub struct Loaded {
+    /// Name.
+    pub name: String,
+    /// State.
+    pub wallet: RefCell<Wallet>,
+    /// Key store.
+    pub keys: Keystore,
+    /// What the key store said last.
+    pub status: RefCell<Status>,
+    /// Rescan that is running.
+    pub scan: Cell<Option<Scan>>,
+    /// The rescan shall stop.
+    pub abort_scan: Cell<bool>,
+    /// Seconds when the tip was processed last.
+    pub best_block_time: Cell<i64>,
+    /// Unlocked by walletpassphrase until then, seconds; and a count that tells its timers apart.
+    pub unlocked: Cell<(i64, u64)>,
+}
+
+impl Loaded {
+    /// Writes what changed to the file.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub async fn persist(&self) -> Result<(), KeystoreError> {
+        let changes = self.wallet.borrow_mut().take_changes();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        const PER_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        for change in changes {
+            bytes += change.key.len() + change.value.as_ref().map_or(0, Vec::len) + 64;
+            batch.push(Record { key: change.key, erase: change.value.is_none(), value: change.value.unwrap_or_default() });
+            if bytes > PER_MESSAGE_BYTES {
+                self.keys.call(Request::Write(std::mem::take(&mut batch))).await?;
+                bytes = 0;
+            }
+        }
+        if !batch.is_empty() {
+            self.keys.call(Request::Write(batch)).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks the key store how it is.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub async fn refresh_status(&self) -> Result<Status, KeystoreError> {
+        if let Reply::Status(status) = self.keys.call(Request::Status).await? {
+            *self.status.borrow_mut() = status;
+        }
+        Ok(self.status.borrow().clone())
+    }
+}
+
+/// The process.
+pub struct App {
+    /// Configuration.
+    pub config: WalletConfig,
+    /// Network.
+    pub network: Network,
+    /// Options of building.
+    pub build: BuildOptions,
+    /// Supervisor.
+    pub control: Handle,
+    /// Chain.
+    pub chain: Chain,
+    /// Loaded wallets in the order of loading.
+    pub wallets: RefCell<Vec<Rc<Loaded>>>,
+    /// Held while blocks are applied or a wallet catches up.
+    pub sync: Mutex<()>,
+    /// Grows with every event that was applied.
+    pub progress: watch::Sender<u64>,
+    /// Wallets that settings.json loads at start.
+    pub startup: RefCell<Vec<String>>,
+    /// Names that are being loaded or created.
+    pub opening: RefCell<Vec<String>>,
+}
+
+/// Network by the name in configuration.
+pub fn network_by_name(name: &str) -> Option<Network> {
+    Some(match name {
+        "main" => Network::Bitcoin,
+        "test" => Network::Testnet,
+        "testnet4" => Network::Testnet4,
+        "signet" => Network::Signet,
+        "regtest" => Network::Regtest,
+        _ => return None,
+    })
+}
+
+impl App {
+    /// Puts the process together.
+    pub fn new(config: WalletConfig, network: Network, control: Handle, chain: Chain) -> App {
+        let fees = FeeOptions {
+            fallback: config.fallbackfee,
+            min_tx: config.mintxfee,
+            discard: config.discardfee,
+            consolidate: config.consolidatefeerate,
+            max_tx_fee: config.maxtxfee,
+            max_aps_fee: config.maxapsfee,
+            confirm_target: u32::try_from(config.txconfirmtarget).unwrap_or(6).max(1),
+            rbf: config.walletrbf,
+        };
+        let build = BuildOptions {
+            fees,
+            address_type: OutputType::parse(&config.addresstype).unwrap_or(OutputType::Bech32),
+            change_type: OutputType::parse(&config.changetype),
+            reject_long_chains: config.walletrejectlongchains,
+            zero_conf: config.spendzeroconfchange,
+        };
+        App {
+            network,
+            build,
+            control,
+            chain,
+            wallets: RefCell::new(Vec::new()),
+            sync: Mutex::new(()),
+            progress: watch::Sender::new(0),
+            startup: RefCell::new(config.wallet.clone()),
+            opening: RefCell::new(Vec::new()),
+            config,
+        }
+    }
+
+    /// Options of wallet state.
+    pub fn state_options(&self) -> StateOptions {
+        StateOptions {
+            keypool: i32::try_from(self.config.keypool).unwrap_or(1000).max(1),
+            spend_zero_conf_change: self.config.spendzeroconfchange,
+        }
+    }
+
+    /// A loaded wallet.
+    pub fn find(&self, name: &str) -> Option<Rc<Loaded>> {
+        self.wallets.borrow().iter().find(|loaded| loaded.name == name).cloned()
+    }
+
+    /// All loaded wallets.
+    pub fn all(&self) -> Vec<Rc<Loaded>> {
+        self.wallets.borrow().clone()
+    }
+
+    /// Tells whoever waits that something was applied.
+    pub fn advanced(&self) {
+        self.progress.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until a wallet has seen the tip that chain has now (Core: BlockUntilSyncedToCurrentChain).
+    pub async fn wait_for_tip(&self, loaded: &Loaded) -> Option<ChainState> {
+        const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+        let state = self.chain.state().await.ok()?;
+        let mut changes = self.progress.subscribe();
+        let wanted = state.tip.block;
+        let reached = |tip: BlockRef| tip.hash == wanted.hash || tip.height > wanted.height;
+        // The bound only matters when chain dies in between.
+        let _ = tokio::time::timeout(PATIENCE, async {
+            while !reached(loaded.wallet.borrow().tip) {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        })
+        .await;
+        Some(state)
+    }
+
+    /// Runs the commands of `-walletnotify` for what changed.
+    pub fn send_notices(&self, loaded: &Loaded) {
+        let notices = loaded.wallet.borrow_mut().take_notices();
+        if !self.config.walletnotify {
+            return;
+        }
+        for notice in notices {
+            let (block, height) = match notice.block {
+                Some(block) => (block.hash.to_string(), block.height.to_string()),
+                None => ("unconfirmed".into(), "-1".into()),
+            };
+            let txid = notice.txid.to_string();
+            self.control.notify("walletnotify", &[("s", &txid), ("b", &block), ("h", &height), ("w", &loaded.name)]);
+        }
+    }
+}

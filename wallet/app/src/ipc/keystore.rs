@@ -1,0 +1,132 @@
+//! One key store per wallet: a thread that owns the blocking client, and a queue in front of it, so that the
+//! event loop never waits.
+//!
+//! A key store that dies is started again through the supervisor; the wallet comes back locked. Requests
+//! that change nothing when they are repeated are then sent once more, the rest fail with an error.
+
+use bulkhead_control::{ControlError, Handle, OpenKeystore, Request as ControlRequest};
+use bulkhead_keystore_edge::{ClientError, KeystoreClient, Reply, Request};
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
+
+/// Why a key store did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum KeystoreError {
+    /// It refused, or its stream failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The supervisor could not give us one.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The thread is gone.
+    #[error("the key store of this wallet is closed")]
+    Closed,
+}
+
+impl KeystoreError {
+    /// RPC code and text.
+    pub fn code_and_message(&self) -> (i32, String) {
+        match self {
+            KeystoreError::Client(error) => error.code_and_message(),
+            KeystoreError::Control(ControlError::Refused { code, message }) => {
+                (if *code == 0 { -4 } else { *code }, message.clone())
+            }
+            other => (-4, other.to_string()),
+        }
+    }
+}
+
+struct Job {
+    request: Request,
+    beside: Option<OwnedFd>,
+    answer: oneshot::Sender<Result<Reply, KeystoreError>>,
+}
+
+/// Where key stores come from.
+pub trait Opener: Send + 'static {
+    /// Starts a key store for a wallet and answers the stream to it.
+    ///
+    /// # Errors
+    /// What the supervisor said.
+    fn open(&self, name: &str, create: bool) -> Result<OwnedFd, ControlError>;
+}
+
+impl Opener for Handle {
+    fn open(&self, name: &str, create: bool) -> Result<OwnedFd, ControlError> {
+        let mut answer =
+            self.request(ControlRequest::OpenKeystore(OpenKeystore { name: name.to_owned(), create, one_shot: false }))?;
+        answer.descriptors.pop().ok_or(ControlError::PeerGone)
+    }
+}
+
+/// Queue to one key store.
+#[derive(Clone)]
+pub struct Keystore {
+    jobs: Sender<Job>,
+}
+
+fn repeatable(request: &Request) -> bool {
+    matches!(request, Request::Records { .. } | Request::Write(_) | Request::Status | Request::Flush)
+}
+
+fn run(name: &str, opener: &dyn Opener, mut client: KeystoreClient, jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        let mut result = client.call(&job.request, job.beside.as_ref()).map_err(KeystoreError::from);
+        if matches!(result, Err(KeystoreError::Client(ClientError::Wire(_)))) && !matches!(job.request, Request::Close) {
+            tracing::warn!("[{name}] the key store is gone, starting it again");
+            match opener.open(name, false).map_err(KeystoreError::from) {
+                Ok(stream) => {
+                    client = KeystoreClient::new(stream);
+                    match client.open() {
+                        Ok(_) if repeatable(&job.request) => {
+                            result = client.call(&job.request, None).map_err(KeystoreError::from)
+                        }
+                        Ok(_) => {}
+                        Err(error) => result = Err(error.into()),
+                    }
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        let last = matches!(job.request, Request::Close);
+        // The caller may have given up; the work is done all the same.
+        let _ = job.answer.send(result);
+        if last {
+            return;
+        }
+    }
+}
+
+impl Keystore {
+    /// Takes over the stream to a key store.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(name: &str, opener: Box<dyn Opener>, stream: OwnedFd) -> Result<Keystore, std::io::Error> {
+        let (jobs, queue) = channel();
+        let name = name.to_owned();
+        std::thread::Builder::new()
+            .name("keystore".into())
+            .spawn(move || run(&name, &*opener, KeystoreClient::new(stream), &queue))?;
+        Ok(Keystore { jobs })
+    }
+
+    /// Sends a request and waits for the reply.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub async fn call(&self, request: Request) -> Result<Reply, KeystoreError> {
+        self.call_with(request, None).await
+    }
+
+    /// The same with a descriptor beside the request.
+    ///
+    /// # Errors
+    /// [`KeystoreError`].
+    pub async fn call_with(&self, request: Request, beside: Option<OwnedFd>) -> Result<Reply, KeystoreError> {
+        let (answer, reply) = oneshot::channel();
+        self.jobs.send(Job { request, beside, answer }).map_err(|_| KeystoreError::Closed)?;
+        reply.await.map_err(|_| KeystoreError::Closed)?
+    }
+}

@@ -1,0 +1,157 @@
+//! getaddressinfo.
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Script, ScriptBuf};
+use bulkhead_rpc_util::solver::witness_program;
+use bulkhead_rpc_util::{Destination, RpcError, RpcResult, decode_address, encode_address, solve};
+use miniscript::descriptor::DescriptorType;
+use miniscript::{DefiniteDescriptorKey, Descriptor, ForEachKey};
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use super::util::wallet_of;
+use crate::state::Wallet;
+use crate::state::descriptor::{inferred, key_origin};
+
+type Solution = Descriptor<DefiniteDescriptorKey>;
+
+/// Script behind a script hash.
+pub(super) fn redeem_script(solution: &Solution) -> Option<ScriptBuf> {
+    match solution.desc_type() {
+        DescriptorType::Sh | DescriptorType::ShSortedMulti => solution.explicit_script().ok(),
+        DescriptorType::ShWpkh => {
+            let key = single_key(solution)?;
+            Some(ScriptBuf::new_p2wpkh(&bitcoin::CompressedPublicKey(key.inner).wpubkey_hash()))
+        }
+        DescriptorType::ShWsh | DescriptorType::ShWshSortedMulti => Some(solution.explicit_script().ok()?.to_p2wsh()),
+        _ => None,
+    }
+}
+
+fn single_key(solution: &Solution) -> Option<bitcoin::PublicKey> {
+    let mut keys = Vec::new();
+    let secp = bitcoin::secp256k1::Secp256k1::verification_only();
+    solution.for_each_key(|key| {
+        keys.push(key.derive_public_key(&secp));
+        true
+    });
+    if keys.len() == 1 { keys.pop() } else { None }
+}
+
+/// What the script of an address is, without the wallet.
+fn describe_destination(script: &Script, out: &mut Map<String, Value>) {
+    if let Some((version, program)) = witness_program(script.as_bytes()) {
+        let is_script = match (version, program.len()) {
+            (0, 32) | (1, 32) => Some(true),
+            (0, 20) => Some(false),
+            _ => None,
+        };
+        if let Some(is_script) = is_script {
+            out.insert("isscript".into(), json!(is_script));
+        }
+        out.insert("iswitness".into(), json!(true));
+        out.insert("witness_version".into(), json!(version));
+        out.insert("witness_program".into(), json!(hex::encode(program)));
+        return;
+    }
+    out.insert("isscript".into(), json!(script.is_p2sh()));
+    out.insert("iswitness".into(), json!(false));
+}
+
+/// The script behind an address, and what is embedded in it.
+fn describe_script(call: &Call, script: &Script, solution: &Solution, out: &mut Map<String, Value>) {
+    let kind = solve(script.as_bytes());
+    out.insert("script".into(), json!(kind.name()));
+    out.insert("hex".into(), json!(script.to_hex_string()));
+    if let Some(destination) = Destination::from_script(script) {
+        let mut inner = Map::new();
+        describe_destination(script, &mut inner);
+        describe_inner(call, script, solution, &mut inner);
+        inner.insert("address".into(), json!(encode_address(&destination, call.app.network)));
+        inner.insert("scriptPubKey".into(), json!(script.to_hex_string()));
+        if let Some(key) = inner.get("pubkey").cloned() {
+            out.insert("pubkey".into(), key);
+        }
+        out.insert("embedded".into(), Value::Object(inner));
+    } else if let bulkhead_rpc_util::ScriptType::MultiSig { required, keys } = &kind {
+        out.insert("sigsrequired".into(), json!(required));
+        out.insert("pubkeys".into(), json!(keys.iter().map(hex::encode).collect::<Vec<_>>()));
+    }
+}
+
+fn describe_inner(call: &Call, script: &Script, solution: &Solution, out: &mut Map<String, Value>) {
+    if script.is_p2pkh() || script.is_p2wpkh() {
+        if let Some(key) = single_key(solution) {
+            out.insert("pubkey".into(), json!(key.to_string()));
+            if script.is_p2pkh() {
+                out.insert("iscompressed".into(), json!(key.compressed));
+            }
+        }
+    } else if script.is_p2sh() {
+        if let Some(redeem) = redeem_script(solution) {
+            describe_script(call, &redeem, solution, out);
+        }
+    } else if script.is_p2wsh()
+        && let Ok(inner) = solution.explicit_script()
+    {
+        describe_script(call, &inner, solution, out);
+    }
+}
+
+pub(super) async fn address_info(call: &Call) -> RpcResult {
+    let loaded = wallet_of(call)?;
+    let text = call.params.str(0)?;
+    let destination = decode_address(text, call.app.network).map_err(|error| {
+        RpcError::address_or_key(if error.message.is_empty() { "Invalid address".into() } else { error.message })
+    })?;
+    let script = destination.script();
+    let wallet = loaded.wallet.borrow();
+    let mut out = Map::new();
+    out.insert("address".into(), json!(encode_address(&destination, call.app.network)));
+    out.insert("scriptPubKey".into(), json!(script.to_hex_string()));
+    out.insert("ismine".into(), json!(wallet.is_mine(&script)));
+    let solution = wallet.solution(&script);
+    out.insert("solvable".into(), json!(solution.is_some()));
+    if let Some(solution) = &solution {
+        out.insert("desc".into(), json!(inferred(&wallet.secp, solution)));
+    }
+    let parent = wallet.solve(&script).map(|(id, _, _)| id);
+    if let Some(spkm) = parent.and_then(|id| wallet.spkms.get(&id)) {
+        out.insert("parent_desc".into(), json!(spkm.descriptor.normalized()));
+    }
+    out.insert("iswatchonly".into(), json!(false));
+    describe_destination(&script, &mut out);
+    if let Some(solution) = &solution {
+        describe_inner(call, &script, solution, &mut out);
+    }
+    out.insert("ischange".into(), json!(is_change(&wallet, &script)));
+    if let Some(spkm) = parent.and_then(|id| wallet.spkms.get(&id)) {
+        out.insert("timestamp".into(), json!(spkm.creation));
+        if let Some(solution) = &solution {
+            push_origin(&wallet, solution, &mut out);
+        }
+    }
+    let address = encode_address(&destination, call.app.network);
+    let labels: Vec<String> = wallet.book_entry(&address).and_then(|entry| entry.label.clone()).into_iter().collect();
+    out.insert("labels".into(), json!(labels));
+    Ok(Value::Object(out))
+}
+
+fn is_change(wallet: &Wallet, script: &Script) -> bool {
+    wallet.is_change(&bitcoin::TxOut { value: bitcoin::Amount::ZERO, script_pubkey: script.to_owned() })
+}
+
+/// Key path of an address that one key makes.
+fn push_origin(wallet: &Wallet, solution: &Solution, out: &mut Map<String, Value>) {
+    let mut keys = Vec::new();
+    solution.for_each_key(|key| {
+        keys.push(key.clone());
+        true
+    });
+    let [key] = keys.as_slice() else { return };
+    let (fingerprint, path) = key_origin(&wallet.secp, key);
+    let path: String = path.into_iter().map(|step| format!("/{step:#}").replace('\'', "h")).collect();
+    out.insert("hdkeypath".into(), json!(format!("m{path}")));
+    out.insert("hdseedid".into(), json!(bitcoin::hashes::hash160::Hash::all_zeros().to_string()));
+    out.insert("hdmasterfingerprint".into(), json!(format!("{fingerprint:x}")));
+}

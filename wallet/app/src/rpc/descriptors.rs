@@ -1,0 +1,183 @@
+//! Descriptors of a wallet: list, HD keys, new ones from a key; and taking over what the key store made.
+
+use bulkhead_keystore_edge::{DescriptorInfo, HdKey, Reply, Request};
+use bulkhead_rpc_util::error as code;
+use bulkhead_rpc_util::{RpcError, RpcResult};
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use super::outputs::object_or_empty;
+use super::util::{ensure_unlocked, persist, wallet_of};
+use crate::app::Loaded;
+use crate::records::{self, DescId};
+use crate::state::OutputType;
+use crate::state::load::DescriptorSet;
+use crate::wallets::{all_records, keystore_error};
+
+/// Reads all descriptors again, after the key store made or changed some.
+pub(super) async fn reload(call: &Call, loaded: &Loaded) -> RpcResult<()> {
+    let all = all_records(&loaded.keys).await?;
+    let mut set = DescriptorSet::default();
+    for record in &all {
+        // Records that do not concern descriptors were read when the wallet was loaded.
+        if let Ok(record) = records::decode(&record.key, &record.value) {
+            set.take(record, call.app.network);
+        }
+    }
+    {
+        let mut wallet = loaded.wallet.borrow_mut();
+        wallet.active.clear();
+        set.apply(&mut wallet).map_err(|error| RpcError::new(code::WALLET_ERROR, error.to_string()))?;
+        wallet.top_up_all(0);
+        wallet.refresh_all_coins();
+    }
+    persist(&call.app, loaded).await
+}
+
+/// Has the key store derive more of a descriptor that needs private keys for each index.
+pub(super) async fn extend(call: &Call, loaded: &Loaded, kind: OutputType, internal: bool) -> RpcResult<()> {
+    let wanted = {
+        let wallet = loaded.wallet.borrow();
+        let id = wallet.active.get(&(internal, kind)).copied();
+        id.and_then(|id| wallet.spkms.get(&id)).map(|spkm| (spkm.id, spkm.next.saturating_add(wallet.options.keypool)))
+    };
+    let Some((id, range_end)) = wanted else { return Ok(()) };
+    // A locked wallet refuses; the caller then says that the pool ran out.
+    if loaded.keys.call(Request::TopUp { id, range_end }).await.is_err() {
+        return Ok(());
+    }
+    reload(call, loaded).await
+}
+
+/// Private form of a descriptor.
+async fn export(loaded: &Loaded, id: DescId) -> RpcResult<String> {
+    match loaded.keys.call(Request::ExportDescriptor { id, consent: true }).await.map_err(|error| keystore_error(&error))? {
+        Reply::Descriptors(list) if list.len() == 1 => Ok(list[0].private.to_string()),
+        _ => Err(RpcError::internal("key store: unexpected reply to exportDescriptor")),
+    }
+}
+
+pub(super) async fn list(call: &Call) -> RpcResult {
+    let loaded = wallet_of(call)?;
+    let private = call.params.opt_bool(0)?.unwrap_or(false);
+    if private && !loaded.wallet.borrow().private_keys_enabled() {
+        return Err(RpcError::new(code::WALLET_ERROR, "Can't get private descriptor string for watch-only wallets"));
+    }
+    if private {
+        ensure_unlocked(&loaded).await?;
+    }
+    let ids: Vec<DescId> = loaded.wallet.borrow().spkms.keys().copied().collect();
+    let mut entries: Vec<(String, Value)> = Vec::new();
+    for id in ids {
+        let exported = if private { Some(export(&loaded, id).await?) } else { None };
+        let wallet = loaded.wallet.borrow();
+        let Some(spkm) = wallet.spkms.get(&id) else { continue };
+        let text = exported.unwrap_or_else(|| spkm.descriptor.normalized());
+        let mut entry = Map::new();
+        entry.insert("desc".into(), json!(text));
+        entry.insert("timestamp".into(), json!(spkm.creation));
+        let active = wallet.is_active(&id);
+        entry.insert("active".into(), json!(active.is_some()));
+        if let Some(internal) = active {
+            entry.insert("internal".into(), json!(internal));
+        }
+        if spkm.descriptor.is_ranged() {
+            entry.insert("range".into(), json!([spkm.start, spkm.end - 1]));
+            entry.insert("next".into(), json!(spkm.next));
+            entry.insert("next_index".into(), json!(spkm.next));
+        }
+        entries.push((text, Value::Object(entry)));
+    }
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    let descriptors: Vec<Value> = entries.into_iter().map(|(_, entry)| entry).collect();
+    Ok(json!({"wallet_name": loaded.name, "descriptors": descriptors}))
+}
+
+async fn export_hd_keys(loaded: &Loaded, consent: bool) -> RpcResult<Vec<HdKey>> {
+    match loaded.keys.call(Request::ExportHdKeys { consent }).await.map_err(|error| keystore_error(&error))? {
+        Reply::HdKeys(keys) => Ok(keys),
+        _ => Err(RpcError::internal("key store: unexpected reply to exportHdKeys")),
+    }
+}
+
+pub(super) async fn hd_keys(call: &Call) -> RpcResult {
+    let loaded = wallet_of(call)?;
+    let options = object_or_empty(call.params.get(0))?;
+    let flag = |name: &str| options.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let (active_only, private) = (flag("active_only"), flag("private"));
+    if private {
+        if !loaded.wallet.borrow().private_keys_enabled() {
+            return Err(RpcError::new(code::WALLET_ERROR, "Private keys are disabled for this wallet"));
+        }
+        ensure_unlocked(&loaded).await?;
+    }
+    let keys = export_hd_keys(&loaded, private).await?;
+    let wallet = loaded.wallet.borrow();
+    let mut out = Vec::new();
+    for key in keys {
+        let mut descriptors: Vec<Value> = key
+            .descriptors
+            .iter()
+            .filter_map(|id| wallet.spkms.get(id))
+            .filter(|spkm| !active_only || wallet.is_active(&spkm.id).is_some())
+            .map(|spkm| json!({"desc": spkm.descriptor.normalized(), "active": wallet.is_active(&spkm.id).is_some()}))
+            .collect();
+        if descriptors.is_empty() {
+            continue;
+        }
+        descriptors.sort_by_key(|entry| entry["desc"].as_str().unwrap_or_default().to_owned());
+        let mut entry = Map::new();
+        entry.insert("xpub".into(), json!(key.xpub));
+        entry.insert("has_private".into(), json!(wallet.private_keys_enabled()));
+        if private {
+            entry.insert("xprv".into(), json!(key.xprv.as_str()));
+        }
+        entry.insert("descriptors".into(), Value::Array(descriptors));
+        out.push(Value::Object(entry));
+    }
+    out.sort_by_key(|entry| entry["xpub"].as_str().unwrap_or_default().to_owned());
+    Ok(Value::Array(out))
+}
+
+async fn generate(loaded: &Loaded, hd_key: &str, kind: OutputType, internal: bool) -> RpcResult<DescriptorInfo> {
+    let request = Request::GenerateDescriptor { hd_key: hd_key.to_owned(), output_type: kind.name().into(), internal };
+    match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
+        Reply::Descriptors(mut list) if list.len() == 1 => Ok(list.remove(0)),
+        _ => Err(RpcError::internal("key store: unexpected reply to generateDescriptor")),
+    }
+}
+
+pub(super) async fn create(call: &Call) -> RpcResult {
+    let loaded = wallet_of(call)?;
+    if !loaded.wallet.borrow().private_keys_enabled() {
+        return Err(RpcError::new(
+            code::WALLET_ERROR,
+            "createwalletdescriptor is not available for wallets without private keys",
+        ));
+    }
+    let name = call.params.str(0)?;
+    let kind = OutputType::parse(name).ok_or_else(|| RpcError::address_or_key(format!("Unknown address type '{name}'")))?;
+    let options = object_or_empty(call.params.get(1))?;
+    let sides = match options.get("internal").and_then(Value::as_bool) {
+        Some(internal) => vec![internal],
+        None => vec![false, true],
+    };
+    ensure_unlocked(&loaded).await?;
+    let hd_key = options.get("hdkey").and_then(Value::as_str).unwrap_or_default();
+    let mut made = Vec::new();
+    for internal in sides {
+        let before = loaded.wallet.borrow().spkms.len();
+        let info = generate(&loaded, hd_key, kind, internal).await?;
+        reload(call, &loaded).await?;
+        let fresh = loaded.wallet.borrow().spkms.len() > before;
+        loaded.wallet.borrow_mut().activate(&info.id, kind, internal);
+        persist(&call.app, &loaded).await?;
+        if fresh && let Some(spkm) = loaded.wallet.borrow().spkms.get(&info.id) {
+            made.push(spkm.descriptor.normalized());
+        }
+    }
+    if made.is_empty() {
+        return Err(RpcError::new(code::WALLET_ERROR, "Descriptor already exists"));
+    }
+    Ok(json!({ "descs": made }))
+}

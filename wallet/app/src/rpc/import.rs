@@ -1,0 +1,308 @@
+//! importdescriptors.
+
+use bulkhead_keystore_edge::{Reply, Request};
+use bulkhead_rpc_util::descriptor::Descriptor;
+use bulkhead_rpc_util::error as code;
+use bulkhead_rpc_util::params::{as_array, as_bool, as_int, as_object, as_str, type_name};
+use bulkhead_rpc_util::{RpcError, RpcResult};
+use serde_json::{Map, Value, json};
+
+use super::Call;
+use super::rescan::{Outcome, Reservation, height_of_time, scan};
+use super::util::{ensure_unlocked, label, persist, push_warnings, synced_wallet};
+use crate::app::Loaded;
+use crate::state::OutputType;
+use crate::state::descriptor::{with_checksum, without_checksum};
+use crate::wallets::{TIMESTAMP_WINDOW, chain_error, keystore_error, resubmit};
+
+fn timestamp_of(object: &Map<String, Value>, now: i64) -> RpcResult<i64> {
+    match object.get("timestamp") {
+        None => Err(RpcError::type_error("Missing required timestamp field for key")),
+        Some(value @ Value::Number(_)) => as_int(value),
+        Some(Value::String(text)) if text == "now" => Ok(now),
+        Some(other) => Err(RpcError::type_error(format!(
+            "Expected number or \"now\" timestamp value for key. got type {}",
+            type_name(other)
+        ))),
+    }
+}
+
+/// A range as number (the end) or pair.
+pub(super) fn range_of(value: &Value) -> RpcResult<(i64, i64)> {
+    let (low, high) = match value {
+        Value::Number(_) => (0, as_int::<i64>(value)?),
+        Value::Array(pair) if pair.len() == 2 => {
+            let (low, high) = (as_int::<i64>(&pair[0])?, as_int::<i64>(&pair[1])?);
+            if low > high {
+                return Err(RpcError::parameter("Range specified as [begin,end] must not have begin after end"));
+            }
+            (low, high)
+        }
+        _ => return Err(RpcError::parameter("Range must be specified as end or as [begin,end]")),
+    };
+    if low < 0 {
+        return Err(RpcError::parameter("Range should be greater or equal than 0"));
+    }
+    if (high >> 31) != 0 {
+        return Err(RpcError::parameter("End of range is too high"));
+    }
+    if high >= low + 1_000_000 {
+        return Err(RpcError::parameter("Range is too large"));
+    }
+    Ok((low, high))
+}
+
+/// One text for each value of `<a;b>` steps.
+fn single_path_texts(text: &str, count: usize) -> Vec<String> {
+    let body = without_checksum(text);
+    (0..count)
+        .map(|position| {
+            let mut out = String::new();
+            let mut rest = body;
+            while let Some((before, inside)) = rest.split_once('<') {
+                let Some((values, after)) = inside.split_once('>') else { break };
+                out.push_str(before);
+                out.push_str(values.split(';').nth(position).unwrap_or_default());
+                rest = after;
+            }
+            out.push_str(rest);
+            with_checksum(&out)
+        })
+        .collect()
+}
+
+struct Range {
+    start: i32,
+    end: i32,
+    next: i32,
+}
+
+fn read_range(loaded: &Loaded, object: &Map<String, Value>, ranged: bool, warnings: &mut Vec<String>) -> RpcResult<Range> {
+    let given = object.get("range").filter(|value| !value.is_null());
+    if !ranged {
+        if given.is_some() {
+            return Err(RpcError::parameter("Range should not be specified for an un-ranged descriptor"));
+        }
+        return Ok(Range { start: 0, end: 1, next: 0 });
+    }
+    let (start, end) = match given {
+        Some(value) => {
+            let (low, high) = range_of(value)?;
+            (low, high + 1)
+        }
+        None => {
+            warnings.push("Range not given, using default keypool range".into());
+            (0, i64::from(loaded.wallet.borrow().options.keypool))
+        }
+    };
+    let mut next = start;
+    if let Some(value) = object.get("next_index").filter(|value| !value.is_null()) {
+        next = as_int(value)?;
+        if next < start || next >= end {
+            return Err(RpcError::parameter("next_index is out of range"));
+        }
+    }
+    let small = |value: i64| i32::try_from(value).map_err(|_| RpcError::parameter("End of range is too high"));
+    Ok(Range { start: small(start)?, end: small(end)?, next: small(next)? })
+}
+
+async fn import_one(
+    call: &Call,
+    loaded: &Loaded,
+    object: &Map<String, Value>,
+    timestamp: i64,
+    warnings: &mut Vec<String>,
+) -> RpcResult<()> {
+    let field = |name: &str| object.get(name).filter(|value| !value.is_null());
+    let text = as_str(field("desc").ok_or_else(|| RpcError::parameter("Descriptor not found."))?)?;
+    let active = field("active").map(as_bool).transpose()?.unwrap_or(false);
+    let label = label(object.get("label").unwrap_or(&Value::Null))?;
+    let parsed = Descriptor::parse(text, call.app.network, true).map_err(RpcError::address_or_key)?;
+    let internal = field("internal").map(as_bool).transpose()?;
+    if internal.is_some() && parsed.len() > 1 {
+        return Err(RpcError::address_or_key("Cannot have multipath descriptor while also specifying 'internal'"));
+    }
+    let first = parsed.first().ok_or_else(|| RpcError::address_or_key("Invalid descriptor"))?;
+    let ranged = first.is_range();
+    let range = read_range(loaded, object, ranged, warnings)?;
+    if active && !ranged {
+        return Err(RpcError::parameter("Active descriptors must be ranged"));
+    }
+    let has_label = field("label").is_some();
+    if parsed.len() > 1 && has_label {
+        return Err(RpcError::parameter("Multipath descriptors should not have a label"));
+    }
+    if ranged && has_label {
+        return Err(RpcError::parameter("Ranged descriptors should not have a label"));
+    }
+    if internal == Some(true) && has_label {
+        return Err(RpcError::parameter("Internal addresses should not have a label"));
+    }
+    let wallet_error = |text: &str| RpcError::new(code::WALLET_ERROR, text);
+    if active && first.is_combo() {
+        return Err(wallet_error("Combo descriptors cannot be set to active"));
+    }
+    let private = loaded.wallet.borrow().private_keys_enabled();
+    if !private && first.has_private_keys() {
+        return Err(wallet_error("Cannot import private keys to a wallet with private keys disabled"));
+    }
+    let texts = if parsed.len() > 1 { single_path_texts(text, parsed.len()) } else { vec![text.to_owned()] };
+    for (position, (descriptor, text)) in parsed.iter().zip(texts).enumerate() {
+        let internal = if parsed.len() == 2 { position == 1 } else { internal.unwrap_or(false) };
+        if descriptor.expand(0).is_none() {
+            return Err(wallet_error(
+                "Cannot expand descriptor. Probably because of hardened derivations without private keys provided",
+            ));
+        }
+        if private {
+            if !descriptor.has_private_keys() {
+                return Err(wallet_error("Cannot import descriptor without private keys to a wallet with private keys enabled"));
+            }
+            if descriptor.keys().iter().any(|key| !key.has_secret()) {
+                warnings.push("Not all private keys provided. Some wallet functionality may return unexpected errors".into());
+            }
+        }
+        add(call, loaded, &text, &range, timestamp, active, internal, &label, warnings).await?;
+    }
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn add(
+    call: &Call,
+    loaded: &Loaded,
+    text: &str,
+    range: &Range,
+    timestamp: i64,
+    active: bool,
+    internal: bool,
+    label: &str,
+    warnings: &mut Vec<String>,
+) -> RpcResult<()> {
+    let request = Request::AddDescriptor {
+        descriptor: text.to_owned().into(),
+        range_start: range.start,
+        range_end: range.end,
+        next_index: range.next,
+        creation_time: timestamp,
+    };
+    let info = match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
+        Reply::Descriptors(mut list) if list.len() == 1 => list.remove(0),
+        _ => return Err(RpcError::internal("key store: unexpected reply to addDescriptor")),
+    };
+    super::descriptors::reload(call, loaded).await?;
+    {
+        let mut wallet = loaded.wallet.borrow_mut();
+        let Some(spkm) = wallet.spkms.get(&info.id) else {
+            return Err(RpcError::internal("key store: the new descriptor is not in the file"));
+        };
+        let kind: Option<OutputType> = spkm.descriptor.output_type();
+        if !spkm.descriptor.is_ranged() && !internal {
+            let expanded = spkm.descriptor.expand(&wallet.secp, 0).unwrap_or_default();
+            for found in expanded {
+                if let Some(address) = wallet.address(&found.script) {
+                    wallet.set_address_book(&address, label, Some("receive"));
+                }
+            }
+        }
+        match kind {
+            Some(kind) if active => wallet.activate(&info.id, kind, internal),
+            Some(kind) => wallet.deactivate(&info.id, kind, internal),
+            None if active => warnings.push("Unknown output type, cannot set descriptor to active.".into()),
+            None => {}
+        }
+        wallet.refresh_all_coins();
+    }
+    persist(&call.app, loaded).await
+}
+
+pub(super) async fn descriptors(call: &Call) -> RpcResult {
+    let loaded = synced_wallet(call).await?;
+    let reservation = Reservation::new(&loaded)?;
+    let requests = as_array(call.params.get(0))?;
+    ensure_unlocked(&loaded).await?;
+    let tip = call.app.chain.state().await.map_err(|error| chain_error(&error))?.tip;
+    let now = tip.median_time;
+    let mut lowest = tip.time;
+    let mut times = Vec::new();
+    let mut results = Vec::new();
+    let mut any = false;
+    for request in requests {
+        let object = as_object(request)?;
+        let given = timestamp_of(object, now)?;
+        let timestamp = given.max(1);
+        let mut warnings = Vec::new();
+        let mut result = Map::new();
+        match import_one(call, &loaded, object, timestamp, &mut warnings).await {
+            Ok(()) => {
+                any = true;
+                result.insert("success".into(), json!(true));
+            }
+            Err(error) => {
+                result.insert("success".into(), json!(false));
+                result.insert("error".into(), error.to_json());
+            }
+        }
+        push_warnings(&mut result, &warnings);
+        lowest = lowest.min(timestamp);
+        times.push(given);
+        results.push(result);
+    }
+    if any {
+        let outcome = match height_of_time(&call.app, &loaded, lowest).await? {
+            Some(height) => scan(&call.app, &reservation, height, None).await?,
+            None => Outcome::Done(None),
+        };
+        resubmit(&call.app, &loaded).await;
+        match outcome {
+            Outcome::Aborted => return Err(RpcError::misc("Rescan aborted by user.")),
+            Outcome::Failed(time) => mark_unscanned(&mut results, &times, time + TIMESTAMP_WINDOW + 1, call.app.config.prune),
+            Outcome::Done(_) => {}
+        }
+    }
+    Ok(Value::Array(results.into_iter().map(Value::Object).collect()))
+}
+
+/// Descriptors older than what could be scanned failed after all.
+fn mark_unscanned(results: &mut [Map<String, Value>], times: &[i64], scanned: i64, pruned: bool) {
+    for (result, time) in results.iter_mut().zip(times) {
+        if scanned <= *time || result.contains_key("error") {
+            continue;
+        }
+        let mut text = format!(
+            "Rescan failed for descriptor with timestamp {time}. There was an error reading a block from time {}, which is after or within {TIMESTAMP_WINDOW} seconds of key creation, and could contain transactions pertaining to the desc. As a result, transactions and coins using this desc may not appear in the wallet.",
+            scanned - TIMESTAMP_WINDOW - 1
+        );
+        text.push_str(if pruned {
+            " This error could be caused by pruning or data corruption (see bitcoind log for details) and could be dealt with by downloading and rescanning the relevant blocks (see -reindex option and rescanblockchain RPC)."
+        } else {
+            " This error could potentially caused by data corruption. If the issue persists you may want to reindex (see -reindex option)."
+        });
+        *result = Map::new();
+        result.insert("success".into(), json!(false));
+        result.insert("error".into(), RpcError::misc(text).to_json());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn multipath_steps_give_one_text_each() {
+        let texts = single_path_texts("wsh(multi(1,a/<0;1>/*,b/<2;3>/*))#abc", 2);
+        assert_eq!(without_checksum(&texts[0]), "wsh(multi(1,a/0/*,b/2/*))");
+        assert_eq!(without_checksum(&texts[1]), "wsh(multi(1,a/1/*,b/3/*))");
+    }
+
+    #[test]
+    fn ranges_are_bounded() {
+        assert_eq!(range_of(&json!(5)).unwrap(), (0, 5));
+        assert_eq!(range_of(&json!([2, 4])).unwrap(), (2, 4));
+        assert_eq!(range_of(&json!([4, 2])).unwrap_err().message, "Range specified as [begin,end] must not have begin after end");
+        assert_eq!(range_of(&json!(-1)).unwrap_err().message, "Range should be greater or equal than 0");
+        assert_eq!(range_of(&json!(2_000_000)).unwrap_err().message, "Range is too large");
+        assert_eq!(range_of(&json!(1i64 << 31)).unwrap_err().message, "End of range is too high");
+    }
+}
