@@ -1,0 +1,331 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+//! Two network processes in one: real wire format over a socket pair, real edges to two small chains.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bitcoin::pow::Target;
+use bitcoin_net::engine::Engine;
+use bitcoin_net::engine::config::EngineConfig;
+use bitcoin_net::engine::kind::ConnectionKind;
+use bitcoin_net::engine::peer::NewPeer;
+use bitcoin_net::engine::permission::Permissions;
+use bitcoin_net::process::files::Files;
+use bitcoin_net::process::{Info, Node};
+use bulkhead_addrman::{AddrMan, BanList};
+use bulkhead_control::clock;
+use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
+use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict};
+use bulkhead_wire::skim::header_hash;
+use bulkhead_wire::{Endpoint, services};
+
+/// Longer than any step takes; only a hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A chain of headers, each a block without transactions.
+struct SmallChain {
+    headers: RefCell<Vec<[u8; 80]>>,
+    have: RefCell<Vec<bool>>,
+    events: RefCell<Option<net_events::Client>>,
+    changed: tokio::sync::Notify,
+}
+
+fn mine(prev: [u8; 32], time: u32) -> [u8; 80] {
+    let mut raw = [0u8; 80];
+    raw[0] = 1;
+    raw[4..36].copy_from_slice(&prev);
+    raw[68..72].copy_from_slice(&time.to_le_bytes());
+    raw[72..76].copy_from_slice(&0x207f_ffffu32.to_le_bytes());
+    for nonce in 0u32.. {
+        raw[76..].copy_from_slice(&nonce.to_le_bytes());
+        if header_hash(&raw)[31] < 0x7f {
+            break;
+        }
+    }
+    raw
+}
+
+impl SmallChain {
+    fn new(length: usize) -> Rc<Self> {
+        let now = u32::try_from(clock::now()).unwrap();
+        let mut headers = vec![mine([0; 32], 1)];
+        for _ in 1..length {
+            headers.push(mine(header_hash(headers.last().unwrap()), now));
+        }
+        let have = vec![true; headers.len()];
+        Rc::new(Self {
+            headers: RefCell::new(headers),
+            have: RefCell::new(have),
+            events: RefCell::new(None),
+            changed: tokio::sync::Notify::new(),
+        })
+    }
+
+    fn height_of(&self, hash: &[u8]) -> Option<usize> {
+        self.headers.borrow().iter().position(|header| header_hash(header) == hash)
+    }
+
+    /// Height of the highest block whose ancestors are all here.
+    fn tip(&self) -> usize {
+        self.have.borrow().iter().position(|have| !have).unwrap_or(self.have.borrow().len()) - 1
+    }
+
+    fn fill(&self, mut tip: wire_tip::Builder<'_>, height: usize) {
+        let header = self.headers.borrow()[height];
+        tip.set_hash(&header_hash(&header));
+        tip.set_height(i32::try_from(height).unwrap());
+        tip.set_time(i64::from(u32::from_le_bytes(header[68..72].try_into().unwrap())));
+        let mut work = [0; 32];
+        work[24..].copy_from_slice(&(2 * (height as u64 + 1)).to_be_bytes());
+        tip.set_chain_work(&work);
+        tip.set_initial_block_download(false);
+    }
+
+    async fn announce(self: &Rc<Self>) {
+        let events = self.events.borrow().clone();
+        if let Some(events) = events {
+            let mut request = events.updated_tip_request();
+            self.fill(request.get().init_tip(), self.tip());
+            request.get().init_headers(1).set(0, &header_hash(&self.headers.borrow()[self.tip()]));
+            request.send().promise.await.unwrap();
+        }
+        self.changed.notify_waiters();
+    }
+
+    async fn extend(self: &Rc<Self>) {
+        let header = mine(header_hash(self.headers.borrow().last().unwrap()), u32::try_from(clock::now()).unwrap());
+        self.headers.borrow_mut().push(header);
+        self.have.borrow_mut().push(true);
+        self.announce().await;
+    }
+
+    async fn reaches(&self, height: usize) {
+        while self.tip() < height {
+            self.changed.notified().await;
+        }
+    }
+}
+
+struct Served(Rc<SmallChain>);
+
+impl net_chain::Server for Served {
+    async fn subscribe(self: Rc<Self>, params: net_chain::SubscribeParams, mut results: net_chain::SubscribeResults) -> Result<(), capnp::Error> {
+        *self.0.events.borrow_mut() = Some(params.get()?.get_events()?);
+        self.0.fill(results.get().init_tip(), self.0.tip());
+        Ok(())
+    }
+
+    async fn state(self: Rc<Self>, _: net_chain::StateParams, mut results: net_chain::StateResults) -> Result<(), capnp::Error> {
+        self.0.fill(results.get().init_tip(), self.0.tip());
+        let last = self.0.headers.borrow().len() - 1;
+        self.0.fill(results.get().init_best_header(), last);
+        Ok(())
+    }
+
+    async fn locator(self: Rc<Self>, params: net_chain::LocatorParams, mut results: net_chain::LocatorResults) -> Result<(), capnp::Error> {
+        let headers = self.0.headers.borrow();
+        let from = self.0.height_of(params.get()?.get_from()?).unwrap_or(headers.len() - 1);
+        let mut list = results.get().init_hashes(2.min(u32::try_from(from).unwrap() + 1));
+        list.set(0, &header_hash(&headers[from]));
+        if from > 0 {
+            list.set(1, &header_hash(&headers[from - 1]));
+        }
+        Ok(())
+    }
+
+    async fn submit_headers(
+        self: Rc<Self>,
+        params: net_chain::SubmitHeadersParams,
+        mut results: net_chain::SubmitHeadersResults,
+    ) -> Result<(), capnp::Error> {
+        let data = params.get()?.get_headers()?;
+        for header in data.as_chunks::<80>().0 {
+            if self.0.height_of(&header_hash(header)).is_some() {
+                continue;
+            }
+            let connects = self.0.height_of(&header[4..36]) == Some(self.0.headers.borrow().len() - 1);
+            if !connects {
+                results.get().init_verdict().set_kind(verdict::Kind::MissingPrevious);
+                return Ok(());
+            }
+            self.0.headers.borrow_mut().push(*header);
+            self.0.have.borrow_mut().push(false);
+        }
+        results.get().init_verdict().set_accepted(true);
+        let last = self.0.height_of(&header_hash(data.as_chunks::<80>().0.last().unwrap())).unwrap();
+        self.0.fill(results.get().init_last(), last);
+        Ok(())
+    }
+
+    async fn missing_blocks(
+        self: Rc<Self>,
+        _: net_chain::MissingBlocksParams,
+        mut results: net_chain::MissingBlocksResults,
+    ) -> Result<(), capnp::Error> {
+        let missing: Vec<usize> = self.0.have.borrow().iter().enumerate().filter(|(_, have)| !**have).map(|(height, _)| height).take(1024).collect();
+        let mut list = results.get().init_blocks(u32::try_from(missing.len()).unwrap());
+        for (index, height) in (0..).zip(missing) {
+            let mut block = list.reborrow().get(index);
+            block.set_hash(&header_hash(&self.0.headers.borrow()[height]));
+            block.set_height(i32::try_from(height).unwrap());
+        }
+        Ok(())
+    }
+
+    async fn submit_block(self: Rc<Self>, params: net_chain::SubmitBlockParams, mut results: net_chain::SubmitBlockResults) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        assert!(params.get_requested());
+        let hash = header_hash(params.get_block()?.first_chunk().unwrap());
+        let height = self.0.height_of(&hash).unwrap();
+        let before = self.0.tip();
+        self.0.have.borrow_mut()[height] = true;
+        results.get().init_verdict().set_accepted(true);
+        results.get().set_is_new(true);
+        if self.0.tip() != before {
+            self.0.announce().await;
+        }
+        Ok(())
+    }
+
+    async fn find_headers(self: Rc<Self>, params: net_chain::FindHeadersParams, mut results: net_chain::FindHeadersResults) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let headers = self.0.headers.borrow();
+        let limit = usize::try_from(params.get_limit()).unwrap();
+        let locator = params.get_locator()?;
+        let found = if locator.is_empty() {
+            self.0.height_of(params.get_stop()?).map_or(&[][..], |height| &headers[height..=height])
+        } else {
+            let fork = locator.iter().find_map(|hash| self.0.height_of(hash.unwrap())).unwrap_or(0);
+            &headers[fork + 1..=self.0.tip().min(fork + limit)]
+        };
+        results.get().set_headers(found.as_flattened());
+        Ok(())
+    }
+
+    async fn header_info(self: Rc<Self>, params: net_chain::HeaderInfoParams, mut results: net_chain::HeaderInfoResults) -> Result<(), capnp::Error> {
+        if let Some(height) = self.0.height_of(params.get()?.get_hash()?) {
+            results.get().set_known(true);
+            results.get().set_have_data(self.0.have.borrow()[height]);
+            results.get().set_in_active_chain(height <= self.0.tip());
+            results.get().set_valid(true);
+            self.0.fill(results.get().init_tip(), height);
+        }
+        Ok(())
+    }
+
+    async fn get_block(self: Rc<Self>, params: net_chain::GetBlockParams, mut results: net_chain::GetBlockResults) -> Result<(), capnp::Error> {
+        if let Some(height) = self.0.height_of(params.get()?.get_hash()?) {
+            let mut block = self.0.headers.borrow()[height].to_vec();
+            block.push(0);
+            results.get().set_block(&block);
+        }
+        Ok(())
+    }
+}
+
+fn node(seed: u8) -> Rc<Node> {
+    let config = EngineConfig {
+        magic: [0xfa, 0xbf, 0xb5, 0xda],
+        pow_limit: Target::MAX_ATTAINABLE_REGTEST,
+        spacing: 600,
+        regtest: true,
+        default_port: 18444,
+        listen_port: 18444,
+        subversion: format!("/Bulkhead:31.99.0(node{seed})/"),
+        services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED,
+        listen: true,
+        max_connections: 125,
+        blocks_only: false,
+        peer_timeout: 60,
+        bantime: 86400,
+        log_ips: false,
+        whitelist: Vec::new(),
+        whitelist_relay: true,
+        whitelist_force_relay: false,
+        min_relay_fee: 100,
+        max_receive: 5_000_000,
+        max_send: 1_000_000,
+    };
+    let engine = Engine::new(config, AddrMan::new([seed; 32]), BanList::default(), [seed; 32], clock::now_micros());
+    let node = Node::new(engine, Files::default(), Info::default());
+    tokio::task::spawn_local(Rc::clone(&node).run_timers());
+    node
+}
+
+fn attach(node: &Rc<Node>, chain: &Rc<SmallChain>) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let served: net_chain::Client = capnp_rpc::new_client(Served(Rc::clone(chain)));
+    bulkhead_link::serve(OwnedFd::from(theirs), "net-chain", served.client).unwrap();
+    node.wire_chain(OwnedFd::from(ours)).unwrap();
+}
+
+fn join(from: &Rc<Node>, to: &Rc<Node>) {
+    let (near, far) = tokio::net::UnixStream::pair().unwrap();
+    let new = |kind| NewPeer {
+        addr: Endpoint::parse("127.0.0.1:18444", 0).unwrap(),
+        destination: String::new(),
+        addr_bind: None,
+        kind,
+        inbound_onion: false,
+        permissions: Permissions::NONE,
+    };
+    let (reader, writer) = far.into_split();
+    to.adopt(new(ConnectionKind::Inbound), reader, writer).unwrap();
+    let (reader, writer) = near.into_split();
+    from.adopt(new(ConnectionKind::Manual), reader, writer).unwrap();
+}
+
+#[test]
+fn late_node_catches_up_and_follows_new_blocks() {
+    bulkhead_link::run(async {
+        let (long, short) = (SmallChain::new(2300), SmallChain::new(1));
+        let (first, second) = (node(1), node(2));
+        attach(&first, &long);
+        attach(&second, &short);
+        join(&second, &first);
+        tokio::time::timeout(PATIENCE, short.reaches(2299)).await.unwrap();
+        long.extend().await;
+        tokio::time::timeout(PATIENCE, short.reaches(2300)).await.unwrap();
+        let peers = second.look(Engine::peer_stats);
+        assert_eq!(peers.len(), 1);
+        assert_eq!(peers[0].user_agent, "/Bulkhead:31.99.0(node1)/");
+        assert!(peers[0].received_by_type["pong"] >= 32);
+    })
+    .unwrap();
+}
+
+#[test]
+fn restart_of_chain_does_not_end_the_synchronisation() {
+    bulkhead_link::run(async {
+        let (long, short) = (SmallChain::new(50), SmallChain::new(1));
+        let (first, second) = (node(1), node(2));
+        attach(&first, &long);
+        join(&second, &first);
+        attach(&second, &short);
+        tokio::time::timeout(PATIENCE, short.reaches(49)).await.unwrap();
+        attach(&second, &short);
+        long.extend().await;
+        tokio::time::timeout(PATIENCE, short.reaches(50)).await.unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn end_of_the_stream_removes_the_peer_on_both_sides() {
+    bulkhead_link::run(async {
+        let (first, second) = (node(1), node(2));
+        join(&second, &first);
+        assert!(second.with(|engine| engine.disconnect(0)));
+        assert!(second.look(Engine::peer_stats).is_empty());
+        let gone = async {
+            while !first.look(Engine::peer_stats).is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    })
+    .unwrap();
+}
