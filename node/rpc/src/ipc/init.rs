@@ -9,6 +9,7 @@ use bulkhead_schema::wire::echo_capnp::echo;
 use bulkhead_schema::wire::init_capnp::init;
 use bulkhead_schema::wire::rpc_capnp::rpc;
 
+use super::mining::Mining;
 use super::threads::{ThreadMap, Threads};
 use crate::door::{Caller, Door};
 use crate::{body, calls};
@@ -55,6 +56,23 @@ impl init::Server for Init {
         _: init::MakeMiningOld2Results,
     ) -> Result<(), capnp::Error> {
         Err(failed("Old mining interface (@2) not supported. Please update your client!"))
+    }
+
+    async fn make_mining(
+        self: Rc<Self>,
+        params: init::MakeMiningParams,
+        mut results: init::MakeMiningResults,
+    ) -> Result<(), capnp::Error> {
+        let door = Rc::clone(&self.door);
+        let work = async move {
+            // As in Core, miners wait here until the chain is loaded.
+            door.warmup.finished().await;
+            let call = door.owners.chain.get().map_err(failed)?.make_mining_request();
+            call.send().promise.await?.get()?.get_result()
+        };
+        let inner = self.threads.run("Init.makeMining", params.get()?.get_context()?, work).await?;
+        results.get().set_result(capnp_rpc::new_client(Mining { inner, threads: Rc::clone(&self.threads) }));
+        Ok(())
     }
 
     async fn make_rpc(

@@ -2,6 +2,8 @@
 //! a password; only the user of the node can reach the socket.
 
 mod init;
+mod mining;
+mod template;
 mod threads;
 
 use std::rc::Rc;
