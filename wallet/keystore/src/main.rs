@@ -53,8 +53,8 @@ fn run() -> Result<(), ControlError> {
 
 fn fatal(control: &Control, text: String) -> ControlError {
     tracing::error!("{text}");
-    // The supervisor may be gone: then there is nobody to tell.
-    let _ = control.send(&FromChild::Fatal(text));
+    // Only this wallet fails, not the node. The supervisor may be gone: then there is nobody to tell.
+    let _ = control.send(&FromChild::InitError(text));
     ControlError::PeerGone
 }
 
@@ -85,6 +85,8 @@ fn serve(mut keystore: Keystore, control: &Control, mut stream: OwnedFd) -> Resu
                     }
                     continue;
                 }
+                // The supervisor waits until every process has the new value.
+                Some(Event::MockTime(_) | Event::LogLevels(_)) => control.send(&FromChild::Applied)?,
                 _ => {}
             }
         }
