@@ -14,11 +14,14 @@ use bitcoin_net::process::settings::{ListenerKind, SettingError, engine_config, 
 use bitcoin_net::process::{Info, Node};
 use bulkhead_control::{Component, ControlError, Edge, Event, Handle, NetConfig, birth, clock};
 use bulkhead_link::LinkError;
-use bulkhead_wire::Endpoint;
+use bulkhead_wire::{Endpoint, NetAddr};
 use thiserror::Error;
 
 /// How often peers.dat is written.
 const DUMP_PAUSE: Duration = Duration::from_secs(15 * 60);
+/// Score of an address of one of our interfaces, and of one that the user named (Core: `LOCAL_IF`, `LOCAL_MANUAL`).
+const LOCAL_INTERFACE: i32 = 1;
+const LOCAL_MANUAL: i32 = 4;
 /// Events of the supervisor that may wait.
 const EVENT_QUEUE: usize = 16;
 
@@ -76,8 +79,11 @@ fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
         config.addnode.iter().map(|text| AddedNode { text: text.clone(), endpoint: Endpoint::parse(text, port) }).collect();
     for external in &config.externalip {
         if let Some(at) = Endpoint::parse(external, engine.config.listen_port) {
-            engine.local_addresses.insert(at.addr, (at.port, 4));
+            engine.local_addresses.insert(at.addr, (at.port, LOCAL_MANUAL));
         }
+    }
+    if config.listen && config.discover {
+        discover(&mut engine);
     }
     if !config.networkactive {
         engine.set_network_active(false);
@@ -92,6 +98,26 @@ fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
         proxy_randomize: config.proxyrandomize,
     };
     Ok(Node::new(engine, files, info))
+}
+
+/// Adds the public addresses of this machine's interfaces to those that we tell peers (Core: `Discover`).
+fn discover(engine: &mut Engine) {
+    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return };
+    for interface in interfaces {
+        let up = interface.flags.contains(nix::net::if_::InterfaceFlags::IFF_UP);
+        let Some(address) = interface.address.filter(|_| up) else { continue };
+        let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+            (Some(v4), _) => NetAddr::Ipv4(v4.ip().octets()),
+            (None, Some(v6)) => NetAddr::from_v1(v6.ip().octets()),
+            (None, None) => continue,
+        };
+        let addr = engine.config.flip(ip);
+        if addr.is_routable() && engine.config.reachable.contains(&addr.network()) {
+            tracing::info!(target: "net", "Discover: {addr}");
+            let port = engine.config.listen_port;
+            engine.local_addresses.entry(addr).or_insert((port, LOCAL_INTERFACE));
+        }
+    }
 }
 
 async fn serve(

@@ -20,7 +20,7 @@ use bulkhead_control::clock;
 use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
 use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict};
 use bulkhead_wire::skim::header_hash;
-use bulkhead_wire::{Endpoint, services};
+use bulkhead_wire::{Endpoint, Network, services};
 
 /// Longer than any step takes; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -236,6 +236,7 @@ fn node(seed: u8) -> Rc<Node> {
         listen_port: 18444,
         subversion: format!("/Bulkhead:31.99.0(node{seed})/"),
         services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED,
+        reachable: vec![Network::Ipv4, Network::Ipv6],
         listen: true,
         max_connections: 125,
         blocks_only: false,

@@ -163,7 +163,19 @@ impl NetAddr {
         }
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         let bare = bare.split('%').next().unwrap_or(bare);
-        bare.parse::<IpAddr>().ok().map(Self::from)
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => Some(Self::from(ip)),
+            Err(_) => short_v4(bare).map(Self::Ipv4),
+        }
+    }
+
+    /// With `-cjdnsreachable`, fc00::/8 is CJDNS and nothing else.
+    #[must_use]
+    pub fn flipped_to_cjdns(self) -> Self {
+        match self {
+            Self::Ipv6(bytes) if bytes[0] == 0xfc => Self::Cjdns(bytes),
+            other => other,
+        }
     }
 
     /// The socket address type that it can be dialled with.
@@ -227,6 +239,36 @@ impl NetAddr {
         put_length(out, self.raw().len());
         out.extend_from_slice(self.raw());
     }
+}
+
+/// The old forms of an IPv4 address with one to four numbers, the last of which fills what is left ("127.1").
+fn short_v4(text: &str) -> Option<[u8; 4]> {
+    let numbers = text.split('.').map(number).collect::<Option<Vec<u32>>>()?;
+    let (last, leading) = numbers.split_last()?;
+    if leading.len() > 3 || leading.iter().any(|number| *number > 255) {
+        return None;
+    }
+    let free = 8 * (4 - leading.len());
+    if u64::from(*last) >= 1u64 << free {
+        return None;
+    }
+    let mut value = *last;
+    for (index, number) in leading.iter().enumerate() {
+        value |= number << (24 - 8 * index);
+    }
+    Some(value.to_be_bytes())
+}
+
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (text, 8),
+        None => (text, 10),
+    };
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok()
 }
 
 fn onion_checksum(key: &[u8]) -> [u8; 2] {
@@ -444,6 +486,9 @@ mod tests {
             assert_eq!(NetAddr::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(NetAddr::parse("::ffff:1.2.3.4"), Some(NetAddr::Ipv4([1, 2, 3, 4])));
+        assert_eq!(NetAddr::parse("127.1"), Some(NetAddr::Ipv4([127, 0, 0, 1])));
+        assert_eq!(NetAddr::parse("127.1.65536"), None);
+        assert_eq!(NetAddr::parse(""), None);
         assert_eq!(NetAddr::parse("example.org"), None);
         assert_eq!(NetAddr::parse("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscrya.onion"), None);
     }

@@ -1,7 +1,7 @@
 //! What the engine is told once.
 
 use bitcoin::pow::Target;
-use bulkhead_wire::services;
+use bulkhead_wire::{NetAddr, Network, services};
 
 use super::permission::Whitelisted;
 
@@ -33,6 +33,8 @@ pub struct EngineConfig {
     pub subversion: String,
     /// Service bits that we announce.
     pub services: u64,
+    /// Networks that we can reach (`-onlynet`, `-onion`, `-i2psam`, `-cjdnsreachable`).
+    pub reachable: Vec<Network>,
     /// Announce ourselves to others.
     pub listen: bool,
     /// `-maxconnections`.
@@ -60,6 +62,12 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
+    /// The address as we read it: fc00::/8 is CJDNS where that is reachable.
+    #[must_use]
+    pub fn flip(&self, addr: NetAddr) -> NetAddr {
+        if self.reachable.contains(&Network::Cjdns) { addr.flipped_to_cjdns() } else { addr }
+    }
+
     /// Most automatic connections of the full kind.
     #[must_use]
     pub fn max_full_relay(&self) -> usize {

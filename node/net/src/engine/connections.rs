@@ -90,7 +90,10 @@ impl Engine {
         if new.permissions.has(Permissions::BLOOM) {
             offered |= services::BLOOM;
         }
-        self.peers.insert(id, Peer::new(id, new, self.config.magic, offered, nonce, self.now));
+        let peer = Peer::new(id, new, self.config.magic, offered, nonce, self.now);
+        let shown = if self.config.log_ips { format!(" to {}", peer.name) } else { String::new() };
+        tracing::debug!(target: "net", "Added connection{shown} peer={id}");
+        self.peers.insert(id, peer);
         id
     }
 

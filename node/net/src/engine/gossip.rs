@@ -63,6 +63,7 @@ impl Engine {
                 limited += 1;
                 continue;
             }
+            address.endpoint.addr = self.config.flip(address.endpoint.addr);
             let useful = address.services & (services::NETWORK | services::NETWORK_LIMITED) != 0;
             let wanted = self.config.desirable(address.services, depth);
             if !useful && address.services & wanted != wanted {
@@ -134,7 +135,7 @@ impl Engine {
     }
 
     pub(crate) fn is_reachable(&self, addr: &NetAddr) -> bool {
-        matches!(addr.network(), Network::Ipv4 | Network::Ipv6)
+        self.config.reachable.contains(&addr.network())
     }
 
     /// Passes an address on to one or two peers, the same ones for a day.

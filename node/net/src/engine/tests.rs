@@ -6,7 +6,7 @@ use bulkhead_addrman::{AddrMan, BanList};
 use bulkhead_wire::message::Locator;
 use bulkhead_wire::skim::header_hash;
 use bulkhead_wire::version::Version;
-use bulkhead_wire::{Endpoint, Inventory, Message, frame, inventory, services};
+use bulkhead_wire::{Endpoint, Inventory, Message, Network, frame, inventory, services};
 use proptest::prelude::*;
 
 use super::chain_view::{Answer, ChainView, Question, Tip, Verdict, VerdictKind};
@@ -30,6 +30,7 @@ fn config() -> EngineConfig {
         listen_port: 18444,
         subversion: "/Bulkhead:31.99.0/".into(),
         services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED,
+        reachable: vec![Network::Ipv4, Network::Ipv6],
         listen: true,
         max_connections: 125,
         blocks_only: false,

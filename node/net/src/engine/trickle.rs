@@ -177,6 +177,8 @@ impl Engine {
         let initial = self.chain.tip.initial_download;
         let current = if initial { MAX_MONEY } else { i64::try_from(self.chain.mempool_min_fee).unwrap_or(MAX_MONEY) };
         let least = self.config.min_relay_fee;
+        // A pool that asks for no more than everybody does not show that it has room.
+        let current = if current <= least { 0 } else { current };
         let ignores = self.config.blocks_only;
         let keep = self.rng.gen_range(0..3) == 0;
         let Some(peer) = self.peers.get_mut(&id) else { return };

@@ -14,6 +14,8 @@ use crate::engine::kind::ConnectionKind;
 use crate::engine::peer::{NewPeer, PeerId};
 use crate::engine::permission::Permissions;
 
+/// Networks that automatic connections go to.
+const REACHED: [Network; 2] = [Network::Ipv4, Network::Ipv6];
 /// Between two looks for a peer to connect to.
 const OPEN_PAUSE: Duration = Duration::from_millis(500);
 /// Between two rounds over the added nodes.
@@ -173,7 +175,7 @@ impl Node {
                 engine.addrman.resolve_collisions(now);
                 let groups = engine.outbound_groups();
                 (0..100).find_map(|tries| {
-                    let (address, last_try) = engine.addrman.select(false, &[Network::Ipv4, Network::Ipv6], now)?;
+                    let (address, last_try) = engine.addrman.select(false, &REACHED, now)?;
                     let fresh = !groups.contains(&address.endpoint.addr.group());
                     // Recently tried ones only when nothing else comes up.
                     (fresh && (now - last_try >= 600 || tries >= 30)).then_some(address)

@@ -86,7 +86,7 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Where bugs are reported, as config.ini of the functional suite has it.
-pub const REPORT: &str = "https://github.com/bitcoin/bitcoin/issues";
+pub const REPORT: &str = "https://github.com/bulkhead/bulkhead/issues";
 
 impl Files {
     /// Reads what is there, and opens the files for writing. Before confinement.

@@ -2,7 +2,7 @@
 
 use bitcoin::pow::Target;
 use bulkhead_control::NetConfig;
-use bulkhead_wire::services;
+use bulkhead_wire::{Network, services};
 use thiserror::Error;
 
 use crate::engine::config::EngineConfig;
@@ -69,6 +69,24 @@ fn signet_magic(challenge: &str) -> Result<[u8; 4], SettingError> {
     Ok(bulkhead_wire::frame::checksum(&bytes))
 }
 
+/// Networks that can be reached: without a proxy neither Tor nor I2P, CJDNS only when the user says so.
+fn reachable(config: &NetConfig) -> Vec<Network> {
+    let given = |value: &str| !value.is_empty() && value != "0";
+    let proxied = config.proxy.iter().any(|proxy| given(proxy));
+    let onion = if config.onion.is_empty() { proxied } else { config.onion != "0" };
+    let wanted: Vec<Network> = config.onlynet.iter().filter_map(|name| Network::parse(name)).collect();
+    Network::LISTED
+        .into_iter()
+        .filter(|network| !config.onlynet_given || wanted.contains(network))
+        .filter(|network| match network {
+            Network::Onion => onion,
+            Network::I2p => given(&config.i2psam),
+            Network::Cjdns => config.cjdnsreachable,
+            _ => true,
+        })
+        .collect()
+}
+
 /// The engine's settings.
 ///
 /// # Errors
@@ -96,6 +114,7 @@ pub fn engine_config(config: &NetConfig) -> Result<EngineConfig, SettingError> {
         listen_port,
         subversion: config.subversion.clone(),
         services: offered,
+        reachable: reachable(config),
         listen: config.listen,
         max_connections: usize::try_from(config.maxconnections).unwrap_or(0),
         blocks_only: config.blocksonly,

@@ -45,6 +45,7 @@ pub(super) fn addpeeraddress(node: &Rc<Node>, params: &Params) -> RpcResult {
     let Some(addr) = NetAddr::parse(host) else {
         return Err(RpcError::new(CLIENT_INVALID_IP_OR_SUBNET, "Invalid IP address"));
     };
+    let addr = node.look(|engine| engine.config.flip(addr));
     let now = clock::now();
     let endpoint = Endpoint::new(addr, port);
     let address = PeerAddress {

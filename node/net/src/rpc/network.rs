@@ -18,16 +18,18 @@ const UPLOAD_CYCLE: u64 = 24 * 60 * 60;
 /// `getnetworkinfo`.
 pub(super) fn getnetworkinfo(node: &Rc<Node>) -> Value {
     let info = node.info.clone();
+    let reachable = node.look(|engine| engine.config.reachable.clone());
     let networks: Vec<Value> = Network::LISTED
         .into_iter()
         .map(|network| {
-            let reachable = matches!(network, Network::Ipv4 | Network::Ipv6);
+            let reachable = reachable.contains(&network);
+            let proxy = info.proxy.clone().filter(|_| network != Network::I2p);
             json!({
                 "name": network.name(),
                 "limited": !reachable,
                 "reachable": reachable,
-                "proxy": info.proxy.clone().unwrap_or_default(),
-                "proxy_randomize_credentials": info.proxy.is_some() && info.proxy_randomize,
+                "proxy": proxy.clone().unwrap_or_default(),
+                "proxy_randomize_credentials": proxy.is_some() && info.proxy_randomize,
             })
         })
         .collect();
