@@ -1,3 +1,8 @@
 //! The chain process: validation engine, mempool, block templates and the RPCs about them.
 
 pub mod engine;
+pub mod mempool_accept;
+pub mod mining;
+pub mod rpc;
+pub mod serve;
+pub mod start;

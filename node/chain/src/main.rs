@@ -1,2 +1,149 @@
-//! bitcoin-chain
-fn main() {}
+//! bitcoin-chain: validation, mempool and block templates. No socket of its own, no key, no exec.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use bitcoin_chain::rpc::Context;
+use bitcoin_chain::serve::{self, Hub, Node, Relay, Startup};
+use bitcoin_chain::start;
+use bulkhead_control::{ChainConfig, Component, ControlError, Event, Handle, PathGrant};
+use bulkhead_link::LinkError;
+use tokio::sync::mpsc;
+
+/// Why the process ends early.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Store(#[from] bulkhead_store::StoreError),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(RunError::Control(ControlError::PeerGone)) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("bitcoin-chain: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), RunError> {
+    let mut birth = bulkhead_control::birth::<ChainConfig>(Component::Chain)?;
+    let config = Arc::new(birth.config.clone());
+    let mut descriptors = birth.take_descriptors();
+    let files = descriptors.take_all("loadblock").into_iter().map(|(name, fd)| (shown_name(&config, &name), File::from(fd))).collect();
+    if let Err(error) = start::prepare_directories(&config) {
+        birth.init_error(&error.to_string());
+        return Err(error.into());
+    }
+    let control = birth.confine(&grants(&config))?;
+    let wires = control.receive_wires()?;
+    let (handle, events) = control.split()?;
+
+    let startup = Arc::new(Startup::default());
+    let (hub, relay, happenings) = Hub::new();
+    let node_thread = {
+        let (config, handle, startup) = (Arc::clone(&config), handle, Arc::clone(&startup));
+        let work = move || run_node(&config, &handle, &startup, &relay, files);
+        std::thread::Builder::new().name("initload".into()).spawn(work).map_err(RunError::Thread)?
+    };
+    let watched = Arc::clone(&startup);
+    let outcome = bulkhead_link::run(async move {
+        tokio::task::spawn_local(Rc::clone(&hub).run(happenings));
+        let node = Node::new(startup, hub).map_err(RunError::Thread)?;
+        for (edge, descriptor) in wires {
+            serve::serve(&node, &edge.name, descriptor)?;
+        }
+        let mut events = forward(events);
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Wire(wires) => {
+                    for (edge, descriptor) in wires {
+                        serve::serve(&node, &edge.name, descriptor)?;
+                    }
+                }
+                Event::Shutdown => break,
+                Event::PeerGone => return Err(ControlError::PeerGone.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    })?;
+    shut_down(&watched, node_thread);
+    outcome
+}
+
+/// Stops the engine and writes what is only in memory.
+fn shut_down(startup: &Startup, node_thread: std::thread::JoinHandle<()>) {
+    let context = startup.interrupt();
+    // A thread that has panicked has said so in the log.
+    let _ = node_thread.join();
+    if let Some(context) = context.or_else(|| startup.interrupt())
+        && let Err(error) = context.chain.flush()
+    {
+        tracing::error!("flush at the end: {error}");
+    }
+}
+
+/// Opens the engine, lets calls in, imports.
+fn run_node(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay, files: Vec<(String, File)>) {
+    let context = match start::open(config, handle, startup, relay) {
+        Ok(context) => context,
+        Err(error) => {
+            handle.init_error(&error.to_string());
+            return;
+        }
+    };
+    startup.finish(Arc::clone(&context));
+    if handle.ready().is_err() {
+        return; // the supervisor is gone, which the events tell too
+    }
+    import(&context, config, handle, files);
+}
+
+fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) {
+    if let Err(error) = start::import(context, config, files) {
+        handle.fatal(&error.to_string());
+    }
+}
+
+
+/// Path of a `-loadblock` file, for the log.
+fn shown_name(config: &ChainConfig, descriptor: &str) -> String {
+    let number = descriptor.rsplit('/').next().and_then(|number| number.parse::<usize>().ok());
+    number.and_then(|number| config.loadblock.get(number).cloned()).unwrap_or_else(|| descriptor.to_owned())
+}
+
+fn grants(config: &ChainConfig) -> Vec<PathGrant> {
+    let data = PathBuf::from(&config.datadir);
+    vec![
+        PathGrant { name: "blocksdir", path: PathBuf::from(&config.blocksdir) },
+        PathGrant { name: "blocksdir", path: data.join("blocks/index") },
+        PathGrant { name: "chainstate", path: data.join("chainstate") },
+    ]
+}
+
+/// Events of the control channel, for the async side.
+fn forward(events: Receiver<Event>) -> mpsc::UnboundedReceiver<Event> {
+    // Unbounded, but the supervisor sends an event per restart or command only.
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        while let Ok(event) = events.recv() {
+            if sender.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

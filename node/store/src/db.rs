@@ -71,13 +71,8 @@ impl Batch<'_> {
 impl Database {
     /// Opens or creates the database in `path` with the given tables.
     pub fn open(path: &Path, tables: &[&'static str], options: DatabaseOptions) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(path).map_err(StoreError::file(path))?;
-        if holds_leveldb(path)? {
-            if !options.wipe {
-                return Err(StoreError::LevelDb { path: path.to_path_buf() });
-            }
-            set_aside(path)?;
-        } else if options.wipe {
+        prepare_directory(path, options.wipe)?;
+        if options.wipe {
             wipe(path)?;
         }
         let general = general_options();
@@ -164,6 +159,20 @@ impl Database {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         self.db.write_opt(batch.batch, &options).map_err(|error| self.failed(error))
+    }
+}
+
+/// Makes the directory of a database. One that holds Core's LevelDB is an error, or is moved next to its place if it is to be
+/// replaced.
+///
+/// # Errors
+/// [`StoreError::LevelDb`], or the file system's.
+pub fn prepare_directory(path: &Path, replace: bool) -> Result<(), StoreError> {
+    std::fs::create_dir_all(path).map_err(StoreError::file(path))?;
+    match (holds_leveldb(path)?, replace) {
+        (true, true) => set_aside(path),
+        (true, false) => Err(StoreError::LevelDb { path: path.to_path_buf() }),
+        (false, _) => Ok(()),
     }
 }
 

@@ -26,4 +26,5 @@ pub mod undo;
 pub mod xor;
 
 pub use coin::Coin;
+pub use db::prepare_directory;
 pub use error::StoreError;

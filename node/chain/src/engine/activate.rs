@@ -211,7 +211,7 @@ impl ChainManager {
         state.coins.prefetch(inputs.filter(|outpoint| !created.contains(&outpoint.txid)))?;
         let want_scripts = self.wants_scripts(state, id);
         let mut view = Overlay::new(&state.coins);
-        let connected = connect_block(prepared, id, &state.index, self.params(), &mut view, want_scripts)?;
+        let connected = connect_block(prepared, state.node(id).prev, &state.index, self.params(), &mut view, want_scripts)?;
         self.run_scripts(connected.checks)?;
         let changes = view.into_changes();
         if !state.node(id).have_undo() {

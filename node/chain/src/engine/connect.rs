@@ -20,22 +20,21 @@ pub struct Connected {
     pub checks: Vec<SpendCheck>,
 }
 
-/// Checks a block against coins and makes its changes in `view`. `node` is the block's entry; its parent is what `view` stands
-/// at. Scripts are only collected, and only if `want_scripts`. A refusal leaves `view` half changed: drop it then.
+/// Checks a block against coins and makes its changes in `view`. `prev` is the entry of its parent, which is what `view`
+/// stands at. Scripts are only collected, and only if `want_scripts`. A refusal leaves `view` half changed: drop it then.
 pub fn connect_block(
     prepared: &PreparedBlock,
-    node: NodeId,
+    prev: Option<NodeId>,
     index: &BlockIndex,
     params: &Params,
     view: &mut Overlay<'_>,
     want_scripts: bool,
 ) -> Result<Connected, EngineError> {
-    let entry = index.get(node);
-    let height = entry.height;
+    let height = prev.map_or(0, |prev| index.get(prev).height + 1);
     let block = prepared.block();
     let flags = block_flags(params, height, prepared.hash());
-    check_bip30(prepared, node, index, params, view)?;
-    let chain = index.view(entry.prev);
+    check_bip30(prepared, prev, index, params, view)?;
+    let chain = index.view(prev);
     let median_time = chain.median_time_past(height - 1);
     let enforce_locks = params.is_active_at(Buried::Csv, height);
     let mut result = Connected::default();
@@ -116,11 +115,11 @@ fn add_outputs(tx: &bitcoin::Transaction, txid: bitcoin::Txid, height: i32, view
     }
 }
 
-fn check_bip30(prepared: &PreparedBlock, node: NodeId, index: &BlockIndex, params: &Params, view: &Overlay<'_>) -> Result<(), EngineError> {
-    let entry = index.get(node);
-    let at_bip34 = entry.prev.and_then(|prev| index.ancestor(prev, params.bip34_height));
+fn check_bip30(prepared: &PreparedBlock, prev: Option<NodeId>, index: &BlockIndex, params: &Params, view: &Overlay<'_>) -> Result<(), EngineError> {
+    let height = prev.map_or(0, |prev| index.get(prev).height + 1);
+    let at_bip34 = prev.and_then(|prev| index.ancestor(prev, params.bip34_height));
     let known = at_bip34.is_some_and(|id| Some(index.get(id).hash) == params.bip34_hash);
-    if !params.must_check_bip30(entry.height, prepared.hash(), known) {
+    if !params.must_check_bip30(height, prepared.hash(), known) {
         return Ok(());
     }
     for (tx, txid) in prepared.block().txdata.iter().zip(prepared.txids()) {

@@ -21,6 +21,7 @@ pub mod muhash;
 mod operator;
 mod options;
 mod overlay;
+mod proposal;
 mod scripts;
 mod state;
 mod tip;

@@ -155,7 +155,7 @@ impl ChainManager {
             }
         };
         let wants = self.wants_scripts_of(state, id).is_some();
-        let connected = connect_block(&prepared, id, &state.index, self.params(), view, wants);
+        let connected = connect_block(&prepared, state.node(id).prev, &state.index, self.params(), view, wants);
         match connected.and_then(|connected| self.run_scripts(connected.checks)) {
             Ok(()) => true,
             Err(error) => {

@@ -1,0 +1,29 @@
+//! Judging a block on top of the tip without taking it in (Core: `TestBlockValidity`).
+
+use bulkhead_consensus::block::{self, Checks};
+use bulkhead_consensus::{PreparedBlock, Reject, header};
+
+use super::connect::connect_block;
+use super::{ChainManager, Overlay, State};
+
+impl ChainManager {
+    /// Checks everything about a block that would be the next, coins and scripts included; changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it; `inconclusive-not-best-prevblk` if it does not build on the tip.
+    pub fn test_block_validity(&self, state: &State, prepared: &PreparedBlock, checks: Checks) -> Result<(), Reject> {
+        let block = prepared.block();
+        let tip = state.active.tip();
+        if tip.map(|tip| state.node(tip).hash) != Some(block.header.prev_blockhash) {
+            return Err(Reject::consensus("inconclusive-not-best-prevblk", ""));
+        }
+        block::check_block(prepared, self.params(), checks)?;
+        let chain = state.index.view(tip);
+        header::check_contextual(&block.header, &chain, self.params(), self.now())?;
+        block::check_contextual(block, &chain, self.params())?;
+        let mut view = Overlay::new(&state.coins);
+        let connected =
+            connect_block(prepared, tip, &state.index, self.params(), &mut view, true).map_err(|error| error.into_reject())?;
+        self.run_scripts(connected.checks).map_err(|error| error.into_reject())
+    }
+}

@@ -1,0 +1,209 @@
+//! Keeps the mempool in step with the chain.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bitcoin::{Transaction, Txid};
+use bulkhead_consensus::tx::is_final;
+use bulkhead_consensus::{COINBASE_MATURITY, HeaderView, Params, PreparedBlock};
+use bulkhead_mempool::pool::RemovalReason;
+use bulkhead_mempool::{Entry, Event, Mempool, Options};
+
+use super::accept::{AcceptOptions, accept, are_locks_satisfied, limit};
+use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
+use crate::engine::{BlockNode, Listener, State};
+
+/// Memory that transactions of disconnected blocks may take before the oldest are given up, bytes.
+const MAX_DISCONNECTED_BYTES: usize = 20_000_000;
+
+/// Hears of changes of the mempool. Called without its lock, in order.
+pub type EventSink = Box<dyn Fn(Event) + Send + Sync>;
+
+/// The mempool with its lock.
+///
+/// # Correctness
+/// Lock order: the engine's state first, then the pool. Never take the state's lock while the pool's is held.
+pub struct Pool {
+    inner: Mutex<Mempool>,
+    disconnected: Mutex<Disconnected>,
+    params: Params,
+    clock: fn() -> i64,
+    sinks: Mutex<Vec<EventSink>>,
+    /// Events leave in order: whoever delivers holds this.
+    delivery: Mutex<()>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("transactions", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+/// Transactions of blocks that were taken back, oldest block last.
+#[derive(Debug, Default)]
+struct Disconnected {
+    order: VecDeque<Txid>,
+    transactions: HashMap<Txid, Arc<Transaction>>,
+    bytes: usize,
+}
+
+impl Disconnected {
+    fn push_block(&mut self, block: &PreparedBlock) {
+        // Blocks come newest first: each goes in front, its transactions in their order.
+        for tx in block.block().txdata.iter().rev().filter(|tx| !tx.is_coinbase()) {
+            let txid = tx.compute_txid();
+            self.bytes += tx.total_size();
+            self.order.push_front(txid);
+            self.transactions.insert(txid, Arc::new(tx.clone()));
+        }
+    }
+
+    fn remove(&mut self, txids: &[Txid]) {
+        for txid in txids {
+            if let Some(tx) = self.transactions.remove(txid) {
+                self.bytes -= tx.total_size();
+            }
+        }
+    }
+
+    /// Gives up the newest until the limit holds.
+    fn trim(&mut self) -> Vec<Arc<Transaction>> {
+        let mut dropped = Vec::new();
+        while self.bytes > MAX_DISCONNECTED_BYTES {
+            let Some(txid) = self.order.pop_back() else { break };
+            if let Some(tx) = self.transactions.remove(&txid) {
+                self.bytes -= tx.total_size();
+                dropped.push(tx);
+            }
+        }
+        dropped
+    }
+
+    fn take(&mut self) -> Vec<Arc<Transaction>> {
+        let mut transactions = std::mem::take(&mut self.transactions);
+        self.bytes = 0;
+        std::mem::take(&mut self.order).iter().filter_map(|txid| transactions.remove(txid)).collect()
+    }
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(options: Options, params: Params, clock: fn() -> i64) -> Self {
+        Self {
+            inner: Mutex::new(Mempool::new(options)),
+            disconnected: Mutex::default(),
+            params,
+            clock,
+            sinks: Mutex::default(),
+            delivery: Mutex::default(),
+        }
+    }
+
+    /// Locks the pool. Take the engine's state first if both are needed.
+    pub fn lock(&self) -> MutexGuard<'_, Mempool> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds someone who hears of changes.
+    pub fn subscribe(&self, sink: EventSink) {
+        self.sinks.lock().unwrap_or_else(PoisonError::into_inner).push(sink);
+    }
+
+    /// Tells everybody what changed since the last call. Call it with no pool lock held.
+    pub fn deliver(&self) {
+        let _order = self.delivery.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = self.lock().take_events();
+        let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in events {
+            for sink in sinks.iter() {
+                sink(event.clone());
+            }
+        }
+    }
+
+    /// Judges a transaction against the chain's tip and the pool.
+    ///
+    /// # Errors
+    /// Core's reasons.
+    pub fn accept(
+        &self,
+        state: &State,
+        tx: &Arc<Transaction>,
+        options: &AcceptOptions,
+    ) -> Result<super::Accepted, bulkhead_mempool::Reject> {
+        let result = accept(state, &self.params, &mut self.lock(), &PackageCoins::default(), tx, options);
+        self.deliver();
+        result
+    }
+
+    /// Rules of the chain.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn disconnected(&self) -> MutexGuard<'_, Disconnected> {
+        self.disconnected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts transactions of disconnected blocks back, and drops what the new tip does not allow.
+    fn settle(&self, state: &State) {
+        let transactions = self.disconnected().take();
+        let now = (self.clock)();
+        let pool = &mut *self.lock();
+        let options = AcceptOptions { time: now, bypass_limits: true, ..AcceptOptions::default() };
+        for tx in transactions {
+            if accept(state, &self.params, pool, &PackageCoins::default(), &tx, &options).is_err() {
+                // Not valid any more: neither is what spends it.
+                pool.remove_recursive(&tx.compute_txid(), RemovalReason::Reorg);
+                pool.remove_spenders_of(&tx, RemovalReason::Reorg);
+            }
+        }
+        let bad: Vec<Txid> =
+            pool.iter().filter(|entry| !self.is_still_valid(state, pool, entry)).map(|entry| entry.txid).collect();
+        for txid in bad {
+            pool.remove_recursive(&txid, RemovalReason::Reorg);
+        }
+        limit(pool, now);
+    }
+
+    fn is_still_valid(&self, state: &State, pool: &Mempool, entry: &Entry) -> bool {
+        let next = state.height() + 1;
+        let view = state.index().view(state.active().tip());
+        let tx = &entry.new.tx;
+        if !is_final(tx, next, view.median_time_past(state.height())) {
+            return false;
+        }
+        let find = |input: &bitcoin::TxIn| find_coin(state, pool, &PackageCoins::default(), &input.previous_output);
+        let Ok(Some(coins)) = tx.input.iter().map(find).collect::<Result<Option<Vec<_>>, _>>() else { return false };
+        let is_mature = coins.iter().all(|coin| {
+            !coin.coinbase || coin.height == MEMPOOL_HEIGHT || next - coin.height as i32 >= COINBASE_MATURITY
+        });
+        is_mature && are_locks_satisfied(state, &self.params, tx, &coins)
+    }
+}
+
+impl Listener for Pool {
+    fn block_connected(&self, _state: &State, block: &Arc<PreparedBlock>, _node: &BlockNode) {
+        self.disconnected().remove(block.txids());
+        self.lock().remove_for_block(&block.block().txdata, (self.clock)());
+        self.deliver();
+    }
+
+    fn block_disconnected(&self, _state: &State, block: &Arc<PreparedBlock>, _node: &BlockNode) {
+        let dropped = {
+            let mut disconnected = self.disconnected();
+            disconnected.push_block(block);
+            disconnected.trim()
+        };
+        for tx in dropped {
+            self.lock().remove_spenders_of(&tx, RemovalReason::Reorg);
+        }
+    }
+
+    fn tip_updated(&self, state: &State, _tip: &BlockNode, _fork: Option<&BlockNode>, _initial_download: bool) {
+        if !self.disconnected().order.is_empty() {
+            self.settle(state);
+        }
+        self.deliver();
+    }
+}

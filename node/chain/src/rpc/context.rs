@@ -1,0 +1,83 @@
+//! What the methods work on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bitcoin::Network;
+use bulkhead_control::ChainConfig;
+use bulkhead_mempool::FeeRate;
+
+use super::scan::ScanControl;
+use crate::engine::{ChainManager, State};
+use crate::mempool_accept::Pool;
+use crate::mining::TemplateOptions;
+
+/// Everything that RPC methods of this process may touch. Shared by all threads that answer calls.
+///
+/// # Correctness
+/// Lock order: [`Context::state`] before [`Context::pool`], as in the engine.
+#[derive(Debug)]
+pub struct Context {
+    /// The engine.
+    pub chain: Arc<ChainManager>,
+    /// The mempool.
+    pub pool: Arc<Pool>,
+    /// Network for addresses.
+    pub network: Network,
+    /// Options.
+    pub config: Arc<ChainConfig>,
+    /// Progress of `scantxoutset`.
+    pub scan: ScanControl,
+    /// Weight and number of transactions of the last block that was assembled.
+    pub last_template: Mutex<Option<(i64, usize)>>,
+    /// Warnings about the network or this node, as RPCs show them.
+    pub warnings: Mutex<Vec<String>>,
+}
+
+impl Context {
+    /// A context over a running engine.
+    pub fn new(chain: Arc<ChainManager>, pool: Arc<Pool>, network: Network, config: Arc<ChainConfig>) -> Self {
+        Self {
+            chain,
+            pool,
+            network,
+            config,
+            scan: ScanControl::default(),
+            last_template: Mutex::new(None),
+            warnings: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Locks index, active chain and coins.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.chain.lock()
+    }
+
+    /// Seconds since 1970, mockable.
+    pub fn now(&self) -> i64 {
+        self.chain.now()
+    }
+
+    /// Warnings in force.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How blocks are assembled here.
+    pub fn template_options(&self) -> TemplateOptions {
+        let default = TemplateOptions::default();
+        let given = |value: i64, default: i64| if value < 0 { default } else { value };
+        let is_regtest = self.network == Network::Regtest;
+        TemplateOptions {
+            reserved_weight: given(self.config.blockreservedweight, default.reserved_weight),
+            max_weight: given(self.config.blockmaxweight, default.max_weight),
+            min_fee_rate: FeeRate(self.config.blockmintxfee),
+            version: (is_regtest && self.config.blockversion >= 0).then_some(self.config.blockversion as i32), // checked at start
+            ..default
+        }
+    }
+
+    /// Remembers what `getmininginfo` shows of the last template.
+    pub fn note_template(&self, weight: i64, transactions: usize) {
+        *self.last_template.lock().unwrap_or_else(PoisonError::into_inner) = Some((weight, transactions));
+    }
+}

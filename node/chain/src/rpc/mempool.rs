@@ -1,0 +1,219 @@
+//! What is in the mempool.
+
+use std::collections::BTreeSet;
+
+use bitcoin::{OutPoint, Txid};
+use bulkhead_mempool::{Entry, FeeFrac, Mempool};
+use bulkhead_rpc_util::codec::{parse_txid, tx_to_hex};
+use bulkhead_rpc_util::error::MISC_ERROR;
+use bulkhead_rpc_util::params::{as_bool, as_int, as_object, check_object};
+use bulkhead_rpc_util::{ArgKind, Params, RpcError, RpcResult, amount_to_json};
+use serde_json::{Map, Value, json};
+
+use super::{Context, Handler};
+
+pub(super) const METHODS: &[(&str, Handler)] = &[
+    ("getmempoolancestors", getmempoolancestors),
+    ("getmempoolcluster", getmempoolcluster),
+    ("getmempooldescendants", getmempooldescendants),
+    ("getmempoolentry", getmempoolentry),
+    ("getmempoolfeeratediagram", getmempoolfeeratediagram),
+    ("getmempoolinfo", getmempoolinfo),
+    ("getrawmempool", getrawmempool),
+    ("gettxspendingprevout", gettxspendingprevout),
+];
+
+fn getmempoolinfo(context: &Context, _: &Params) -> RpcResult<Value> {
+    let now = context.now();
+    let mut pool = context.pool.lock();
+    let min_fee = pool.min_fee(now).max(pool.options().min_relay);
+    let options = pool.options();
+    let mut out = Map::new();
+    let mut add = |name: &str, value: Value| {
+        out.insert(name.into(), value);
+    };
+    add("loaded", pool.loaded.into());
+    add("size", pool.len().into());
+    add("bytes", pool.total_vsize().into());
+    add("usage", pool.memory().into());
+    add("total_fee", amount_to_json(pool.total_fee()));
+    add("maxmempool", options.max_bytes.into());
+    add("mempoolminfee", amount_to_json(min_fee.0));
+    add("minrelaytxfee", amount_to_json(options.min_relay.0));
+    add("incrementalrelayfee", amount_to_json(options.incremental.0));
+    add("unbroadcastcount", pool.unbroadcast().len().into());
+    add("permitbaremultisig", options.permit_bare_multisig.into());
+    add("maxdatacarriersize", options.max_datacarrier.unwrap_or(0).into());
+    add("limitclustercount", options.cluster_count.into());
+    add("limitclustersize", options.cluster_vbytes.into());
+    add("optimal", true.into());
+    if is_deprecated_enabled(context, "fullrbf") {
+        add("fullrbf", true.into());
+    }
+    Ok(Value::Object(out))
+}
+
+fn is_deprecated_enabled(context: &Context, name: &str) -> bool {
+    context.config.deprecatedrpc.iter().any(|enabled| enabled == name)
+}
+
+fn entry_json(context: &Context, pool: &Mempool, entry: &Entry) -> Value {
+    let (ancestors, ancestor_size, ancestor_fees) = pool.totals(&pool.ancestors(&entry.txid));
+    let (descendants, descendant_size, descendant_fees) = pool.totals(&pool.descendants(&entry.txid));
+    let chunk = pool.chunk_of(&entry.txid);
+    let names = |set: &BTreeSet<Txid>| {
+        let mut names: Vec<String> = set.iter().map(Txid::to_string).collect();
+        names.sort();
+        names
+    };
+    let mut out = json!({
+        "vsize": entry.vsize(),
+        "weight": entry.weight,
+        "time": entry.new.time,
+        "height": entry.new.height,
+        "descendantcount": descendants,
+        "descendantsize": descendant_size,
+        "ancestorcount": ancestors,
+        "ancestorsize": ancestor_size,
+        "wtxid": entry.wtxid.to_string(),
+        "chunkweight": chunk.size,
+        "fees": {
+            "base": amount_to_json(entry.new.fee),
+            "modified": amount_to_json(entry.modified_fee),
+            "ancestor": amount_to_json(ancestor_fees),
+            "descendant": amount_to_json(descendant_fees),
+            "chunk": amount_to_json(chunk.fee),
+        },
+        "depends": names(&entry.parents),
+        "spentby": names(&entry.children),
+        "unbroadcast": pool.unbroadcast().contains(&entry.txid),
+    });
+    if is_deprecated_enabled(context, "bip125") {
+        let signals = |entry: &Entry| entry.new.tx.input.iter().any(|input| input.sequence.is_rbf());
+        let replaceable = pool.ancestors(&entry.txid).iter().filter_map(|txid| pool.get(txid)).any(signals);
+        out["bip125-replaceable"] = replaceable.into();
+    }
+    out
+}
+
+fn find<'a>(pool: &'a Mempool, params: &Params) -> RpcResult<&'a Entry> {
+    let txid = parse_txid(params.get(0), "txid")?;
+    pool.get(&txid).ok_or_else(|| RpcError::address_or_key("Transaction not in mempool"))
+}
+
+fn getmempoolentry(context: &Context, params: &Params) -> RpcResult<Value> {
+    let pool = context.pool.lock();
+    Ok(entry_json(context, &pool, find(&pool, params)?))
+}
+
+fn set_json(context: &Context, pool: &Mempool, set: &BTreeSet<Txid>, verbose: bool) -> Value {
+    if !verbose {
+        return set.iter().map(|txid| Value::from(txid.to_string())).collect();
+    }
+    let entries = set.iter().filter_map(|txid| pool.get(txid));
+    Value::Object(entries.map(|entry| (entry.txid.to_string(), entry_json(context, pool, entry))).collect())
+}
+
+fn getmempoolancestors(context: &Context, params: &Params) -> RpcResult<Value> {
+    let verbose = params.opt_bool(1)?.unwrap_or(false);
+    let pool = context.pool.lock();
+    let txid = find(&pool, params)?.txid;
+    let mut set = pool.ancestors(&txid);
+    set.remove(&txid);
+    Ok(set_json(context, &pool, &set, verbose))
+}
+
+fn getmempooldescendants(context: &Context, params: &Params) -> RpcResult<Value> {
+    let verbose = params.opt_bool(1)?.unwrap_or(false);
+    let pool = context.pool.lock();
+    let txid = find(&pool, params)?.txid;
+    let mut set = pool.descendants(&txid);
+    set.remove(&txid);
+    Ok(set_json(context, &pool, &set, verbose))
+}
+
+fn getmempoolcluster(context: &Context, params: &Params) -> RpcResult<Value> {
+    let pool = context.pool.lock();
+    let cluster = pool.cluster(&find(&pool, params)?.txid);
+    let chunks = pool.chunks_of(&cluster);
+    let weight: i64 = chunks.iter().map(|(_, frac)| frac.size).sum();
+    let chunks: Vec<Value> = chunks
+        .iter()
+        .map(|(members, frac)| {
+            json!({
+                "chunkfee": amount_to_json(frac.fee),
+                "chunkweight": frac.size,
+                "txs": members.iter().map(Txid::to_string).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    Ok(json!({"clusterweight": weight, "txcount": cluster.len(), "chunks": chunks}))
+}
+
+fn getmempoolfeeratediagram(context: &Context, _: &Params) -> RpcResult<Value> {
+    let pool = context.pool.lock();
+    let mut sum = FeeFrac::default();
+    let mut points = vec![json!({"weight": 0, "fee": amount_to_json(0)})];
+    for (_, frac) in pool.mining_order() {
+        sum = sum.plus(frac);
+        points.push(json!({"weight": sum.size, "fee": amount_to_json(sum.fee)}));
+    }
+    Ok(points.into())
+}
+
+fn getrawmempool(context: &Context, params: &Params) -> RpcResult<Value> {
+    let verbose = params.opt_bool(0)?.unwrap_or(false);
+    let with_sequence = params.opt_bool(1)?.unwrap_or(false);
+    if verbose && with_sequence {
+        return Err(RpcError::parameter("Verbose results cannot contain mempool sequence values."));
+    }
+    let pool = context.pool.lock();
+    let txids = pool.ordered_txids();
+    if verbose {
+        let entries = txids.iter().filter_map(|txid| pool.get(txid));
+        let map = entries.map(|entry| (entry.txid.to_string(), entry_json(context, &pool, entry))).collect();
+        return Ok(Value::Object(map));
+    }
+    let names: Value = txids.iter().map(|txid| Value::from(txid.to_string())).collect();
+    if !with_sequence {
+        return Ok(names);
+    }
+    Ok(json!({"txids": names, "mempool_sequence": pool.sequence()}))
+}
+
+fn gettxspendingprevout(context: &Context, params: &Params) -> RpcResult<Value> {
+    let outputs = params.array(0)?;
+    if outputs.is_empty() {
+        return Err(RpcError::parameter("Invalid parameter, outputs are missing"));
+    }
+    let none = Map::new();
+    let options = params.opt_object(1)?.unwrap_or(&none);
+    check_object(options, &[("mempool_only", ArgKind::Bool), ("return_spending_tx", ArgKind::Bool)], true, true)?;
+    let flag = |name: &str| options.get(name).filter(|value| !value.is_null()).map(as_bool).transpose();
+    let mempool_only = flag("mempool_only")?.unwrap_or(true);
+    let with_tx = flag("return_spending_tx")?.unwrap_or(false);
+    if !mempool_only {
+        let text = "Mempool lacks a relevant spend, and txospenderindex is unavailable.";
+        return Err(RpcError::new(MISC_ERROR, text));
+    }
+    let pool = context.pool.lock();
+    let mut found = Vec::new();
+    for output in outputs {
+        let output = as_object(output)?;
+        check_object(output, &[("txid", ArgKind::Str), ("vout", ArgKind::Num)], false, true)?;
+        let txid = parse_txid(output.get("txid").unwrap_or(&Value::Null), "txid")?;
+        let vout: i32 = as_int(output.get("vout").unwrap_or(&Value::Null))?;
+        let vout = u32::try_from(vout).map_err(|_| RpcError::parameter("Invalid parameter, vout cannot be negative"))?;
+        let mut entry = Map::new();
+        entry.insert("txid".into(), txid.to_string().into());
+        entry.insert("vout".into(), vout.into());
+        if let Some(spender) = pool.spender(&OutPoint { txid, vout }) {
+            entry.insert("spendingtxid".into(), spender.to_string().into());
+            if with_tx && let Some(spender) = pool.get(&spender) {
+                entry.insert("spendingtx".into(), tx_to_hex(&spender.new.tx).into());
+            }
+        }
+        found.push(Value::Object(entry));
+    }
+    Ok(found.into())
+}

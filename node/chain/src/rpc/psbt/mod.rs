@@ -1,0 +1,5 @@
+//! PSBT methods (BIP174).
+
+use super::Handler;
+
+pub(super) const METHODS: &[(&str, Handler)] = &[];

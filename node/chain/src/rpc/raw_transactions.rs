@@ -1,0 +1,160 @@
+//! `getrawtransaction`, `decoderawtransaction`, `combinerawtransaction`.
+
+use bitcoin::hashes::Hash;
+use bitcoin::{ScriptBuf, Transaction, Witness};
+use bulkhead_rpc_util::codec::{decode_hex_tx, is_coinbase, parse_block_hash, parse_txid, tx_to_hex};
+use bulkhead_rpc_util::error::{INTERNAL_ERROR, MISC_ERROR, VERIFY_ERROR};
+use bulkhead_rpc_util::{Params, RpcError, RpcResult, TxContext, params, tx_to_json};
+use serde_json::{Map, Value};
+
+use super::lookup::{prevouts_at, storage_error};
+use super::{Context, Handler};
+use crate::mempool_accept::{PackageCoins, find_coin};
+
+pub(super) const METHODS: &[(&str, Handler)] = &[
+    ("combinerawtransaction", combinerawtransaction),
+    ("decoderawtransaction", decoderawtransaction),
+    ("getrawtransaction", getrawtransaction),
+];
+
+fn decoderawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
+    let text = params.str(0)?;
+    let is_witness = params.opt_bool(1)?;
+    let tx = decode_hex_tx(text, !is_witness.unwrap_or(false), is_witness.unwrap_or(true))
+        .ok_or_else(|| RpcError::deserialization("TX decode failed"))?;
+    Ok(Value::Object(tx_to_json(&tx, context.network, TxContext::default())))
+}
+
+fn getrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
+    let txid = parse_txid(params.get(0), "parameter 1")?;
+    let genesis = &context.chain.params().genesis;
+    if genesis.header.merkle_root.to_byte_array() == txid.to_byte_array() {
+        let text = "The genesis block coinbase is not considered an ordinary transaction and cannot be retrieved";
+        return Err(RpcError::address_or_key(text));
+    }
+    let verbosity = params.verbosity(1, 0, true)?;
+    let block_hash = match params.is_null(2) {
+        true => None,
+        false => Some(parse_block_hash(params.get(2), "parameter 3")?),
+    };
+    let state = context.state();
+    let Some(hash) = block_hash else {
+        drop(state);
+        return from_mempool(context, &txid, verbosity);
+    };
+    let id = state.lookup(&hash).ok_or_else(|| RpcError::address_or_key("Block hash not found"))?;
+    if !state.node(id).have_data() {
+        return Err(RpcError::new(MISC_ERROR, "Block not available"));
+    }
+    let block = state.read_block(id).map_err(storage_error)?;
+    let position = block.txdata.iter().position(|tx| tx.compute_txid() == txid).ok_or_else(|| {
+        RpcError::address_or_key(
+            "No such transaction found in the provided block. Use gettransaction for wallet transactions.",
+        )
+    })?;
+    let tx = &block.txdata[position];
+    if verbosity <= 0 {
+        return Ok(tx_to_hex(tx).into());
+    }
+    let mut prevouts = None;
+    if verbosity > 1 && !is_coinbase(tx) {
+        let undo = state.read_undo(id).map_err(|_| {
+            RpcError::new(
+                INTERNAL_ERROR,
+                "Undo data expected but can't be read. This could be due to disk corruption or a conflict with a pruning event.",
+            )
+        })?;
+        prevouts = prevouts_at(&undo, position, tx);
+    }
+    let mut out = Map::new();
+    let is_active = state.is_active(id);
+    out.insert("in_active_chain".into(), is_active.into());
+    let context_of_tx = TxContext {
+        block_hash: None,
+        include_hex: true,
+        prevouts: prevouts.as_deref(),
+        show_prevouts: true,
+    };
+    out.extend(tx_to_json(tx, context.network, context_of_tx));
+    out.insert("blockhash".into(), hash.to_string().into());
+    if is_active {
+        let node = state.node(id);
+        out.insert("confirmations".into(), (state.height() - node.height + 1).into());
+        out.insert("time".into(), node.time().into());
+        out.insert("blocktime".into(), node.time().into());
+    } else {
+        out.insert("confirmations".into(), 0.into());
+    }
+    Ok(Value::Object(out))
+}
+
+fn from_mempool(context: &Context, txid: &bitcoin::Txid, verbosity: i32) -> RpcResult<Value> {
+    let tx = context.pool.lock().get(txid).map(|entry| entry.new.tx.clone());
+    let Some(tx) = tx else {
+        let text = if context.config.txindex {
+            "No such mempool transaction. Blockchain transactions are still in the process of being indexed"
+        } else {
+            "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries"
+        };
+        return Err(RpcError::address_or_key(format!("{text}. Use gettransaction for wallet transactions.")));
+    };
+    if verbosity <= 0 {
+        return Ok(tx_to_hex(&tx).into());
+    }
+    let context_of_tx = TxContext { include_hex: true, ..TxContext::default() };
+    Ok(Value::Object(tx_to_json(&tx, context.network, context_of_tx)))
+}
+
+/// Merges signatures of copies of one transaction: for each input the copy that has the most of them. Partial multi-signature
+/// scripts are merged key by key in the PSBT methods only.
+fn combinerawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
+    let texts = params.array(0)?;
+    if texts.len() < 2 {
+        return Err(RpcError::deserialization("Missing transactions. At least two transactions required."));
+    }
+    let mut variants = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        let tx = decode_hex_tx(params::as_str(text)?, true, true).ok_or_else(|| {
+            RpcError::deserialization(format!(
+                "TX decode failed for tx {i}. Make sure the tx has at least one input."
+            ))
+        })?;
+        variants.push(tx);
+    }
+    let first = bare(&variants[0]);
+    for (i, tx) in variants.iter().enumerate().skip(1) {
+        if bare(tx) != first {
+            return Err(RpcError::parameter(format!(
+                "Transaction number {} not compatible with first transaction",
+                i + 1
+            )));
+        }
+    }
+    let mut merged = variants[0].clone();
+    let state = context.state();
+    let pool = context.pool.lock();
+    for (i, input) in merged.input.iter_mut().enumerate() {
+        let coin = find_coin(&state, &pool, &PackageCoins::default(), &input.previous_output).map_err(storage_error)?;
+        if coin.is_none() {
+            return Err(RpcError::new(VERIFY_ERROR, "Input not found or already spent"));
+        }
+        let fullest = variants.iter().map(|tx| &tx.input[i]).max_by_key(|other| other.script_sig.len() + other.witness.size());
+        if let Some(fullest) = fullest
+            && fullest.script_sig.len() + fullest.witness.size() > input.script_sig.len() + input.witness.size()
+        {
+            input.script_sig = fullest.script_sig.clone();
+            input.witness = fullest.witness.clone();
+        }
+    }
+    Ok(tx_to_hex(&merged).into())
+}
+
+/// The transaction without signatures.
+fn bare(tx: &Transaction) -> Transaction {
+    let mut tx = tx.clone();
+    for input in &mut tx.input {
+        input.script_sig = ScriptBuf::new();
+        input.witness = Witness::new();
+    }
+    tx
+}

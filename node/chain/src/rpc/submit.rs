@@ -1,0 +1,246 @@
+//! Giving transactions to the mempool.
+
+use std::sync::Arc;
+
+use bitcoin::{OutPoint, Transaction};
+use bulkhead_mempool::{FeeRate, Kind, Reject};
+use bulkhead_rpc_util::codec::decode_hex_tx;
+use bulkhead_rpc_util::error::{VERIFY_ALREADY_IN_UTXO_SET, VERIFY_ERROR, VERIFY_REJECTED};
+use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_from_json, amount_to_json, fee_rate_from_json, opcode, params};
+use serde_json::{Map, Value, json};
+
+use super::lookup::storage_error;
+use super::{Context, Handler};
+use crate::mempool_accept::{AcceptOptions, PackageOutcome, check_package_form, submit_package, test_package};
+
+pub(super) const METHODS: &[(&str, Handler)] = &[
+    ("sendrawtransaction", sendrawtransaction),
+    ("submitpackage", submitpackage),
+    ("testmempoolaccept", testmempoolaccept),
+];
+
+/// 0.10 coins per 1000 virtual bytes.
+const DEFAULT_MAX_FEE_RATE: i64 = 10_000_000;
+const MAX_PACKAGE_COUNT: usize = 25;
+
+fn max_fee_rate(params: &Params) -> RpcResult<FeeRate> {
+    match params.is_null(1) {
+        true => Ok(FeeRate(DEFAULT_MAX_FEE_RATE)),
+        false => fee_rate_from_json(params.get(1)).map(FeeRate),
+    }
+}
+
+fn check_burn(params: &Params, tx: &Transaction) -> RpcResult<()> {
+    let max = if params.is_null(2) { 0 } else { amount_from_json(params.get(2))? };
+    let is_burnt = |script: &[u8]| opcode::is_unspendable(script) || !opcode::has_valid_ops(script);
+    let exceeds = tx.output.iter().any(|output| {
+        output.value.to_sat() as i64 > max && is_burnt(output.script_pubkey.as_bytes()) // signed as in Core
+    });
+    if exceeds {
+        let text = "Unspendable output exceeds maximum configured by user (maxburnamount)";
+        return Err(RpcError::new(VERIFY_ERROR, text));
+    }
+    Ok(())
+}
+
+/// The error of a refused transaction.
+pub(super) fn reject_error(reject: &Reject) -> RpcError {
+    let code = if reject.kind == Kind::MissingInputs { VERIFY_ERROR } else { VERIFY_REJECTED };
+    RpcError::new(code, reject.to_string())
+}
+
+fn sendrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
+    let tx = decode_hex_tx(params.str(0)?, true, true).ok_or_else(|| {
+        RpcError::deserialization("TX decode failed. Make sure the tx has at least one input.")
+    })?;
+    check_burn(params, &tx)?;
+    let rate = max_fee_rate(params)?;
+    let max_fee = rate.fee((tx.weight().to_wu() as i64 + 3) / 4);
+    broadcast(context, &Arc::new(tx), max_fee).map(|txid| txid.to_string().into())
+}
+
+/// Adds a transaction of ours to the pool, from which it is announced. `max_fee` 0: no limit.
+///
+/// # Errors
+/// Core's codes and texts.
+pub fn broadcast(context: &Context, tx: &Arc<Transaction>, max_fee: i64) -> RpcResult<bitcoin::Txid> {
+    let txid = tx.compute_txid();
+    let state = context.state();
+    for vout in 0..tx.output.len() as u32 {
+        if state.coin(&OutPoint { txid, vout }).map_err(storage_error)?.is_some() {
+            let text = "Transaction outputs already in utxo set";
+            return Err(RpcError::new(VERIFY_ALREADY_IN_UTXO_SET, text));
+        }
+    }
+    if context.pool.lock().get(&txid).is_some() {
+        return Ok(txid);
+    }
+    let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
+    if max_fee > 0 {
+        let test = AcceptOptions { test_only: true, ..options.clone() };
+        let accepted = context.pool.accept(&state, tx, &test).map_err(|reject| reject_error(&reject))?;
+        if accepted.fee > max_fee {
+            let text = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
+            return Err(RpcError::new(VERIFY_ERROR, text));
+        }
+    }
+    context.pool.accept(&state, tx, &options).map_err(|reject| reject_error(&reject))?;
+    context.pool.lock().add_unbroadcast(txid);
+    Ok(txid)
+}
+
+fn read_transactions(params: &Params) -> RpcResult<Vec<Arc<Transaction>>> {
+    let texts = params.array(0)?;
+    if texts.is_empty() || texts.len() > MAX_PACKAGE_COUNT {
+        return Err(RpcError::parameter(format!(
+            "Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
+        )));
+    }
+    let mut transactions = Vec::new();
+    for text in texts {
+        let text = params::as_str(text)?;
+        let tx = decode_hex_tx(text, true, true).ok_or_else(|| {
+            RpcError::deserialization(format!("TX decode failed: {text} Make sure the tx has at least one input."))
+        })?;
+        transactions.push(Arc::new(tx));
+    }
+    Ok(transactions)
+}
+
+fn testmempoolaccept(context: &Context, params: &Params) -> RpcResult<Value> {
+    let count = params.array(0)?.len();
+    if count == 0 || count > MAX_PACKAGE_COUNT {
+        read_transactions(params)?;
+    }
+    let rate = max_fee_rate(params)?;
+    let transactions = read_transactions(params)?;
+    let package_error = if transactions.len() > 1 { check_package_form(&transactions).err() } else { None };
+    let outcomes = match package_error {
+        Some(_) => vec![PackageOutcome::NotValidated; transactions.len()],
+        None => {
+            let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
+            test_package(&context.state(), &context.pool, &transactions, &options)
+        }
+    };
+    let mut results = Vec::new();
+    let mut stopped = false;
+    for (tx, outcome) in transactions.iter().zip(outcomes) {
+        let mut out = Map::new();
+        out.insert("txid".into(), tx.compute_txid().to_string().into());
+        out.insert("wtxid".into(), tx.compute_wtxid().to_string().into());
+        if let Some(error) = package_error {
+            out.insert("package-error".into(), error.into());
+        }
+        if stopped {
+            results.push(Value::Object(out));
+            continue;
+        }
+        match outcome {
+            PackageOutcome::Accepted(accepted, effective, wtxids) => {
+                let max_fee = rate.fee(accepted.vsize);
+                if max_fee != 0 && accepted.fee > max_fee {
+                    out.insert("allowed".into(), false.into());
+                    out.insert("reject-reason".into(), "max-fee-exceeded".into());
+                    stopped = true;
+                } else {
+                    out.insert("allowed".into(), true.into());
+                    out.insert("vsize".into(), accepted.vsize.into());
+                    out.insert("fees".into(), fees_json(accepted.fee, effective.per_kilo(), &wtxids));
+                }
+            }
+            PackageOutcome::Refused(reject) => {
+                out.insert("allowed".into(), false.into());
+                if reject.kind == Kind::MissingInputs {
+                    out.insert("reject-reason".into(), "missing-inputs".into());
+                } else {
+                    out.insert("reject-reason".into(), reject.reason.clone().into());
+                    out.insert("reject-details".into(), reject.to_string().into());
+                }
+            }
+            _ => {}
+        }
+        results.push(Value::Object(out));
+    }
+    Ok(results.into())
+}
+
+fn fees_json(base: i64, effective: i64, wtxids: &[bitcoin::Wtxid]) -> Value {
+    json!({
+        "base": amount_to_json(base),
+        "effective-feerate": amount_to_json(effective),
+        "effective-includes": wtxids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+/// A child with parents that do not depend on each other.
+fn is_child_with_parents_tree(transactions: &[Arc<Transaction>]) -> bool {
+    let Some((child, parents)) = transactions.split_last() else { return false };
+    let txids: Vec<_> = parents.iter().map(|tx| tx.compute_txid()).collect();
+    let spends = |tx: &Transaction, txid: &bitcoin::Txid| tx.input.iter().any(|input| input.previous_output.txid == *txid);
+    txids.iter().all(|txid| spends(child, txid)) && !parents.iter().any(|tx| txids.iter().any(|txid| spends(tx, txid)))
+}
+
+fn submitpackage(context: &Context, params: &Params) -> RpcResult<Value> {
+    let count = params.array(0)?.len();
+    if count == 0 || count > MAX_PACKAGE_COUNT {
+        read_transactions(params)?;
+    }
+    let rate = max_fee_rate(params)?;
+    let transactions = read_transactions(params)?;
+    for tx in &transactions {
+        check_burn(params, tx)?;
+    }
+    if transactions.len() > 1 && !is_child_with_parents_tree(&transactions) {
+        let text = "package topology disallowed. not child-with-parents or parents depend on each other.";
+        return Err(RpcError::new(VERIFY_ERROR, text));
+    }
+    let mut message = "success".to_owned();
+    let options = AcceptOptions {
+        time: context.now(),
+        max_fee_rate: (rate.0 > 0).then_some(rate.0),
+        ..AcceptOptions::default()
+    };
+    let outcomes = match check_package_form(&transactions) {
+        Err(error) if transactions.len() > 1 => {
+            message = error.into();
+            vec![PackageOutcome::NotValidated; transactions.len()]
+        }
+        _ => submit_package(&context.state(), &context.pool, &transactions, &options),
+    };
+    if outcomes.iter().any(|outcome| matches!(outcome, PackageOutcome::Refused(_))) {
+        message = "transaction failed".into();
+    }
+    let mut results = Map::new();
+    let mut replaced = Vec::new();
+    for (tx, outcome) in transactions.iter().zip(outcomes) {
+        let mut out = Map::new();
+        out.insert("txid".into(), tx.compute_txid().to_string().into());
+        match outcome {
+            PackageOutcome::Accepted(accepted, effective, wtxids) => {
+                context.pool.lock().add_unbroadcast(accepted.txid);
+                out.insert("vsize".into(), accepted.vsize.into());
+                out.insert("fees".into(), fees_json(accepted.fee, effective.per_kilo(), &wtxids));
+                replaced.extend(accepted.replaced.iter().map(|tx| tx.compute_txid().to_string()));
+            }
+            PackageOutcome::Known => {
+                let pool = context.pool.lock();
+                if let Some(entry) = pool.get(&tx.compute_txid()) {
+                    out.insert("vsize".into(), entry.vsize().into());
+                    out.insert("fees".into(), json!({"base": amount_to_json(entry.new.fee)}));
+                }
+            }
+            PackageOutcome::KnownOtherWitness(wtxid) => {
+                out.insert("other-wtxid".into(), wtxid.to_string().into());
+            }
+            PackageOutcome::Refused(reject) => {
+                out.insert("error".into(), reject.to_string().into());
+            }
+            PackageOutcome::NotValidated => {
+                out.insert("error".into(), "package-not-validated".into());
+            }
+        }
+        results.insert(tx.compute_wtxid().to_string(), Value::Object(out));
+    }
+    replaced.sort();
+    Ok(json!({"package_msg": message, "tx-results": results, "replaced-transactions": replaced}))
+}

@@ -1,0 +1,369 @@
+//! What happens in chain, on its way to the other processes.
+//!
+//! The engine's thread hands each event to the IPC thread and goes on; there, every subscriber has a queue of its own with one
+//! call in flight. A subscriber that does not keep up: net gets the newest tip only and loses old announcements of
+//! transactions; the wallet loses what is queued and gets the newest tip, from which it sees that it must catch up by locator;
+//! the front door loses its oldest events.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Transaction};
+use bulkhead_consensus::PreparedBlock;
+use bulkhead_schema::wire::net_chain_capnp::net_events;
+use bulkhead_schema::wire::rpc_chain_capnp::chain_events;
+use bulkhead_schema::wire::wallet_chain_capnp::wallet_events;
+use tokio::sync::{Notify, mpsc};
+
+use super::convert::{fill_tip, tip_of};
+use crate::engine::{BlockNode, Listener, State, TipInfo};
+use crate::mempool_accept::Pool;
+
+/// Hashes in one announcement to net.
+const MAX_ANNOUNCED: usize = 8;
+/// Events that wait for the wallet.
+const MAX_WALLET: usize = 1000;
+/// Announcements of transactions that wait for net, and events that wait for the front door.
+const MAX_WAITING: usize = 10_000;
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Happening {
+    /// A block became the tip.
+    Connected { block: Arc<PreparedBlock>, height: i32, median_time: i64 },
+    /// A block was taken back.
+    Disconnected { block: Arc<PreparedBlock>, height: i32 },
+    /// A step is over.
+    Tip(TipInfo),
+    /// The best header changed.
+    HeaderTip(TipInfo),
+    /// A transaction entered the mempool. Fee rate in satoshi per 1000 virtual bytes.
+    Added { tx: Arc<Transaction>, sequence: u64, fee_rate: u64, vsize: u32 },
+    /// A transaction left the mempool.
+    Removed { tx: Arc<Transaction>, sequence: u64, reason: &'static str },
+}
+
+/// The end that the engine and the mempool talk to.
+#[derive(Debug, Clone)]
+pub struct Relay(mpsc::UnboundedSender<Happening>);
+
+impl Relay {
+    fn tell(&self, happening: Happening) {
+        // The IPC thread may have ended already.
+        let _ = self.0.send(happening);
+    }
+
+    /// Hears of a pool's changes.
+    pub fn follow(&self, pool: &Arc<Pool>) {
+        let relay = self.clone();
+        let owner = Arc::downgrade(pool);
+        pool.subscribe(Box::new(move |event| relay.pool_event(&owner, event)));
+    }
+
+    fn pool_event(&self, pool: &std::sync::Weak<Pool>, event: bulkhead_mempool::Event) {
+        match event {
+            bulkhead_mempool::Event::Added { tx, sequence } => {
+                let figures = pool.upgrade().and_then(|pool| {
+                    let pool = pool.lock();
+                    let entry = pool.get(&tx.compute_txid())?;
+                    Some((entry.new.fee, entry.vsize()))
+                });
+                // A transaction that has left again meanwhile is announced as removed next.
+                let Some((fee, vsize)) = figures else { return };
+                let fee_rate = fee.saturating_mul(1000) / vsize.max(1);
+                let fee_rate = u64::try_from(fee_rate).unwrap_or(0);
+                self.tell(Happening::Added { tx, sequence, fee_rate, vsize: u32::try_from(vsize).unwrap_or(u32::MAX) });
+            }
+            bulkhead_mempool::Event::Removed { tx, reason, sequence } => {
+                self.tell(Happening::Removed { tx, sequence, reason: reason.name() });
+            }
+        }
+    }
+}
+
+impl Listener for Relay {
+    fn block_connected(&self, state: &State, block: &Arc<PreparedBlock>, node: &BlockNode) {
+        let median_time = state.active().tip().map_or(0, |tip| state.index().median_time_past(tip));
+        self.tell(Happening::Connected { block: Arc::clone(block), height: node.height, median_time });
+    }
+
+    fn block_disconnected(&self, _: &State, block: &Arc<PreparedBlock>, node: &BlockNode) {
+        self.tell(Happening::Disconnected { block: Arc::clone(block), height: node.height });
+    }
+
+    fn tip_updated(&self, state: &State, tip: &BlockNode, _: Option<&BlockNode>, _: bool) {
+        if let Some(tip) = tip_of(state, Some(tip)) {
+            self.tell(Happening::Tip(tip));
+        }
+    }
+
+    fn header_tip(&self, state: &State, header: &BlockNode) {
+        if let Some(tip) = tip_of(state, Some(header)) {
+            self.tell(Happening::HeaderTip(tip));
+        }
+    }
+}
+
+/// What waits for net: the newest tips, and transactions.
+#[derive(Debug, Default)]
+struct NetBox {
+    tip: Option<TipInfo>,
+    hashes: Vec<BlockHash>,
+    headers: Option<TipInfo>,
+    transactions: VecDeque<(Arc<Transaction>, u64, u32)>,
+}
+
+#[derive(Debug, Default)]
+struct Queue<B> {
+    waiting: RefCell<B>,
+    filled: Notify,
+}
+
+/// The subscribers. Lives on the IPC thread.
+#[derive(Default)]
+pub struct Hub {
+    net: RefCell<Vec<Rc<Queue<NetBox>>>>,
+    wallets: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
+    doors: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
+}
+
+impl Hub {
+    /// A hub, the end that the engine talks to, and the stream to [`Hub::run`] on.
+    pub fn new() -> (Rc<Self>, Relay, mpsc::UnboundedReceiver<Happening>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Rc::new(Self::default()), Relay(sender), receiver)
+    }
+
+    /// Hands events to the subscribers until the engine is gone.
+    pub async fn run(self: Rc<Self>, mut events: mpsc::UnboundedReceiver<Happening>) {
+        while let Some(event) = events.recv().await {
+            self.net.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
+            self.wallets.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
+            self.doors.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
+            for queue in self.net.borrow().iter() {
+                queue.waiting.borrow_mut().push(&event);
+                queue.filled.notify_one();
+            }
+            for queue in self.wallets.borrow().iter().filter(|_| !matches!(event, Happening::HeaderTip(_))) {
+                push_wallet(&mut queue.waiting.borrow_mut(), &event);
+                queue.filled.notify_one();
+            }
+            let for_doors = !matches!(event, Happening::HeaderTip(_) | Happening::Tip(_));
+            for queue in self.doors.borrow().iter().filter(|_| for_doors) {
+                let mut waiting = queue.waiting.borrow_mut();
+                if waiting.len() >= MAX_WAITING {
+                    waiting.pop_front();
+                }
+                waiting.push_back(event.clone());
+                queue.filled.notify_one();
+            }
+        }
+    }
+
+    /// Adds net as a subscriber.
+    pub fn add_net(&self, client: net_events::Client) {
+        let queue: Rc<Queue<NetBox>> = Rc::default();
+        self.net.borrow_mut().push(Rc::clone(&queue));
+        tokio::task::spawn_local(async move {
+            loop {
+                let next = queue.waiting.borrow_mut().next();
+                let Some(next) = next else {
+                    queue.filled.notified().await;
+                    continue;
+                };
+                if let Err(error) = send_net(&client, next).await {
+                    tracing::debug!(target: "ipc", "net does not take events: {}", error.extra);
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Adds the wallet as a subscriber.
+    pub fn add_wallet(&self, client: wallet_events::Client) {
+        let queue: Rc<Queue<VecDeque<Happening>>> = Rc::default();
+        self.wallets.borrow_mut().push(Rc::clone(&queue));
+        tokio::task::spawn_local(drain(queue, move |event| {
+            let client = client.clone();
+            async move { send_wallet(&client, event).await }
+        }));
+    }
+
+    /// Adds the front door as a subscriber.
+    pub fn add_door(&self, client: chain_events::Client) {
+        let queue: Rc<Queue<VecDeque<Happening>>> = Rc::default();
+        self.doors.borrow_mut().push(Rc::clone(&queue));
+        tokio::task::spawn_local(drain(queue, move |event| {
+            let client = client.clone();
+            async move { send_door(&client, event).await }
+        }));
+    }
+}
+
+/// Sends one event after the other; ends with the first that is not taken.
+async fn drain<F: Future<Output = Result<(), capnp::Error>>>(queue: Rc<Queue<VecDeque<Happening>>>, send: impl Fn(Happening) -> F) {
+    loop {
+        let next = queue.waiting.borrow_mut().pop_front();
+        let Some(next) = next else {
+            queue.filled.notified().await;
+            continue;
+        };
+        if let Err(error) = send(next).await {
+            tracing::debug!(target: "ipc", "a subscriber does not take events: {}", error.extra);
+            return;
+        }
+    }
+}
+
+fn push_wallet(waiting: &mut VecDeque<Happening>, event: &Happening) {
+    if waiting.len() >= MAX_WALLET {
+        // Only tips from here on: the wallet sees a gap and catches up by locator.
+        waiting.retain(|old| matches!(old, Happening::Tip(_)));
+        while waiting.len() > 1 {
+            waiting.pop_front();
+        }
+        if !matches!(event, Happening::Tip(_)) {
+            return;
+        }
+    }
+    waiting.push_back(event.clone());
+}
+
+enum ForNet {
+    Tip(TipInfo, Vec<BlockHash>),
+    Headers(TipInfo),
+    Transaction(Arc<Transaction>, u64, u32),
+}
+
+impl NetBox {
+    fn push(&mut self, event: &Happening) {
+        match event {
+            Happening::Connected { block, .. } => {
+                if self.hashes.len() >= MAX_ANNOUNCED {
+                    self.hashes.remove(0);
+                }
+                self.hashes.push(block.hash());
+            }
+            Happening::Disconnected { block, .. } => self.hashes.retain(|hash| *hash != block.hash()),
+            Happening::Tip(tip) => self.tip = Some(tip.clone()),
+            Happening::HeaderTip(tip) => self.headers = Some(tip.clone()),
+            Happening::Added { tx, fee_rate, vsize, .. } => {
+                if self.transactions.len() >= MAX_WAITING {
+                    self.transactions.pop_front();
+                }
+                self.transactions.push_back((Arc::clone(tx), *fee_rate, *vsize));
+            }
+            Happening::Removed { .. } => {}
+        }
+    }
+
+    fn next(&mut self) -> Option<ForNet> {
+        if let Some(tip) = self.headers.take() {
+            return Some(ForNet::Headers(tip));
+        }
+        if let Some(tip) = self.tip.take() {
+            return Some(ForNet::Tip(tip, std::mem::take(&mut self.hashes)));
+        }
+        self.transactions.pop_front().map(|(tx, fee_rate, vsize)| ForNet::Transaction(tx, fee_rate, vsize))
+    }
+}
+
+async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capnp::Error> {
+    match event {
+        ForNet::Tip(tip, hashes) => {
+            let mut request = client.updated_tip_request();
+            fill_tip(request.get().init_tip(), Some(&tip));
+            let mut list = request.get().init_headers(hashes.len() as u32); // at most MAX_ANNOUNCED
+            for (at, hash) in (0..).zip(&hashes) {
+                list.set(at, hash.as_byte_array());
+            }
+            request.send().promise.await?;
+        }
+        ForNet::Headers(tip) => {
+            let mut request = client.headers_tip_request();
+            fill_tip(request.get().init_tip(), Some(&tip));
+            request.send().promise.await?;
+        }
+        ForNet::Transaction(tx, fee_rate, vsize) => {
+            let mut request = client.transaction_accepted_request();
+            request.get().set_txid(tx.compute_txid().as_byte_array());
+            request.get().set_wtxid(tx.compute_wtxid().as_byte_array());
+            request.get().set_fee_rate(fee_rate);
+            request.get().set_vsize(vsize);
+            request.send().promise.await?;
+        }
+    }
+    Ok(())
+}
+
+async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result<(), capnp::Error> {
+    match event {
+        Happening::Connected { block, height, median_time } => {
+            let mut request = client.block_connected_request();
+            request.get().set_hash(block.hash().as_byte_array());
+            request.get().set_height(height);
+            request.get().set_block(&bitcoin::consensus::serialize(block.block()));
+            request.get().set_median_time(median_time);
+            request.send().promise.await?;
+        }
+        Happening::Disconnected { block, height } => {
+            let mut request = client.block_disconnected_request();
+            request.get().set_hash(block.hash().as_byte_array());
+            request.get().set_height(height);
+            request.get().set_block(&bitcoin::consensus::serialize(block.block()));
+            request.send().promise.await?;
+        }
+        Happening::Tip(tip) => {
+            let mut request = client.updated_tip_request();
+            fill_tip(request.get().init_tip(), Some(&tip));
+            request.send().promise.await?;
+        }
+        Happening::Added { tx, .. } => {
+            let mut request = client.transaction_added_request();
+            request.get().set_transaction(&bitcoin::consensus::serialize(&*tx));
+            request.send().promise.await?;
+        }
+        Happening::Removed { tx, reason, .. } => {
+            let mut request = client.transaction_removed_request();
+            request.get().set_txid(tx.compute_txid().as_byte_array());
+            request.get().set_reason(reason);
+            request.send().promise.await?;
+        }
+        Happening::HeaderTip(_) => {}
+    }
+    Ok(())
+}
+
+async fn send_door(client: &chain_events::Client, event: Happening) -> Result<(), capnp::Error> {
+    match event {
+        Happening::Connected { block, height, .. } => {
+            let mut request = client.block_connected_request();
+            request.get().set_hash(block.hash().as_byte_array());
+            request.get().set_height(height);
+            request.get().set_block(&bitcoin::consensus::serialize(block.block()));
+            request.send().promise.await?;
+        }
+        Happening::Disconnected { block, .. } => {
+            let mut request = client.block_disconnected_request();
+            request.get().set_hash(block.hash().as_byte_array());
+            request.send().promise.await?;
+        }
+        Happening::Added { tx, sequence, .. } => {
+            let mut request = client.transaction_added_request();
+            request.get().set_transaction(&bitcoin::consensus::serialize(&*tx));
+            request.get().set_sequence(sequence);
+            request.send().promise.await?;
+        }
+        Happening::Removed { tx, sequence, .. } => {
+            let mut request = client.transaction_removed_request();
+            request.get().set_txid(tx.compute_txid().as_byte_array());
+            request.get().set_sequence(sequence);
+            request.send().promise.await?;
+        }
+        Happening::Tip(_) | Happening::HeaderTip(_) => {}
+    }
+    Ok(())
+}

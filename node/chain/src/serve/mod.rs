@@ -1,0 +1,136 @@
+//! What other processes may ask of chain: one file per edge.
+//!
+//! # Correctness
+//!
+//! One thread serves all edges. It never takes the engine's lock: whatever needs it runs on a blocking thread
+//! ([`Node::blocking`]) or, where order matters, on one worker ([`Node::in_order`]). Calls in flight, and so the threads, are
+//! bounded by the limits of each edge.
+
+mod convert;
+mod events;
+mod mining;
+mod net_chain;
+mod net_queries;
+mod rpc_chain;
+mod wallet_chain;
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bulkhead_link::LinkError;
+use tokio::sync::{oneshot, watch};
+
+use crate::rpc::Context;
+pub use events::{Hub, Relay};
+
+/// Progress of the start and, when it is over, what the methods work on. Set by the thread that starts the node.
+#[derive(Debug)]
+pub struct Startup {
+    context: watch::Sender<Option<Arc<Context>>>,
+    progress: Mutex<String>,
+}
+
+impl Default for Startup {
+    fn default() -> Self {
+        Self { context: watch::Sender::new(None), progress: Mutex::new("Starting…".into()) }
+    }
+}
+
+impl Startup {
+    /// Text that callers get with error -28.
+    pub fn set_progress(&self, text: &str) {
+        text.clone_into(&mut self.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The start is over.
+    pub fn finish(&self, context: Arc<Context>) {
+        self.context.send_replace(Some(context));
+    }
+
+    /// Makes a running engine stop soon, and gives what works on it.
+    pub fn interrupt(&self) -> Option<Arc<Context>> {
+        let context = self.context();
+        if let Some(context) = &context {
+            context.chain.interrupt();
+        }
+        context
+    }
+
+    fn progress(&self) -> String {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn context(&self) -> Option<Arc<Context>> {
+        self.context.borrow().clone()
+    }
+}
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// What all servers share. Lives on the IPC thread.
+pub struct Node {
+    startup: Arc<Startup>,
+    ordered: std::sync::mpsc::Sender<Task>,
+    hub: Rc<Hub>,
+}
+
+impl Node {
+    /// Starts the worker for calls whose order matters.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn new(startup: Arc<Startup>, hub: Rc<Hub>) -> std::io::Result<Rc<Self>> {
+        let (ordered, tasks) = std::sync::mpsc::channel::<Task>();
+        std::thread::Builder::new().name("msghand".into()).spawn(move || {
+            while let Ok(task) = tasks.recv() {
+                task();
+            }
+        })?;
+        Ok(Rc::new(Self { startup, ordered, hub }))
+    }
+
+    /// Waits for the end of the start.
+    async fn ready(&self) -> Result<Arc<Context>, capnp::Error> {
+        let mut context = self.startup.context.subscribe();
+        let found = context.wait_for(Option::is_some).await;
+        found.ok().and_then(|context| context.clone()).ok_or_else(gone)
+    }
+
+    /// Runs `work` on a thread that may wait, once the start is over.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> Result<T, capnp::Error> {
+        let context = self.ready().await?;
+        tokio::task::spawn_blocking(move || work(&context)).await.map_err(|_| gone())
+    }
+
+    /// Runs `work` after all that was given here before.
+    async fn in_order<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> Result<T, capnp::Error> {
+        let context = self.ready().await?;
+        let (sender, answer) = oneshot::channel();
+        let task: Task = Box::new(move || {
+            // A caller that has gone away does not want the answer.
+            let _ = sender.send(work(&context));
+        });
+        self.ordered.send(task).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+}
+
+fn gone() -> capnp::Error {
+    bulkhead_link::failed("chain is stopping")
+}
+
+/// Serves one edge on a stream from the supervisor.
+///
+/// # Errors
+/// The edge is none of ours, or the descriptor is no stream.
+pub fn serve(node: &Rc<Node>, edge: &str, descriptor: OwnedFd) -> Result<(), LinkError> {
+    let bootstrap = match edge {
+        "rpc-chain" => rpc_chain::client(Rc::clone(node)),
+        "net-chain" => net_chain::client(Rc::clone(node)),
+        "wallet-chain" => wallet_chain::client(Rc::clone(node)),
+        other => return Err(LinkError::UnknownEdge(other.to_owned())),
+    };
+    bulkhead_link::serve(descriptor, edge, bootstrap)?;
+    Ok(())
+}

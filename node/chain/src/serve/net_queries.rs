@@ -1,0 +1,228 @@
+//! Answers for net. All of these take the engine's lock: call them on a thread that may wait.
+
+use std::sync::Arc;
+
+use bitcoin::consensus::serialize;
+use bitcoin::hashes::Hash;
+use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
+use bulkhead_mempool::{FeeRate, Kind};
+
+use super::convert::tip_of;
+use crate::engine::{NodeId, State, TipInfo};
+use crate::mempool_accept::AcceptOptions;
+use crate::rpc::Context;
+
+/// What became of a transaction.
+pub struct Submitted {
+    /// Accepted, or why not.
+    pub verdict: Result<(), bulkhead_mempool::Reject>,
+    /// Satoshi per 1000 virtual bytes.
+    pub fee_rate: u64,
+    /// Transactions that it spends and that are not known.
+    pub missing_parents: Vec<Txid>,
+}
+
+/// Judges a transaction from the network.
+pub fn submit_transaction(context: &Context, tx: &Arc<Transaction>) -> Submitted {
+    let state = context.state();
+    let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
+    match context.pool.accept(&state, tx, &options) {
+        Ok(accepted) => {
+            let rate = accepted.fee.saturating_mul(1000) / accepted.vsize.max(1);
+            Submitted { verdict: Ok(()), fee_rate: u64::try_from(rate).unwrap_or(0), missing_parents: Vec::new() }
+        }
+        Err(reject) => {
+            let missing = if reject.kind == Kind::MissingInputs { missing_parents(context, &state, tx) } else { Vec::new() };
+            Submitted { verdict: Err(reject), fee_rate: 0, missing_parents: missing }
+        }
+    }
+}
+
+fn missing_parents(context: &Context, state: &State, tx: &Transaction) -> Vec<Txid> {
+    let pool = context.pool.lock();
+    let mut missing: Vec<Txid> = Vec::new();
+    for input in &tx.input {
+        let outpoint = &input.previous_output;
+        let known = pool.get(&outpoint.txid).is_some() || state.coin(outpoint).is_ok_and(|coin| coin.is_some());
+        if !known && !missing.contains(&outpoint.txid) {
+            missing.push(outpoint.txid);
+        }
+    }
+    missing
+}
+
+/// Locator of a block, or of the best header.
+pub fn locator(context: &Context, from: Option<BlockHash>) -> Vec<BlockHash> {
+    let state = context.state();
+    let from = from.and_then(|hash| state.lookup(&hash));
+    state.locator(from)
+}
+
+/// First block after what the locator knows (or `stop` alone for an empty locator).
+fn start_of(state: &State, locator: &[BlockHash], stop: Option<BlockHash>) -> Option<NodeId> {
+    if locator.is_empty() {
+        return state.lookup(&stop?);
+    }
+    let fork = state.active().find_fork_of_locator(state.index(), locator)?;
+    state.active().next(state.index(), fork)
+}
+
+/// Headers of the active chain, back to back.
+pub fn find_headers(context: &Context, locator: &[BlockHash], stop: Option<BlockHash>, limit: usize) -> Vec<u8> {
+    let state = context.state();
+    let mut out = Vec::new();
+    let mut at = start_of(&state, locator, stop);
+    let mut count = 0;
+    while let Some(id) = at.filter(|_| count < limit) {
+        let node = state.node(id);
+        out.extend_from_slice(&serialize(&node.header));
+        count += 1;
+        if locator.is_empty() || Some(node.hash) == stop {
+            break;
+        }
+        at = state.active().next(state.index(), id);
+    }
+    out
+}
+
+/// Hashes of the active chain, up to but without `stop`.
+pub fn find_hashes(context: &Context, locator: &[BlockHash], stop: Option<BlockHash>, limit: usize) -> Vec<BlockHash> {
+    let state = context.state();
+    let fork = state.active().find_fork_of_locator(state.index(), locator);
+    let mut at = fork.and_then(|fork| state.active().next(state.index(), fork));
+    let mut found = Vec::new();
+    while let Some(id) = at.filter(|_| found.len() < limit) {
+        let hash = state.node(id).hash;
+        if Some(hash) == stop {
+            break;
+        }
+        found.push(hash);
+        at = state.active().next(state.index(), id);
+    }
+    found
+}
+
+/// A block as it travels on the network; empty when it is not on disk.
+pub fn raw_block(context: &Context, hash: BlockHash) -> Vec<u8> {
+    let state = context.state();
+    let Some(id) = state.lookup(&hash).filter(|id| state.node(*id).have_data()) else { return Vec::new() };
+    state.read_raw_block(id).unwrap_or_else(|error| {
+        tracing::error!("{error} while reading raw block");
+        Vec::new()
+    })
+}
+
+/// A transaction of the mempool or of the newest block; empty when it is unknown.
+pub fn transaction(context: &Context, id: [u8; 32], by_witness: bool) -> Vec<u8> {
+    {
+        let pool = context.pool.lock();
+        let entry = if by_witness { pool.get_by_wtxid(&Wtxid::from_byte_array(id)) } else { pool.get(&Txid::from_byte_array(id)) };
+        if let Some(entry) = entry {
+            return serialize(&*entry.new.tx);
+        }
+    }
+    let state = context.state();
+    let Some(tip) = state.active().tip().filter(|_| !state.initial_download()) else { return Vec::new() };
+    let Ok(block) = state.read_block(tip) else { return Vec::new() };
+    drop(state);
+    let is_it = |tx: &&Transaction| {
+        if by_witness { tx.compute_wtxid().to_byte_array() == id } else { tx.compute_txid().to_byte_array() == id }
+    };
+    block.txdata.iter().find(is_it).map(serialize).unwrap_or_default()
+}
+
+/// Whether a transaction is in the mempool or among the coins.
+pub fn have_transaction(context: &Context, id: [u8; 32], by_witness: bool) -> bool {
+    let pool = context.pool.lock();
+    if by_witness {
+        return pool.get_by_wtxid(&Wtxid::from_byte_array(id)).is_some();
+    }
+    let txid = Txid::from_byte_array(id);
+    if pool.get(&txid).is_some() {
+        return true;
+    }
+    drop(pool);
+    let state = context.state();
+    // Core looks at the first two outputs too: most transactions have an unspent one among them when they are new.
+    (0..2).any(|vout| state.coins().cached(&bitcoin::OutPoint { txid, vout }).is_some())
+}
+
+/// Blocks between the active chain and `best` whose data is missing, lowest first.
+pub fn missing_blocks(context: &Context, best: BlockHash, limit: usize) -> Vec<(BlockHash, i32)> {
+    let state = context.state();
+    let Some(best) = state.lookup(&best) else { return Vec::new() };
+    let Some(fork) = state.active().find_fork(state.index(), best) else { return all_missing(&state, best, 0, limit) };
+    all_missing(&state, best, state.node(fork).height + 1, limit)
+}
+
+fn all_missing(state: &State, best: NodeId, from: i32, limit: usize) -> Vec<(BlockHash, i32)> {
+    let mut missing = Vec::new();
+    for height in from..=state.node(best).height {
+        let Some(id) = state.index().ancestor(best, height).filter(|_| missing.len() < limit) else { break };
+        let node = state.node(id);
+        if node.status.is_failed() {
+            break;
+        }
+        if !node.have_data() {
+            missing.push((node.hash, node.height));
+        }
+    }
+    missing
+}
+
+/// What is known of a header.
+pub struct HeaderInfo {
+    /// Its place.
+    pub tip: Option<TipInfo>,
+    /// Block data is on disk.
+    pub have_data: bool,
+    /// Part of the active chain.
+    pub active: bool,
+    /// Not known to be invalid.
+    pub valid: bool,
+}
+
+/// Looks a header up.
+pub fn header_info(context: &Context, hash: BlockHash) -> Option<HeaderInfo> {
+    let state = context.state();
+    let id = state.lookup(&hash)?;
+    let node = state.node(id);
+    Some(HeaderInfo { tip: tip_of(&state, Some(node)), have_data: node.have_data(), active: state.is_active(id), valid: !node.status.is_failed() })
+}
+
+/// Witness ids of the mempool at or above a fee rate.
+pub fn mempool_ids(context: &Context, rate: u64, limit: usize) -> Vec<Wtxid> {
+    let rate = FeeRate(i64::try_from(rate).unwrap_or(i64::MAX));
+    let pool = context.pool.lock();
+    let paying = pool.iter().filter(|entry| entry.new.fee >= rate.fee(entry.vsize()));
+    paying.map(|entry| entry.new.tx.compute_wtxid()).take(limit).collect()
+}
+
+/// Figures that net asks for again and again.
+pub struct ChainState {
+    /// Tip of the active chain.
+    pub tip: Arc<TipInfo>,
+    /// Best header.
+    pub best_header: Option<TipInfo>,
+    /// Satoshi per 1000 virtual bytes.
+    pub mempool_min_fee: u64,
+    /// Blocks are being imported from files.
+    pub loading_blocks: bool,
+}
+
+/// Gathers them.
+pub fn state(context: &Context) -> ChainState {
+    let best_header = {
+        let state = context.state();
+        tip_of(&state, state.best_header())
+    };
+    let now = context.now();
+    let mut pool = context.pool.lock();
+    let min_fee = pool.min_fee(now).0.max(pool.options().min_relay.0);
+    ChainState {
+        tip: context.chain.tip(),
+        best_header,
+        mempool_min_fee: u64::try_from(min_fee).unwrap_or(0),
+        loading_blocks: context.chain.is_importing(),
+    }
+}

@@ -1,0 +1,64 @@
+//! Edge rpc - chain: JSON-RPC, REST, notifications for the front door, Core's mining interface.
+
+use std::rc::Rc;
+
+use bulkhead_rpc_util::RpcError;
+use bulkhead_schema::decode;
+use bulkhead_schema::limits::MAX_RPC_REQUEST_BYTES;
+use bulkhead_schema::wire::rpc_chain_capnp::rpc_chain;
+use serde_json::json;
+
+use super::convert::malformed;
+use super::{Node, mining};
+use crate::rpc;
+
+/// RPC_IN_WARMUP.
+const WARMUP: i32 = -28;
+/// The benchmark's blob.
+const MAX_ECHO: usize = 4 << 20;
+
+struct RpcChain(Rc<Node>);
+
+/// The interface over `node`.
+pub fn client(node: Rc<Node>) -> capnp::capability::Client {
+    let client: rpc_chain::Client = capnp_rpc::new_client(RpcChain(node));
+    client.client
+}
+
+impl rpc_chain::Server for RpcChain {
+    async fn execute_rpc(
+        self: Rc<Self>,
+        params: rpc_chain::ExecuteRpcParams,
+        mut results: rpc_chain::ExecuteRpcResults,
+    ) -> Result<(), capnp::Error> {
+        let request = decode::text("request", params.get()?.get_request()?, MAX_RPC_REQUEST_BYTES).map_err(malformed)?.to_owned();
+        if self.0.startup.context().is_none() {
+            let error = RpcError::new(WARMUP, self.0.startup.progress());
+            results.get().set_response(json!({ "error": error.to_json() }).to_string());
+            return Ok(());
+        }
+        let response = self.0.blocking(move |context| rpc::answer(context, &request)).await?;
+        results.get().set_response(response);
+        Ok(())
+    }
+
+    async fn subscribe(self: Rc<Self>, params: rpc_chain::SubscribeParams, _: rpc_chain::SubscribeResults) -> Result<(), capnp::Error> {
+        self.0.hub.add_door(params.get()?.get_events()?);
+        Ok(())
+    }
+
+    async fn make_mining(self: Rc<Self>, _: rpc_chain::MakeMiningParams, mut results: rpc_chain::MakeMiningResults) -> Result<(), capnp::Error> {
+        results.get().set_result(mining::client(Rc::clone(&self.0)));
+        Ok(())
+    }
+
+    async fn ping(self: Rc<Self>, _: rpc_chain::PingParams, _: rpc_chain::PingResults) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+
+    async fn echo(self: Rc<Self>, params: rpc_chain::EchoParams, mut results: rpc_chain::EchoResults) -> Result<(), capnp::Error> {
+        let data = decode::data("data", params.get()?.get_data()?, MAX_ECHO).map_err(malformed)?;
+        results.get().set_data(data);
+        Ok(())
+    }
+}

@@ -1,0 +1,247 @@
+//! From configuration to a running engine (Core: `AppInitMain`, `ImportBlocks`).
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bitcoin::{BlockHash, Network, Work};
+use bulkhead_consensus::params::Buried;
+use bulkhead_consensus::{Params, networks};
+use bulkhead_control::{ChainConfig, Handle};
+use bulkhead_mempool::{FeeRate, Options as PoolOptions};
+
+use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
+use crate::mempool_accept::Pool;
+use crate::rpc::Context;
+use crate::serve::{Relay, Startup};
+
+/// Most threads that check scripts (Core: `MAX_SCRIPTCHECK_THREADS`).
+const MAX_SCRIPT_THREADS: i64 = 15;
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An option has a value that makes no sense; checked by the supervisor too.
+    #[error("Invalid value for {0}")]
+    Option(&'static str),
+    /// The data cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Connecting what is on disk failed.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::EngineError),
+}
+
+/// Tells the supervisor and the log what the engine has to say.
+struct Voice {
+    handle: Handle,
+    startup: Arc<Startup>,
+}
+
+impl Notifier for Voice {
+    fn fatal(&self, text: &str) {
+        tracing::error!("A fatal internal error occurred: {text}");
+        self.handle.fatal(text);
+    }
+
+    fn init_message(&self, text: &str) {
+        tracing::info!("init message: {text}");
+        self.startup.set_progress(text);
+        self.handle.init_message(text);
+    }
+
+    fn stop_requested(&self) {
+        let handle = self.handle.clone();
+        // The answer comes when the supervisor stops us; nothing waits for it.
+        std::thread::spawn(move || handle.request(bulkhead_control::Request::Stop));
+    }
+}
+
+/// Rules of the chain with the options that change them.
+///
+/// # Errors
+/// An unknown network or a malformed option.
+pub fn params(config: &ChainConfig) -> Result<Params, StartError> {
+    let challenge = config.signetchallenge.as_str();
+    let mut params = if config.network == "signet" && !challenge.is_empty() {
+        networks::signet(Some(hex::decode(challenge).map_err(|_| StartError::Option("-signetchallenge"))?))
+    } else {
+        networks::by_name(&config.network).ok_or(StartError::Option("-chain"))?
+    };
+    for entry in &config.testactivationheight {
+        let parsed = entry.split_once('@').and_then(|(name, height)| Some((Buried::from_name(name)?, height.parse().ok()?)));
+        let (deployment, height) = parsed.ok_or(StartError::Option("-testactivationheight"))?;
+        params.set_buried_height(deployment, height);
+    }
+    for entry in &config.vbparams {
+        set_deployment(&mut params, entry).ok_or(StartError::Option("-vbparams"))?;
+    }
+    params.enforce_bip94 |= config.test.iter().any(|name| name == "bip94");
+    if config.fastprune && config.network == "regtest" {
+        params.prune_after_height = 100;
+    }
+    Ok(params)
+}
+
+/// `deployment:start:end[:min_activation_height]`.
+fn set_deployment(params: &mut Params, entry: &str) -> Option<()> {
+    let mut parts = entry.split(':');
+    let name = parts.next()?;
+    let deployment = params.deployments.iter_mut().find(|deployment| deployment.name == name)?;
+    deployment.start_time = parts.next()?.parse().ok()?;
+    deployment.timeout = parts.next()?.parse().ok()?;
+    deployment.min_activation_height = parts.next().map_or(Some(0), |height| height.parse().ok())?;
+    parts.next().is_none().then_some(())
+}
+
+fn script_threads(par: i64) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |count| count.get() as i64); // small number
+    let total = if par <= 0 { cores + par } else { par };
+    usize::try_from((total - 1).clamp(0, MAX_SCRIPT_THREADS)).unwrap_or(0)
+}
+
+fn assume_valid(text: &str, default: Option<BlockHash>) -> Result<Option<BlockHash>, StartError> {
+    match text {
+        "" => Ok(default),
+        text if text.bytes().all(|digit| digit == b'0') => Ok(None),
+        text => format!("{text:0>64}").parse().map(Some).map_err(|_| StartError::Option("-assumevalid")),
+    }
+}
+
+fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions, StartError> {
+    let mut options = EngineOptions::new(params, PathBuf::from(&config.datadir), bulkhead_control::clock::now);
+    options.blocks_dir = PathBuf::from(&config.blocksdir);
+    options.db_cache = usize::try_from(config.dbcache_bytes).unwrap_or(usize::MAX);
+    options.script_threads = script_threads(config.par);
+    options.reindex = config.reindex;
+    options.reindex_chainstate = config.reindex_chainstate;
+    options.fast_prune = config.fastprune;
+    options.blocks_xor = config.blocksxor;
+    options.prune = config.prune > 0;
+    options.check_blocks = i32::try_from(config.checkblocks).unwrap_or(i32::MAX);
+    options.check_level = i32::try_from(config.checklevel).unwrap_or(4);
+    options.stop_at_height = i32::try_from(config.stopatheight).unwrap_or(0);
+    options.max_tip_age = config.maxtipage;
+    if !config.minimumchainwork.is_empty() {
+        let padded = format!("{:0>64}", config.minimumchainwork);
+        options.minimum_chain_work = Work::from_unprefixed_hex(&padded).map_err(|_| StartError::Option("-minimumchainwork"))?;
+    }
+    options.assume_valid = assume_valid(&config.assumevalid, options.params.assume_valid)?;
+    Ok(options)
+}
+
+fn pool_options(config: &ChainConfig) -> PoolOptions {
+    PoolOptions {
+        max_bytes: config.maxmempool_bytes,
+        expiry: config.mempoolexpiry,
+        min_relay: FeeRate(config.minrelaytxfee),
+        incremental: FeeRate(config.incrementalrelayfee),
+        dust: FeeRate(config.dustrelayfee),
+        max_datacarrier: usize::try_from(config.datacarriersize).ok().filter(|size| *size > 0),
+        permit_bare_multisig: config.permitbaremultisig,
+        require_standard: !config.acceptnonstdtxn,
+        bytes_per_sigop: config.bytespersigop,
+        cluster_count: usize::try_from(config.limitclustercount).unwrap_or(64),
+        cluster_vbytes: config.limitclustersize,
+    }
+}
+
+fn network(config: &ChainConfig) -> Network {
+    match config.network.as_str() {
+        "main" => Network::Bitcoin,
+        "test" => Network::Testnet,
+        "testnet4" => Network::Testnet4,
+        "signet" => Network::Signet,
+        _ => Network::Regtest,
+    }
+}
+
+/// Makes the directories that the databases need, and moves Core's out of the way when a rebuild was asked for. Before the
+/// process is confined: afterwards it can only change what lies inside of them.
+///
+/// # Errors
+/// A directory cannot be made or moved.
+pub fn prepare_directories(config: &ChainConfig) -> Result<(), bulkhead_store::StoreError> {
+    for (path, wipe) in databases(config) {
+        bulkhead_store::prepare_directory(&path, wipe)?;
+    }
+    Ok(())
+}
+
+/// Database directories, and whether they are to be rebuilt.
+pub fn databases(config: &ChainConfig) -> [(PathBuf, bool); 2] {
+    let data = Path::new(&config.datadir);
+    [(data.join("blocks/index"), config.reindex), (data.join("chainstate"), config.reindex || config.reindex_chainstate)]
+}
+
+/// Opens everything and lets calls in. `listeners` hear of all that happens.
+///
+/// # Errors
+/// Core's texts for the user.
+pub fn open(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay) -> Result<Arc<Context>, StartError> {
+    let params = params(config)?;
+    let voice = Arc::new(Voice { handle: handle.clone(), startup: Arc::clone(startup) });
+    let chain = ChainManager::open(engine_options(config, params.clone())?, voice)?;
+    let pool = Arc::new(Pool::new(pool_options(config), params, bulkhead_control::clock::now));
+    chain.subscribe(pool.clone());
+    relay.follow(&pool);
+    chain.subscribe(Arc::new(relay.clone()));
+    if config.blocknotify {
+        chain.subscribe(Arc::new(BlockNotify(handle.clone())));
+    }
+    chain.activate()?;
+    Ok(Arc::new(Context::new(chain, pool, network(config), Arc::clone(config))))
+}
+
+/// Imports what was asked for, then lets the node settle.
+///
+/// # Errors
+/// Disk or database.
+pub fn import(context: &Context, config: &ChainConfig, files: Vec<(String, File)>) -> Result<(), StartError> {
+    let sources = files.into_iter().map(|(name, file)| ImportSource { name, reader: Box::new(file) as Box<_> });
+    context.chain.import(sources.collect())?;
+    if config.stopafterblockimport {
+        tracing::info!("Stopping after block import");
+    }
+    Ok(())
+}
+
+/// Runs `-blocknotify`, but not while the node catches up.
+struct BlockNotify(Handle);
+
+impl crate::engine::Listener for BlockNotify {
+    fn tip_updated(
+        &self,
+        _: &crate::engine::State,
+        tip: &crate::engine::BlockNode,
+        fork: Option<&crate::engine::BlockNode>,
+        initial_download: bool,
+    ) {
+        if !initial_download && fork.is_none_or(|fork| fork.hash != tip.hash) {
+            self.0.notify("blocknotify", &[("s", &tip.hash.to_string())]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn deployments_are_set_by_their_option() {
+        let mut params = networks::regtest();
+        set_deployment(&mut params, "testdummy:5:9:144").unwrap();
+        assert_eq!((params.deployments[0].start_time, params.deployments[0].min_activation_height), (5, 144));
+        assert!(set_deployment(&mut params, "testdummy:5").is_none());
+        assert!(set_deployment(&mut params, "nothing:5:9").is_none());
+    }
+
+    #[test]
+    fn assumevalid_zero_checks_everything() {
+        let default = networks::main().assume_valid;
+        assert_eq!(assume_valid("", default).unwrap(), default);
+        assert_eq!(assume_valid("0", default).unwrap(), None);
+        assert!(assume_valid("xyz", default).is_err());
+    }
+}
