@@ -75,21 +75,38 @@ pub fn p2p_message(data: &[u8]) {
 
 /// Bytes on the RPC port.
 pub fn http_request(data: &[u8]) {
-    if let Ok(Some((request, taken))) = bulkhead_rpc::http::parse::request(data) {
-        assert!(taken <= data.len() && request.body.len() <= taken);
-        // The same bytes alone are the same request.
-        let alone = bulkhead_rpc::http::parse::request(&data[..taken]).expect("parsed before").expect("complete before");
-        assert_eq!(alone.1, taken);
-    }
+    use bulkhead_rpc::http::parse::{Parser, Request};
+
+    // All requests of the bytes, in pieces of a given size: the pieces must not matter.
+    let read = |piece: usize| {
+        let mut parser = Parser::default();
+        let mut requests: Vec<Request> = Vec::new();
+        for bytes in data.chunks(piece) {
+            parser.buffer.extend_from_slice(bytes);
+            loop {
+                match parser.next_request() {
+                    Ok(Some(request)) => requests.push(request),
+                    Ok(None) => break,
+                    Err(_) => return (requests, true),
+                }
+            }
+        }
+        (requests, false)
+    };
+    let (whole, whole_failed) = read(data.len().max(1));
+    let (bytewise, bytewise_failed) = read(1);
+    assert_eq!(whole, bytewise);
+    assert_eq!(whole_failed, bytewise_failed);
 }
 
 /// A JSON-RPC body.
 pub fn json_rpc(data: &[u8]) {
+    use bulkhead_rpc::body::{Body, read};
     use bulkhead_rpc::jsonrpc;
-    if let Ok(value) = serde_json::from_slice::<serde_json::Value>(data) {
+
+    if let Some(Body::Single(member)) = read(data) {
         let mut seen = jsonrpc::Partial::default();
-        let result = jsonrpc::parse(&value, &mut seen);
-        if let Err(error) = result {
+        if let Err(error) = jsonrpc::parse(member, &mut seen) {
             let text = jsonrpc::reply(&Err(error), seen.id.as_ref(), seen.version);
             serde_json::from_str::<serde_json::Value>(&text).expect("a reply is JSON");
         }

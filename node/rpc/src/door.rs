@@ -2,19 +2,26 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bulkhead_control::{Handle, RpcConfig};
 use bulkhead_schema::methods::{Method, Owner, find};
+use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::arguments;
 use crate::auth::{Credentials, Whitelist};
 use crate::body::Params;
 use crate::http::allow::AllowList;
-use crate::jsonrpc::{Call, CallError, CallResult};
+use crate::jsonrpc::{Call, CallError, CallResult, code};
 use crate::local;
 use crate::owners::Owners;
 use crate::warmup::Warmup;
+
+/// Methods that wait for something to happen.
+const WAITING: &[&str] = &["getblocktemplate", "waitforblock", "waitforblockheight", "waitfornewblock"];
+/// How long other calls may take when the node stops.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Who calls, and from where.
 #[derive(Clone, Debug)]
@@ -41,6 +48,8 @@ pub struct Door {
     pub warmup: Warmup,
     /// The supervisor.
     pub control: Handle,
+    /// Becomes true when the node stops.
+    pub stop: watch::Sender<bool>,
     active: RefCell<BTreeMap<u64, (String, Instant)>>,
     next_active: Cell<u64>,
 }
@@ -68,6 +77,7 @@ impl Door {
             owners,
             warmup: Warmup::default(),
             control,
+            stop: watch::Sender::new(false),
             active: RefCell::default(),
             next_active: Cell::new(0),
             config,
@@ -110,6 +120,31 @@ impl Door {
         if method.owner == Owner::Rpc {
             return local::execute(self, method, &params, caller).await;
         }
-        self.owners.execute(method.owner, method.name, &params, &caller.uri, &caller.user).await
+        let call = self.owners.execute(method.owner, method.name, &params, &caller.uri, &caller.user);
+        tokio::select! {
+            result = call => result,
+            () = self.interruption(method) => self.interrupted(method).await,
+        }
+    }
+
+    /// Resolves when the node stops and this call should not be waited for any longer.
+    async fn interruption(&self, method: &Method) {
+        // The sender is ours, so it cannot be gone.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
+        if !WAITING.contains(&method.name) {
+            tokio::time::sleep(GRACE).await;
+        }
+    }
+
+    /// What a call that waited is answered when the node stops: the tip as it is.
+    async fn interrupted(&self, method: &Method) -> CallResult {
+        let shutting_down = CallError::new(code::NOT_CONNECTED, "Shutting down");
+        if !method.name.starts_with("waitfor") {
+            return Err(shutting_down);
+        }
+        // Every height is at least 0, so this answers at once.
+        let lowest = [Value::from(0)];
+        let tip = self.owners.execute(Owner::Chain, "waitforblockheight", &lowest, "/", "");
+        tokio::time::timeout(GRACE, tip).await.unwrap_or(Err(shutting_down))
     }
 }

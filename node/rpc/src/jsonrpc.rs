@@ -12,6 +12,8 @@ pub mod code {
     pub const TYPE: i32 = -3;
     /// Unknown or repeated argument.
     pub const INVALID_PARAMETER: i32 = -8;
+    /// The node is stopping.
+    pub const NOT_CONNECTED: i32 = -9;
     /// The node is starting.
     pub const WARMUP: i32 = -28;
     /// The request object is malformed.

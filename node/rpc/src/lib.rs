@@ -10,6 +10,7 @@ pub mod auth;
 pub mod body;
 pub mod calls;
 pub mod door;
+pub mod gui;
 pub mod handler;
 pub mod http;
 pub mod ipc;

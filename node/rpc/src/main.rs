@@ -10,10 +10,12 @@ use std::sync::mpsc::Receiver;
 use bulkhead_control::{Component, ControlError, Edge, Event, RpcConfig};
 use bulkhead_link::{LinkError, connect};
 use bulkhead_rpc::door::Door;
+use bulkhead_rpc::gui::Gui;
 use bulkhead_rpc::http::server::Server;
 use bulkhead_rpc::ipc;
 use bulkhead_rpc::owners::Owners;
-use tokio::sync::{mpsc, watch};
+use bulkhead_schema::wire::gui_node_capnp::gui_rpc;
+use tokio::sync::mpsc;
 
 /// Why the front door cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +57,7 @@ fn run() -> Result<(), RunError> {
         for (edge, descriptor) in wires {
             wire(&door, &edge, descriptor)?;
         }
-        let (stop, stopping) = watch::channel(false);
-        let server = Server::new(Rc::clone(&door), stopping.clone());
+        let server = Server::new(Rc::clone(&door));
         for (_, descriptor) in listeners {
             let listener = TcpListener::from(descriptor);
             listener.set_nonblocking(true).map_err(RunError::Listener)?;
@@ -67,7 +68,7 @@ fn run() -> Result<(), RunError> {
             let listener = UnixListener::from(descriptor);
             listener.set_nonblocking(true).map_err(RunError::Listener)?;
             let listener = tokio::net::UnixListener::from_std(listener).map_err(RunError::Listener)?;
-            tokio::task::spawn_local(ipc::serve(Rc::clone(&door), listener, stopping.clone()));
+            tokio::task::spawn_local(ipc::serve(Rc::clone(&door), listener));
         }
         let waking = Rc::clone(&door);
         tokio::task::spawn_local(async move { waking.warmup.follow(&waking.owners, waking.config.wallet).await });
@@ -86,19 +87,22 @@ fn run() -> Result<(), RunError> {
                 _ => {}
             }
         }
-        // Nobody listens when every connection has ended already.
-        let _ = stop.send(true);
+        door.stop.send_replace(true);
         server.drained().await;
         Ok(())
     })?
 }
 
 /// Puts a new stream to another process into its slot.
-fn wire(door: &Door, edge: &Edge, descriptor: OwnedFd) -> Result<(), LinkError> {
+fn wire(door: &Rc<Door>, edge: &Edge, descriptor: OwnedFd) -> Result<(), LinkError> {
     match edge.name.as_str() {
         "rpc-chain" => door.owners.chain.set(connect(descriptor, "rpc-chain", None)?),
         "rpc-net" => door.owners.net.set(connect(descriptor, "rpc-net", None)?),
         "rpc-wallet" => door.owners.wallet.set(connect(descriptor, "rpc-wallet", None)?),
+        "gui-rpc" => {
+            let served: gui_rpc::Client = capnp_rpc::new_client(Gui(Rc::clone(door)));
+            bulkhead_link::serve(descriptor, "gui-rpc", served.client)?;
+        }
         other => return Err(LinkError::UnknownEdge(other.to_owned())),
     }
     Ok(())

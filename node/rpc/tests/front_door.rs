@@ -19,7 +19,7 @@ use bulkhead_rpc::owners::Owners;
 use bulkhead_schema::wire::rpc_chain_capnp::rpc_chain;
 use bulkhead_schema::wire::rpc_wallet_capnp::rpc_wallet;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 const PASSWORD_HASH: &str = "salt$84ec44c7d6fc41917953a1dafca3c7d7856f7a9d0328b991b76f0d36be1224b9";
 
@@ -105,8 +105,7 @@ fn with_server(config: RpcConfig, client: impl FnOnce(SocketAddr, Release) + Sen
         owners.wallet.set(connect(ours, "rpc-wallet", None).unwrap());
 
         let door = Rc::new(Door::new(config, owners, handle).unwrap());
-        let (stop, stopping) = watch::channel(false);
-        let server = Server::new(Rc::clone(&door), stopping);
+        let server = Server::new(Rc::clone(&door));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -126,7 +125,7 @@ fn with_server(config: RpcConfig, client: impl FnOnce(SocketAddr, Release) + Sen
             }
         });
         finished.await.expect("the client thread panicked");
-        stop.send(true).unwrap();
+        door.stop.send_replace(true);
         server.drained().await;
         chain.seen.borrow().clone()
     })

@@ -130,17 +130,88 @@ impl<'a> Lines<'a> {
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
+    /// The next bytes, of which there must be as many.
+    fn take(&mut self, count: usize) -> &'a [u8] {
+        let bytes = &self.bytes[self.at..self.at + count];
+        self.at += count;
+        bytes
+    }
+
     fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 }
 
-/// Tries to read one request from the start of `bytes`. Answers it and the bytes that it took, or `None` while it is
-/// incomplete.
-///
-/// # Errors
-/// The first reason why these bytes can never become a request.
-pub fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, ParseError> {
+/// What is still to come of a request whose head was read.
+enum Rest {
+    /// A body of this many bytes.
+    Length(usize),
+    /// Chunks.
+    Chunks,
+    /// The lines after the last chunk, of which so many bytes were read.
+    Trailer(usize),
+}
+
+/// Reads the requests of one connection. Bytes are looked at once, however they are cut.
+#[derive(Default)]
+pub struct Parser {
+    /// Received and not yet read. The owner of the connection appends to it.
+    pub buffer: Vec<u8>,
+    partial: Option<(Request, Rest)>,
+}
+
+impl Parser {
+    /// The next complete request; `None` until more bytes are there.
+    ///
+    /// # Errors
+    /// The first reason why these bytes can never become a request.
+    pub fn next_request(&mut self) -> Result<Option<Request>, ParseError> {
+        if self.partial.is_none() {
+            let Some((request, taken)) = head(&self.buffer)? else { return Ok(None) };
+            self.buffer.drain(..taken);
+            let rest = rest(&request)?;
+            self.partial = Some((request, rest));
+        }
+        let Some((request, rest)) = &mut self.partial else { return Ok(None) };
+        let mut lines = Lines { bytes: &self.buffer, at: 0 };
+        let complete = loop {
+            match rest {
+                Rest::Length(length) => {
+                    if lines.remaining() < *length {
+                        break false;
+                    }
+                    request.body = lines.take(*length).to_vec();
+                    break true;
+                }
+                Rest::Chunks => match chunk(&mut lines, &mut request.body)? {
+                    Chunk::Data => {}
+                    Chunk::Last => *rest = Rest::Trailer(0),
+                    Chunk::Incomplete => break false,
+                },
+                Rest::Trailer(read) => {
+                    let start = lines.at;
+                    let line = lines.next();
+                    *read += lines.at - start;
+                    let waiting = if line.is_none() { lines.remaining() } else { 0 };
+                    if *read + waiting > MAX_HEADERS_BYTES {
+                        return Err(ParseError::TrailerTooLarge);
+                    }
+                    match line {
+                        None => break false,
+                        Some([]) => break true,
+                        Some(_) => {}
+                    }
+                }
+            }
+        };
+        let taken = lines.at;
+        self.buffer.drain(..taken);
+        Ok(if complete { self.partial.take().map(|(request, _)| request) } else { None })
+    }
+}
+
+/// Request line and headers at the start of `bytes`, and how long they are.
+fn head(bytes: &[u8]) -> Result<Option<(Request, usize)>, ParseError> {
     let mut lines = Lines { bytes, at: 0 };
     let Some(line) = lines.next() else { return incomplete_head(bytes) };
     let (method, target, minor) = request_line(line)?;
@@ -155,14 +226,7 @@ pub fn request(bytes: &[u8]) -> Result<Option<(Request, usize)>, ParseError> {
         }
         headers.push(header(line)?);
     }
-    let mut request = Request { method, target, minor, headers, body: Vec::new() };
-    match body(&request, &mut lines)? {
-        Some(body) => {
-            request.body = body;
-            Ok(Some((request, lines.at)))
-        }
-        None => Ok(None),
-    }
+    Ok(Some((Request { method, target, minor, headers, body: Vec::new() }, lines.at)))
 }
 
 fn incomplete_head(bytes: &[u8]) -> Result<Option<(Request, usize)>, ParseError> {
@@ -211,13 +275,13 @@ fn header(line: &[u8]) -> Result<(String, String), ParseError> {
     Ok((name.to_owned(), value.trim().to_owned()))
 }
 
-/// The body, or `None` while it is incomplete.
-fn body(request: &Request, lines: &mut Lines<'_>) -> Result<Option<Vec<u8>>, ParseError> {
+/// How the body of a request is delimited.
+fn rest(request: &Request) -> Result<Rest, ParseError> {
     if request.header("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-        return chunked(lines);
+        return Ok(Rest::Chunks);
     }
     let mut lengths = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("Content-Length"));
-    let Some((_, length)) = lengths.next() else { return Ok(Some(Vec::new())) };
+    let Some((_, length)) = lengths.next() else { return Ok(Rest::Length(0)) };
     if lengths.any(|(_, other)| other != length) {
         return Err(ParseError::DifferingLengths);
     }
@@ -226,54 +290,49 @@ fn body(request: &Request, lines: &mut Lines<'_>) -> Result<Option<Vec<u8>>, Par
         return Err(ParseError::BodyTooLarge);
     }
     // At most MAX_BODY_BYTES, so it fits.
-    let length = length as usize;
-    if lines.remaining() < length {
-        return Ok(None);
-    }
-    let body = lines.bytes[lines.at..lines.at + length].to_vec();
-    lines.at += length;
-    Ok(Some(body))
+    Ok(Rest::Length(length as usize))
 }
 
-fn chunked(lines: &mut Lines<'_>) -> Result<Option<Vec<u8>>, ParseError> {
-    let mut body = Vec::new();
-    loop {
-        let Some(line) = lines.next() else {
-            return if lines.remaining() > MAX_HEADERS_BYTES { Err(ParseError::ChunkLength) } else { Ok(None) };
-        };
-        // What follows a semicolon is an extension, which nobody uses.
-        let size = line.split(|byte| *byte == b';').next().unwrap_or(line);
-        let size = core::str::from_utf8(size).ok().and_then(|text| number(text.trim(), 16)).ok_or(ParseError::ChunkLength)?;
-        if size > (MAX_BODY_BYTES - body.len()) as u64 {
-            return Err(ParseError::BodyTooLarge);
-        }
-        // At most MAX_BODY_BYTES, so it fits.
-        let size = size as usize;
-        if size == 0 {
-            let start = lines.at;
-            loop {
-                let line = lines.next();
-                if lines.at - start > MAX_HEADERS_BYTES || (line.is_none() && lines.remaining() > MAX_HEADERS_BYTES) {
-                    return Err(ParseError::TrailerTooLarge);
-                }
-                match line {
-                    None => return Ok(None),
-                    Some([]) => return Ok(Some(body)),
-                    Some(_) => {}
-                }
-            }
-        }
-        if lines.remaining() < size {
-            return Ok(None);
-        }
-        body.extend_from_slice(&lines.bytes[lines.at..lines.at + size]);
-        lines.at += size;
-        match lines.next() {
-            None => return Ok(None),
-            Some([]) => {}
-            Some(_) => return Err(ParseError::ChunkEnd),
-        }
+enum Chunk {
+    Data,
+    Last,
+    Incomplete,
+}
+
+/// Moves one complete chunk to the end of the body; takes nothing while it is incomplete.
+fn chunk(lines: &mut Lines<'_>, body: &mut Vec<u8>) -> Result<Chunk, ParseError> {
+    let start = lines.at;
+    let Some(line) = lines.next() else {
+        return if lines.remaining() > MAX_HEADERS_BYTES { Err(ParseError::ChunkLength) } else { Ok(Chunk::Incomplete) };
+    };
+    // What follows a semicolon is an extension, which nobody uses.
+    let size = line.split(|byte| *byte == b';').next().unwrap_or(line);
+    let size = core::str::from_utf8(size).ok().and_then(|text| number(text.trim(), 16)).ok_or(ParseError::ChunkLength)?;
+    if size > (MAX_BODY_BYTES - body.len()) as u64 {
+        return Err(ParseError::BodyTooLarge);
     }
+    if size == 0 {
+        return Ok(Chunk::Last);
+    }
+    // At most MAX_BODY_BYTES, so it fits.
+    let size = size as usize;
+    // Two bytes end it at most; one of them may be missing.
+    if lines.remaining() <= size {
+        lines.at = start;
+        return Ok(Chunk::Incomplete);
+    }
+    let data = lines.take(size);
+    match &lines.bytes[lines.at..] {
+        [b'\n', ..] => lines.at += 1,
+        [b'\r', b'\n', ..] => lines.at += 2,
+        [b'\r'] => {
+            lines.at = start;
+            return Ok(Chunk::Incomplete);
+        }
+        _ => return Err(ParseError::ChunkEnd),
+    }
+    body.extend_from_slice(data);
+    Ok(Chunk::Data)
 }
 
 /// A number without sign; unlike `from_str_radix`, a plus sign is not one.
@@ -286,16 +345,17 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
-    fn read(text: &str) -> Result<Option<(Request, usize)>, ParseError> {
-        request(text.as_bytes())
+    fn read(text: &str) -> Result<Option<Request>, ParseError> {
+        Parser { buffer: text.as_bytes().to_vec(), partial: None }.next_request()
     }
 
     #[test]
     fn a_request_with_a_body_is_read_whole() {
         let text = "POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 3\r\n\r\nabcGET";
-        let (request, taken) = read(text).unwrap().unwrap();
+        let mut parser = Parser { buffer: text.as_bytes().to_vec(), partial: None };
+        let request = parser.next_request().unwrap().unwrap();
         assert_eq!((request.method, request.target.as_str(), request.minor), (Method::Post, "/", 1));
-        assert_eq!((request.body.as_slice(), taken), (&b"abc"[..], text.len() - 3));
+        assert_eq!((request.body.as_slice(), parser.buffer.as_slice()), (&b"abc"[..], &b"GET"[..]));
         assert_eq!(request.header("CONTENT-LENGTH"), Some("3"));
     }
 
@@ -305,10 +365,13 @@ mod tests {
             "POST /wallet/w HTTP/1.1\r\nA: b\r\nContent-Length: 5\r\n\r\nhello",
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\n0\r\nT: v\r\n\r\n",
         ] {
-            for end in 0..text.len() {
-                assert_eq!(read(&text[..end]), Ok(None), "{end}");
+            let mut parser = Parser::default();
+            for (position, byte) in text.bytes().enumerate() {
+                assert_eq!(parser.next_request(), Ok(None), "{position}");
+                parser.buffer.push(byte);
             }
-            assert_eq!(read(text).unwrap().unwrap().0.body, b"hello");
+            assert_eq!(parser.next_request().unwrap().unwrap().body, b"hello");
+            assert_eq!(read(text).unwrap().unwrap().body, b"hello");
         }
     }
 

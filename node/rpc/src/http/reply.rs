@@ -107,7 +107,9 @@ mod tests {
     use super::*;
 
     fn reply_to(head: &str, reply: &Reply) -> (String, bool) {
-        let request = parse::request(format!("{head}\r\n\r\n").as_bytes()).unwrap().unwrap().0;
+        let mut parser = parse::Parser::default();
+        parser.buffer.extend_from_slice(format!("{head}\r\n\r\n").as_bytes());
+        let request = parser.next_request().unwrap().unwrap();
         let (bytes, keep_alive) = serialize(reply, Some(&request), 0);
         (String::from_utf8(bytes).unwrap(), keep_alive)
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bulkhead_control::clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::parse::{self, Method, ParseError, Request};
+use super::parse::{Method, ParseError, Parser, Request};
 use super::reply::{Reply, serialize};
 use crate::door::Door;
 use crate::handler::{self, Route};
@@ -36,25 +36,24 @@ pub struct Server {
     workers: Workers,
     connections: Arc<Semaphore>,
     next_id: Cell<u64>,
-    stopping: watch::Receiver<bool>,
 }
 
 impl Server {
-    /// A server that ends when `stopping` becomes true.
+    /// A server that ends when the door stops.
     #[must_use]
-    pub fn new(door: Rc<Door>, stopping: watch::Receiver<bool>) -> Rc<Self> {
+    pub fn new(door: Rc<Door>) -> Rc<Self> {
         let at_least_one = |count: i64| usize::try_from(count).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS);
         let workers = Workers {
             free: Semaphore::new(at_least_one(door.config.rpcthreads)),
             waiting: Cell::new(0),
             depth: at_least_one(door.config.rpcworkqueue),
         };
-        Rc::new(Self { door, workers, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)), next_id: Cell::new(0), stopping })
+        Rc::new(Self { door, workers, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)), next_id: Cell::new(0) })
     }
 
     /// Accepts on one listening socket until the server stops.
     pub async fn accept(self: Rc<Self>, listener: TcpListener) {
-        let mut stopping = self.stopping.clone();
+        let mut stopping = self.door.stop.subscribe();
         loop {
             let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { return };
             let accepted = tokio::select! {
@@ -97,17 +96,14 @@ impl Server {
     }
 
     async fn serve(&self, stream: &mut TcpStream, peer: SocketAddr, id: u64) {
-        let mut buffer: Vec<u8> = Vec::new();
-        let mut stopping = self.stopping.clone();
+        let mut parser = Parser::default();
+        let mut stopping = self.door.stop.subscribe();
         loop {
-            let request = match parse::request(&buffer) {
-                Ok(Some((request, taken))) => {
-                    buffer.drain(..taken);
-                    request
-                }
+            let request = match parser.next_request() {
+                Ok(Some(request)) => request,
                 Ok(None) => {
                     let more = tokio::select! {
-                        more = self.read(stream, &mut buffer, peer, id) => more,
+                        more = self.read(stream, &mut parser.buffer, peer, id) => more,
                         _ = stopping.wait_for(|stop| *stop) => false,
                     };
                     if !more {
@@ -124,7 +120,7 @@ impl Server {
                 target: "http",
                 "HTTPResponse (status code: {} size: {}) added to send buffer for client {peer} (id={id})", reply.status, bytes.len()
             );
-            if stream.write_all(&bytes).await.is_err() || !keep_alive || *self.stopping.borrow() {
+            if stream.write_all(&bytes).await.is_err() || !keep_alive || *self.door.stop.borrow() {
                 return;
             }
         }
@@ -174,7 +170,7 @@ impl Server {
             return Reply::empty(405);
         }
         let Some(route) = handler::route(&request.target, self.door.config.rest) else { return Reply::empty(404) };
-        if *self.stopping.borrow() {
+        if *self.door.stop.borrow() {
             return Reply::text(503, "Request rejected during server shutdown");
         }
         let workers = &self.workers;

@@ -10,12 +10,12 @@ use std::rc::Rc;
 
 use bulkhead_schema::wire::init_capnp::init as wire;
 use tokio::net::UnixListener;
-use tokio::sync::watch;
 
 use crate::door::Door;
 
 /// Serves one listening socket until the front door stops.
-pub async fn serve(door: Rc<Door>, listener: UnixListener, mut stopping: watch::Receiver<bool>) {
+pub async fn serve(door: Rc<Door>, listener: UnixListener) {
+    let mut stopping = door.stop.subscribe();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

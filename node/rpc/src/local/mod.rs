@@ -42,7 +42,7 @@ pub async fn execute(door: &Door, method: &Method, params: &[Value], _caller: &C
 }
 
 /// Asks the supervisor, without holding up the other calls.
-async fn ask(door: &Door, request: Request) -> Result<Answer, CallError> {
+pub(crate) async fn ask(door: &Door, request: Request) -> Result<Answer, CallError> {
     let control = door.control.clone();
     match tokio::task::spawn_blocking(move || control.request(request)).await {
         Ok(Ok(answer)) => Ok(answer),
