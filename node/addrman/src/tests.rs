@@ -43,19 +43,33 @@ fn unroutable_address_is_not_kept() {
     assert!(addrman.select(false, &[], NOW).is_none());
 }
 
-/// Core's addrman_tests: with the fixed secret, this address goes to this place.
+/// Places that Core's functional test rpc_net.py expects with the fixed secret.
 #[test]
-fn deterministic_tables_are_reproducible() {
-    let run = || {
-        let mut addrman = AddrMan::deterministic();
-        for text in ["1.2.3.4:333", "2.0.0.1:8333", "8.8.4.4:1"] {
-            let one = address(text);
-            addrman.add(&[one], &one.endpoint.addr, 0, NOW);
-        }
-        addrman.table(false).into_iter().map(|(entry, at)| (entry.address.endpoint, at)).collect::<Vec<_>>()
-    };
-    assert_eq!(run(), run());
-    assert_eq!(run().len(), 3);
+fn deterministic_tables_put_addresses_where_core_does() {
+    let expected = [
+        ("2.0.0.0:8333", false, (82, 8)),
+        ("[fc00:1:2:3:4:5:6:7]:8333", false, (336, 24)),
+        ("c4gfnttsuwqomiygupdqqqyy5y5emnk5c73hrfvatri67prd7vyq.b32.i2p:8333", false, (963, 46)),
+        ("[2803:0:1234:abcd::1]:45324", false, (613, 6)),
+        ("1.2.3.4:8333", true, (6, 33)),
+        ("[1233:3432:2434:2343:3234:2345:6546:4534]:8333", true, (197, 34)),
+        ("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion:8333", true, (72, 61)),
+        ("nrfj6inpyf73gpkyool35hcmne5zwfmse3jl3aw23vk7chdemalyaqad.onion:45324", true, (139, 46)),
+    ];
+    let mut addrman = AddrMan::deterministic();
+    for (text, tried, at) in expected {
+        let mut one = address(text);
+        one.endpoint.addr = one.endpoint.addr.flipped_to_cjdns();
+        assert!(addrman.add(&[one], &one.endpoint.addr, 0, NOW));
+        assert_eq!(tried, tried && addrman.good(&one.endpoint, NOW, true));
+        let found = addrman.table(tried).into_iter().find(|(entry, _)| entry.address.endpoint == one.endpoint);
+        assert_eq!(found.map(|(_, at)| at), Some(at), "{text}");
+    }
+    // An address that falls onto 1.2.3.4's place stays in the new table.
+    let colliding = address("1.2.5.45:8333");
+    assert!(addrman.add(&[colliding], &colliding.endpoint.addr, 0, NOW));
+    assert!(!addrman.good(&colliding.endpoint, NOW, true));
+    assert_eq!(addrman.size(None, Some(true)), 5);
 }
 
 #[test]

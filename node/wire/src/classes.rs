@@ -135,7 +135,6 @@ impl NetAddr {
             Network::Internal => 6,
         }];
         if self.is_local() {
-            out[0] = 255; // All loopback addresses are one group.
             return out;
         }
         if let Self::Internal(bytes) = self {
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn groups_are_two_bytes_of_v4_and_four_of_v6() {
         assert_eq!(NetAddr::parse("1.2.3.4").unwrap().group(), vec![1, 1, 2]);
-        assert_eq!(NetAddr::parse("127.0.0.1").unwrap().group(), vec![255]);
+        assert_eq!(NetAddr::parse("127.0.0.1").unwrap().group(), vec![0]);
         assert_eq!(NetAddr::parse("2001:2001:9999::1").unwrap().group(), vec![2, 0x20, 1, 0x20, 1]);
         assert_eq!(NetAddr::parse("2001:470:abcd::1").unwrap().group(), vec![2, 0x20, 1, 4, 0x70, 0xaf]);
     }
