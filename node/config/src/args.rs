@@ -233,8 +233,13 @@ impl ArgsManager {
     /// Every value, highest precedence first.
     #[must_use]
     pub fn get_all(&self, name: &str) -> Vec<String> {
-        let ignore = self.ignores_default_section(name);
-        self.settings.list(bare(name), &self.network, ignore).iter().map(setting_to_string).collect()
+        self.setting_list(name).iter().map(setting_to_string).collect()
+    }
+
+    /// Every raw value, highest precedence first.
+    #[must_use]
+    pub fn setting_list(&self, name: &str) -> Vec<SettingsValue> {
+        self.settings.list(bare(name), &self.network, self.ignores_default_section(name))
     }
 
     /// Whether there is any value, `-nofoo` included.

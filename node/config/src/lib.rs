@@ -13,6 +13,8 @@ pub mod options;
 mod paths;
 mod settings;
 mod settings_file;
+#[cfg(test)]
+mod tests;
 pub mod version;
 
 pub use args::{ArgsManager, Message, SectionInfo, Severity};

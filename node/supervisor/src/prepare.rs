@@ -6,7 +6,7 @@ use crate::listen::{http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials};
 use crate::startup::files::RealFiles;
-use crate::startup::{checks, directories, interaction, log, network};
+use crate::startup::{checks, directories, interaction, log, network, proxies};
 use crate::handout;
 use bulkhead_control::{Component, enter};
 use bulkhead_sandbox::{Mode, spawner};
@@ -55,9 +55,7 @@ pub(crate) fn prepare(mut options: Options) -> Result<Prepared, NodeError> {
     }
     let mut locks = vec![directories::lock(&options.datadir)?];
     let blocksdir = directories::blocks(&options)?;
-    if !blocksdir.starts_with(&options.datadir) {
-        locks.push(directories::lock(&blocksdir)?);
-    }
+    locks.push(directories::lock(&blocksdir)?);
     max_upload?;
     let pid_file = directories::pid_file(&options)?;
     let mut cleanup = Cleanup { pid_file: pid_file.clone(), cookie: None };
@@ -98,6 +96,7 @@ fn open_all(
     network::check_ports(&options)?;
     network::check_networks(&options)?;
     network::subversion(&options)?;
+    proxies::check(&options)?;
     let (credentials, http) = open_http(&options)?;
     cleanup.cookie.clone_from(&credentials.cookie);
     let with_wallet = !options.args.bool_or("-disablewallet", false);
@@ -109,6 +108,9 @@ fn open_all(
     let p2p = open_p2p(&options)?;
     let zmq = zmq::open(&options);
     directories::chain_directories(&options)?;
+    if with_wallet {
+        wallets_to_load(&options)?;
+    }
     let wallet = with_wallet.then(|| handout::wallet(&options, &walletdir)).transpose()?;
     let outfit = Outfit {
         sandbox: options.args.get_or("-sandbox", "strict").parse::<Mode>().unwrap_or_default(),
@@ -163,6 +165,17 @@ fn open_http(options: &Options) -> Result<(Credentials, Vec<http::Listener>), No
     let listeners = http::open(options)?;
     let credentials = credentials(options).ok_or_else(|| init(http::FAILED))?;
     Ok((credentials, listeners))
+}
+
+/// `-nowallet` takes no value but 1, and `-wallet` needs one.
+fn wallets_to_load(options: &Options) -> Result<(), NodeError> {
+    if options.args.setting_list("-wallet").iter().any(|value| !value.is_string()) {
+        return Err(init(
+            "Invalid value detected for '-wallet' or '-nowallet'. '-wallet' requires a string value, while '-nowallet' \
+             accepts only '1' to disable all wallets",
+        ));
+    }
+    Ok(())
 }
 
 fn open_asmap(options: &Options) -> Result<Option<File>, NodeError> {

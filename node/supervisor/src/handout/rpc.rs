@@ -19,7 +19,8 @@ pub(crate) fn rpc(
         server: args.bool_or("-server", true),
         rest: args.bool_or("-rest", false),
         rpcauth: rpcauth.to_vec(),
-        rpcallowip: args.get_all("-rpcallowip"),
+        // Checked already; brackets around IPv6 mean nothing.
+        rpcallowip: args.get_all("-rpcallowip").iter().map(|given| given.replace(['[', ']'], "")).collect(),
         rpcwhitelistdefault: args.bool_or("-rpcwhitelistdefault", !whitelist.is_empty()),
         rpcwhitelist: whitelist,
         rpcthreads: args.int_or("-rpcthreads", 16).max(1),

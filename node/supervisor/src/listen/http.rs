@@ -52,7 +52,7 @@ fn endpoints(options: &Options) -> Result<Vec<(String, u16)>, NodeError> {
     let default = options.chain.rpc_port();
     let port = args.get_int("-rpcport").and_then(|port| u16::try_from(port).ok()).unwrap_or(default);
     let (allowed, bound) = (args.get_all("-rpcallowip"), args.get_all("-rpcbind"));
-    check_allowed(&allowed)?;
+    check_allowed(&allowed, args.bool_or("-cjdnsreachable", false))?;
     // Both or neither: nobody exposes RPC by mistake.
     if allowed.is_empty() || bound.is_empty() {
         if !allowed.is_empty() {
@@ -75,10 +75,10 @@ fn endpoints(options: &Options) -> Result<Vec<(String, u16)>, NodeError> {
     bound.iter().map(split).collect()
 }
 
-/// An address, a network with prefix length, or a network with mask.
-fn check_allowed(allowed: &[String]) -> Result<(), NodeError> {
+/// Checks `-rpcallowip`. With CJDNS, fc00::/8 are addresses of that network and no subnet to allow.
+fn check_allowed(allowed: &[String], cjdns: bool) -> Result<(), NodeError> {
     for given in allowed {
-        if !is_subnet(given) {
+        if !is_subnet(given) || (cjdns && given.to_lowercase().trim_start_matches('[').starts_with("fc")) {
             let text = format!(
                 "Invalid -rpcallowip subnet specification: {given}. Valid values are a single IP (e.g. 1.2.3.4), a \
                  network/netmask (e.g. 1.2.3.4/255.255.255.0), a network/CIDR (e.g. 1.2.3.4/24), all ipv4 \
@@ -92,8 +92,10 @@ fn check_allowed(allowed: &[String]) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// An address (in brackets too), a network with prefix length, or a network with mask.
 fn is_subnet(text: &str) -> bool {
     let (address, mask) = text.split_once('/').map_or((text, None), |(address, mask)| (address, Some(mask)));
+    let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let Ok(ip) = address.parse::<IpAddr>() else { return false };
     let bits = if ip.is_ipv4() { 32 } else { 128 };
     match mask {

@@ -69,7 +69,7 @@ pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeEr
     // Loose words: everything from the first one on is a "command".
     if let Some(word) = args.command().first() {
         let text = format!(
-            "Command line contains unexpected token '{word}', see bitcoin-node -h for a list of options."
+            "Command line contains unexpected token '{word}', see bitcoind -h for a list of options."
         );
         return Err(init(text));
     }

@@ -60,12 +60,6 @@ fn sections(options: &Options, warnings: &mut Vec<String>) -> Result<(), NodeErr
     if !text.is_empty() {
         return Err(init(text));
     }
-    if options.chain == Chain::Test {
-        tracing::info!(
-            "Warning: Support for testnet3 is deprecated and will be removed in an upcoming release. Consider switching \
-             to testnet4."
-        );
-    }
     let text: String = options
         .args
         .unrecognized_sections()

@@ -3,7 +3,7 @@
 use super::arguments::Options;
 use crate::error::{NodeError, init};
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION};
-use bulkhead_config::{ArgsManager, Files, Severity, join};
+use bulkhead_config::{ArgsManager, Chain, Files, Severity, join};
 use bulkhead_control::LogLevel;
 use bulkhead_control::log::{CATEGORIES, category};
 use bulkhead_control::message::LogOptions;
@@ -158,6 +158,12 @@ pub(crate) fn introduce(options: &mut Options, files: &impl Files) {
             Severity::Info => tracing::info!("{}", message.text),
             Severity::Warning => tracing::warn!("{}", message.text),
         }
+    }
+    if options.chain == Chain::Test {
+        tracing::info!(
+            "Warning: Support for testnet3 is deprecated and will be removed in an upcoming release. Consider switching \
+             to testnet4."
+        );
     }
     tracing::info!("Log output may contain privacy-sensitive information. Be cautious when sharing logs.");
     let home = files.home().unwrap_or_else(|| PathBuf::from("/"));

@@ -10,3 +10,4 @@ pub(crate) mod files;
 pub(crate) mod interaction;
 pub(crate) mod log;
 pub(crate) mod network;
+pub(crate) mod proxies;

@@ -123,13 +123,13 @@ crate::config! {
         pub deprecatedrpc: Vec<String>,
         /// `-rpcdoccheck`.
         pub rpcdoccheck: bool,
-        /// `-deprecatedrpc`-independent: a command is set for `-blocknotify`.
+        /// A command is set for `-blocknotify`.
         pub blocknotify: bool,
         /// A command is set for `-alertnotify`.
         pub alertnotify: bool,
         /// A wallet process exists.
         pub wallet: bool,
-        /// `-maxuploadtarget`-independent: `-logips`.
+        /// `-logips`.
         pub logips: bool,
     }
 }
