@@ -14,6 +14,7 @@ mod history;
 mod import;
 mod info;
 mod labels;
+mod options;
 mod outputs;
 mod psbt;
 mod received;
@@ -35,7 +36,6 @@ pub(crate) struct Call {
     pub(crate) app: Rc<App>,
     pub(crate) params: Params,
     pub(crate) uri: String,
-    pub(crate) help: String,
 }
 
 fn arg_kind(arg: &methods::Arg) -> ArgKind {
@@ -76,7 +76,7 @@ async fn run(app: &Rc<App>, request: &str, uri: &str) -> RpcResult {
     let specs: Vec<ArgSpec> =
         method.args.iter().map(|arg| ArgSpec { name: arg.names, kind: arg_kind(arg), required: !arg.is_optional() }).collect();
     params.check(&specs, || methods::help_of(method))?;
-    let call = Call { app: app.clone(), params, uri: uri.to_owned(), help: methods::help_of(method) };
+    let call = Call { app: app.clone(), params, uri: uri.to_owned() };
     dispatch(&name, &call).await
 }
 

@@ -215,7 +215,7 @@ fn create_once(
                 let total: i64 = others.iter().chain(&preset).map(|coin| coin.value).sum();
                 let effective: i64 = others.iter().chain(&preset).map(super::Coin::effective_value).sum();
                 if total >= sum && effective < target && payers == 0 {
-                    let money = bulkhead_money(target - sum);
+                    let money = format_money(target - sum);
                     return Err(SpendError::text(format!(
                         "The total exceeds your balance when the {money} transaction fee is included."
                     )));
@@ -309,7 +309,7 @@ fn create_once(
 }
 
 /// An amount as Core's FormatMoney writes it: two to eight decimals.
-pub fn bulkhead_money(satoshi: i64) -> String {
+pub fn format_money(satoshi: i64) -> String {
     let mut text = format!("{}.{:08}", satoshi / 100_000_000, (satoshi % 100_000_000).abs());
     let dot = text.find('.').unwrap_or(0);
     while text.len() > dot + 3 && text.ends_with('0') {
@@ -382,12 +382,8 @@ fn assemble(
     let mut locktime = 0;
     if let Some(set) = control.locktime {
         locktime = set;
-    } else if against_sniping && !around.syncing && around.tip_time >= around.now - MAX_ANTI_FEE_SNIPING_TIP_AGE_SECONDS {
-        locktime = wallet.tip.height.max(0) as u32;
-        // Now and then further back, so that delayed transactions have company.
-        if rng.gen_range(0..10) == 0 {
-            locktime = locktime.saturating_sub(rng.gen_range(0..100));
-        }
+    } else if against_sniping {
+        locktime = locktime_against_sniping(wallet.tip.height, around, rng);
     }
     let tx = Transaction {
         version: transaction::Version(control.version),
@@ -396,6 +392,16 @@ fn assemble(
         output,
     };
     (tx, spent)
+}
+
+/// Lock time that makes stealing the fees of a block by mining it again less worthwhile; 0 when the tip is old.
+pub fn locktime_against_sniping(height: i32, around: &Circumstances, rng: &mut dyn RngCore) -> u32 {
+    if around.syncing || around.tip_time < around.now - MAX_ANTI_FEE_SNIPING_TIP_AGE_SECONDS {
+        return 0;
+    }
+    let locktime = height.max(0) as u32;
+    // Now and then further back, so that delayed transactions have company.
+    if rng.gen_range(0..10) == 0 { locktime.saturating_sub(rng.gen_range(0..100)) } else { locktime }
 }
 
 /// Weight of a transaction once it is signed; `None` when an input cannot be solved.

@@ -272,6 +272,15 @@ impl Wallet {
         }
     }
 
+    /// Notes which transaction replaces another.
+    pub fn mark_replaced(&mut self, old: &Txid, new: &Txid) {
+        if let Some(wtx) = self.txs.get_mut(old) {
+            wtx.texts.replaced_by = Some(*new);
+            let change = wtx.to_change();
+            self.push(change);
+        }
+    }
+
     /// Puts a transaction into the tables.
     pub(crate) fn insert_tx(&mut self, wtx: WalletTx) {
         let txid = wtx.txid;

@@ -1,0 +1,281 @@
+//! The options object of the funding methods, and inputs that the caller chose.
+
+use bitcoin::OutPoint;
+use bulkhead_rpc_util::codec::parse_txid;
+use bulkhead_rpc_util::params::{as_array, as_bool, as_int, as_object, as_str, check_object};
+use bulkhead_rpc_util::{ArgKind, RpcError, RpcResult, amount_from_json};
+use miniscript::{DefiniteDescriptorKey, Descriptor};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use super::Call;
+use super::fund::change_script;
+use super::outputs::set_fee_mode;
+use crate::app::Loaded;
+use crate::spend::{CoinControl, MAX_STANDARD_TX_WEIGHT, Selected};
+use crate::state::OutputType;
+use crate::state::descriptor::{KeyCache, PublicDescriptor};
+use crate::wallets::chain_error;
+
+/// Weight of an input without signature.
+const MIN_INPUT_WEIGHT: i64 = 165;
+
+/// Refuses unknown options and wrong types.
+pub(super) fn check_known(options: &Map<String, Value>) -> RpcResult<()> {
+    use ArgKind::{Any, Arr, Bool, Num, Obj, Str};
+    const KNOWN: [(&str, ArgKind); 27] = [
+        ("add_inputs", Bool),
+        ("include_unsafe", Bool),
+        ("add_to_wallet", Bool),
+        ("changeAddress", Str),
+        ("change_address", Str),
+        ("changePosition", Num),
+        ("change_position", Num),
+        ("change_type", Str),
+        ("includeWatching", Bool),
+        ("include_watching", Bool),
+        ("inputs", Arr),
+        ("lockUnspents", Bool),
+        ("lock_unspents", Bool),
+        ("locktime", Num),
+        ("fee_rate", Any),
+        ("feeRate", Any),
+        ("psbt", Bool),
+        ("solving_data", Obj),
+        ("subtractFeeFromOutputs", Arr),
+        ("subtract_fee_from_outputs", Arr),
+        ("replaceable", Bool),
+        ("conf_target", Num),
+        ("estimate_mode", Str),
+        ("minconf", Num),
+        ("maxconf", Num),
+        ("input_weights", Arr),
+        ("max_tx_weight", Num),
+    ];
+    check_object(options, &KNOWN, true, true)
+}
+
+/// Takes the options into `control`. Answers the position of the change output.
+pub(super) fn apply_options(
+    call: &Call,
+    options: &Map<String, Value>,
+    outputs: usize,
+    control: &mut CoinControl,
+    override_min_fee: bool,
+) -> RpcResult<Option<usize>> {
+    let field = |name: &str| options.get(name).filter(|value| !value.is_null());
+    let either = |new: &str, old: &str| field(new).or_else(|| field(old));
+    if let Some(value) = field("add_inputs") {
+        control.allow_other_inputs = as_bool(value)?;
+    }
+    if let Some(value) = either("change_address", "changeAddress") {
+        control.change_script = Some(change_script(call, value)?);
+    }
+    let mut position = None;
+    if let Some(value) = either("change_position", "changePosition") {
+        let wanted: i32 = as_int(value)?;
+        let fits = usize::try_from(wanted).ok().filter(|wanted| *wanted <= outputs);
+        position = Some(fits.ok_or_else(|| RpcError::parameter("changePosition out of bounds"))?);
+    }
+    if let Some(value) = field("change_type") {
+        if control.change_script.is_some() {
+            return Err(RpcError::parameter("Cannot specify both change address and address type options"));
+        }
+        let name = as_str(value)?;
+        let kind = OutputType::parse(name).ok_or_else(|| RpcError::address_or_key(format!("Unknown change type '{name}'")))?;
+        control.change_type = Some(kind);
+    }
+    if let Some(value) = field("include_unsafe") {
+        control.include_unsafe = as_bool(value)?;
+    }
+    if let Some(value) = field("feeRate") {
+        if field("fee_rate").is_some() {
+            return Err(RpcError::parameter("Cannot specify both fee_rate (sat/vB) and feeRate (BTC/kvB)"));
+        }
+        if field("conf_target").is_some() {
+            return Err(RpcError::parameter(
+                "Cannot specify both conf_target and feeRate. Please provide either a confirmation target in blocks for automatic fee estimation, or an explicit fee rate.",
+            ));
+        }
+        if field("estimate_mode").is_some() {
+            return Err(RpcError::parameter("Cannot specify both estimate_mode and feeRate"));
+        }
+        control.fee_rate = Some(amount_from_json(value)?);
+        control.override_fee_rate = true;
+    }
+    if let Some(value) = field("replaceable") {
+        control.rbf = Some(as_bool(value)?);
+    }
+    if let Some(value) = field("minconf") {
+        control.min_depth = as_int(value)?;
+        if control.min_depth < 0 {
+            return Err(RpcError::parameter("Negative minconf"));
+        }
+    }
+    if let Some(value) = field("maxconf") {
+        control.max_depth = as_int(value)?;
+        if control.max_depth < control.min_depth {
+            return Err(RpcError::parameter(format!(
+                "maxconf can't be lower than minconf: {} < {}",
+                control.max_depth, control.min_depth
+            )));
+        }
+    }
+    let or_null = |name: &str| field(name).unwrap_or(&Value::Null);
+    set_fee_mode(control, or_null("conf_target"), or_null("estimate_mode"), or_null("fee_rate"), override_min_fee)?;
+    if let Some(list) = field("input_weights") {
+        for entry in as_array(list)? {
+            set_weight(as_object(entry)?, control)?;
+        }
+    }
+    if let Some(value) = field("max_tx_weight") {
+        control.max_weight = Some(i64::from(as_int::<i32>(value)?));
+    }
+    const TRUC_MAX_WEIGHT: i64 = 40_000;
+    if control.version == 3 {
+        control.max_weight = Some(control.max_weight.map_or(TRUC_MAX_WEIGHT, |weight| weight.min(TRUC_MAX_WEIGHT)));
+    }
+    Ok(position)
+}
+
+fn outpoint_of(object: &Map<String, Value>) -> RpcResult<OutPoint> {
+    let txid = parse_txid(object.get("txid").unwrap_or(&Value::Null), "txid")?;
+    let vout = match object.get("vout") {
+        Some(value @ Value::Number(_)) => as_int::<i32>(value)?,
+        _ => return Err(RpcError::parameter("Invalid parameter, missing vout key")),
+    };
+    let vout = u32::try_from(vout).map_err(|_| RpcError::parameter("Invalid parameter, vout cannot be negative"))?;
+    Ok(OutPoint { txid, vout })
+}
+
+fn set_weight(object: &Map<String, Value>, control: &mut CoinControl) -> RpcResult<()> {
+    let outpoint = outpoint_of(object)?;
+    let weight: i64 = match object.get("weight") {
+        Some(value @ Value::Number(_)) => as_int(value)?,
+        _ => return Err(RpcError::parameter("Invalid parameter, missing weight key")),
+    };
+    if weight < MIN_INPUT_WEIGHT {
+        return Err(RpcError::parameter(
+            "Invalid parameter, weight cannot be less than 165 (41 bytes (size of outpoint + sequence + empty scriptSig) * 4 (witness scaling factor)) + 1 (empty witness)",
+        ));
+    }
+    if weight > MAX_STANDARD_TX_WEIGHT {
+        return Err(RpcError::parameter(format!(
+            "Invalid parameter, weight cannot be greater than the maximum standard tx weight of {MAX_STANDARD_TX_WEIGHT}"
+        )));
+    }
+    if let Some(selected) = control.selected.iter_mut().find(|selected| selected.outpoint == outpoint) {
+        selected.weight = Some(weight);
+    }
+    Ok(())
+}
+
+/// Inputs and lock time that the caller gave (Core: ConstructTransaction).
+pub(super) fn select_inputs(inputs: &Value, locktime: &Value, rbf: bool, control: &mut CoinControl) -> RpcResult<()> {
+    if !locktime.is_null() {
+        let value: i64 = as_int(locktime)?;
+        let value = u32::try_from(value).map_err(|_| RpcError::parameter("Invalid parameter, locktime out of range"))?;
+        control.locktime = Some(value);
+    }
+    if !(1..=3).contains(&control.version) {
+        return Err(RpcError::parameter("Invalid parameter, version out of range(1~3)"));
+    }
+    if inputs.is_null() {
+        return Ok(());
+    }
+    let default = if rbf {
+        0xffff_fffd
+    } else if control.locktime.is_some_and(|locktime| locktime != 0) {
+        0xffff_fffe
+    } else {
+        0xffff_ffff
+    };
+    for entry in as_array(inputs)? {
+        let object = as_object(entry)?;
+        let outpoint = outpoint_of(object)?;
+        let mut sequence = default;
+        if let Some(value @ Value::Number(_)) = object.get("sequence") {
+            let wanted: i64 = as_int(value)?;
+            sequence =
+                u32::try_from(wanted).map_err(|_| RpcError::parameter("Invalid parameter, sequence number is out of range"))?;
+        }
+        control.selected.push(Selected { outpoint, sequence: Some(sequence), ..Selected::default() });
+        if object.get("weight").is_some_and(|value| !value.is_null()) {
+            set_weight(object, control)?;
+        }
+    }
+    let signals = control.selected.iter().any(|selected| selected.sequence.is_some_and(|sequence| sequence <= 0xffff_fffd));
+    if rbf && !control.selected.is_empty() && !signals {
+        return Err(RpcError::parameter("Invalid parameter combination: Sequence number(s) contradict replaceable option"));
+    }
+    Ok(())
+}
+
+/// Definite descriptors that the caller brought, by output script.
+fn solving_data(
+    call: &Call,
+    data: &Map<String, Value>,
+) -> RpcResult<HashMap<bitcoin::ScriptBuf, Descriptor<DefiniteDescriptorKey>>> {
+    let secp = bitcoin::secp256k1::Secp256k1::verification_only();
+    let mut out = HashMap::new();
+    for key in data.get("pubkeys").map(as_array).transpose()?.into_iter().flatten() {
+        let text = as_str(key)?;
+        let bad = || RpcError::address_or_key(format!("Pubkey \"{text}\" must be a hex string"));
+        bulkhead_rpc_util::parse_hex(text).ok_or_else(bad)?;
+        bitcoin::PublicKey::from_str(text)
+            .map_err(|_| RpcError::address_or_key(format!("Pubkey \"{text}\" must be cryptographically valid.")))?;
+        for form in [format!("pk({text})"), format!("pkh({text})"), format!("wpkh({text})"), format!("sh(wpkh({text}))")] {
+            if let Ok(descriptor) = Descriptor::<DefiniteDescriptorKey>::from_str(&form) {
+                out.insert(descriptor.script_pubkey(), descriptor);
+            }
+        }
+    }
+    for script in data.get("scripts").map(as_array).transpose()?.into_iter().flatten() {
+        let text = as_str(script)?;
+        bulkhead_rpc_util::parse_hex(text).ok_or_else(|| RpcError::address_or_key(format!("'{text}' is not hex")))?;
+    }
+    for descriptor in data.get("descriptors").map(as_array).transpose()?.into_iter().flatten() {
+        let text = as_str(descriptor)?;
+        let parsed = bulkhead_rpc_util::descriptor::Descriptor::parse(text, call.app.network, true)
+            .map_err(|error| RpcError::parameter(format!("Unable to parse descriptor '{text}': {error}")))?;
+        for single in parsed {
+            let Ok(public) = PublicDescriptor::new(&single.public_text(), &KeyCache::default(), call.app.network) else {
+                continue;
+            };
+            for found in public.expand(&secp, 0).unwrap_or_default() {
+                if let Some(solution) = found.solution {
+                    out.insert(found.script, solution);
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Looks up chosen coins that are not the wallet's.
+pub(super) async fn find_external(
+    call: &Call,
+    loaded: &Loaded,
+    options: &Map<String, Value>,
+    control: &mut CoinControl,
+) -> RpcResult<()> {
+    let data = match options.get("solving_data").filter(|value| !value.is_null()) {
+        Some(value) => solving_data(call, as_object(value)?)?,
+        None => HashMap::new(),
+    };
+    let foreign: Vec<OutPoint> = {
+        let wallet = loaded.wallet.borrow();
+        control.selected.iter().map(|selected| selected.outpoint).filter(|coin| wallet.my_output(coin).is_none()).collect()
+    };
+    let coins = call.app.chain.coins(&foreign).await.map_err(|error| chain_error(&error))?;
+    for (outpoint, coin) in foreign.iter().zip(coins) {
+        let coin =
+            coin.ok_or_else(|| RpcError::new(bulkhead_rpc_util::error::WALLET_ERROR, "Unable to find UTXO for external input"))?;
+        for selected in control.selected.iter_mut().filter(|selected| selected.outpoint == *outpoint) {
+            selected.solution = data.get(&coin.output.script_pubkey).cloned();
+            selected.external = Some(coin.output.clone());
+        }
+    }
+    Ok(())
+}
