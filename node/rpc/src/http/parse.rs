@@ -305,6 +305,9 @@ fn chunk(lines: &mut Lines<'_>, body: &mut Vec<u8>) -> Result<Chunk, ParseError>
     let Some(line) = lines.next() else {
         return if lines.remaining() > MAX_HEADERS_BYTES { Err(ParseError::ChunkLength) } else { Ok(Chunk::Incomplete) };
     };
+    if line.len() > MAX_HEADERS_BYTES {
+        return Err(ParseError::ChunkLength);
+    }
     // What follows a semicolon is an extension, which nobody uses.
     let size = line.split(|byte| *byte == b';').next().unwrap_or(line);
     let size = core::str::from_utf8(size).ok().and_then(|text| number(text.trim(), 16)).ok_or(ParseError::ChunkLength)?;
