@@ -8,6 +8,7 @@ mod cache;
 mod key;
 mod keys;
 mod parse;
+mod structure;
 mod tree;
 
 pub use cache::Cache;
@@ -46,6 +47,8 @@ pub enum DescriptorError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
     Script(Box<Miniscript<KeyRef>>),
+    /// `sortedmulti` at top level, as `multi`.
+    SortedBare(Box<Miniscript<KeyRef>>),
     Combo,
     RawTr,
     /// `raw` and `addr`.
@@ -168,7 +171,7 @@ impl Descriptor {
     pub fn output_type(&self) -> Option<OutputType> {
         use miniscript::descriptor::ShInner;
         match &self.body {
-            Body::Combo => None,
+            Body::Combo | Body::SortedBare(_) => None,
             Body::RawTr => Some(OutputType::Bech32m),
             Body::Fixed(script) => OutputType::of_script(script),
             Body::Script(script) => match script.as_ref() {
@@ -213,6 +216,12 @@ impl Descriptor {
             Body::Fixed(script) => (vec![script.clone()], vec![None]),
             Body::Script(script) => {
                 let solved = tree::fill(script, &keys)?;
+                (vec![solved.script_pubkey()], vec![Some(solved)])
+            }
+            Body::SortedBare(script) => {
+                let mut sorted = keys.clone();
+                sorted.sort_by_key(|derived| derived.key.to_bytes());
+                let solved = tree::fill(script, &sorted)?;
                 (vec![solved.script_pubkey()], vec![Some(solved)])
             }
             Body::RawTr => {

@@ -1,6 +1,6 @@
 //! Splits a descriptor text into pieces and key expressions.
 
-use super::{Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, position};
+use super::{Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, position, structure};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, ScriptBuf};
 use core::str::FromStr;
@@ -49,8 +49,13 @@ pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String
     while let Some((before, after)) = rest.split_once('<') {
         let (inner, after) = after.split_once('>').ok_or_else(|| invalid("Multipath key path specifier is not closed"))?;
         let values: Vec<String> = inner.split(';').map(str::to_owned).collect();
+        let so_far = &body[..body.len() - rest.len() + before.len()];
+        let invalid = |text: String| invalid(structure::with_function(so_far, &text));
         if values.len() < 2 {
-            return Err(invalid("Multipath key path specifiers must have at least two items"));
+            return Err(invalid("Multipath key path specifiers must have at least two items".into()));
+        }
+        if before.rsplit(['(', ',', '{']).next().is_some_and(|key| key.starts_with('[') && !key.contains(']')) {
+            return Err(invalid(format!("Key path value '<{inner}>' specifies multipath in a section where multipath is not allowed")));
         }
         for (position, value) in values.iter().enumerate() {
             if values[..position].contains(value) {
@@ -58,13 +63,13 @@ pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String
             }
         }
         if !segments.is_empty() && before.bytes().all(|byte| !matches!(byte, b',' | b'(' | b')' | b'{' | b'}')) {
-            return Err(invalid("Multiple multipath key path specifiers found"));
+            return Err(invalid("Multiple multipath key path specifiers found".into()));
         }
         if count != 1 && values.len() != count {
-            return Err(invalid("Multipath subscripts have mismatched lengths"));
+            return Err(DescriptorError::Invalid("Multipath subscripts have mismatched lengths".into()));
         }
         if values.len() > MAX_PATHS {
-            return Err(invalid("Too many multipath alternatives"));
+            return Err(invalid("Too many multipath alternatives".into()));
         }
         count = values.len();
         segments.push((before.to_owned(), values));
@@ -92,9 +97,24 @@ fn key_arguments(function: &str) -> Option<usize> {
     }
 }
 
-struct Level<'a> {
-    function: &'a str,
-    argument: usize,
+pub(super) struct Level<'a> {
+    pub(super) function: &'a str,
+    pub(super) argument: usize,
+    /// Text of the first argument: the threshold of a multisig.
+    pub(super) first: &'a str,
+}
+
+impl<'a> Level<'a> {
+    fn note(&mut self, token: &'a str) {
+        if self.argument == 0 && self.first.is_empty() {
+            self.first = token;
+        }
+    }
+
+    /// Name without wrappers.
+    pub(super) fn name(&self) -> &'a str {
+        self.function.rsplit(':').next().unwrap_or_default()
+    }
 }
 
 pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Result<Descriptor, DescriptorError> {
@@ -121,7 +141,7 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
             return Err(invalid("musig() is not supported"));
         }
         if is_key {
-            let expression = KeyExpression::parse(token, context(&levels), keys)?;
+            let expression = KeyExpression::parse(token, context(&levels), keys).map_err(|error| invalid(structure::key_error(&levels, &error)))?;
             let uncompressed = !expression.root_key().compressed;
             tree.push_str(&format!("{}{}", if uncompressed { "U" } else { "K" }, position(expressions.len())));
             expressions.push(expression);
@@ -132,12 +152,20 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
         }
         let Some(delimiter) = delimiter else { break };
         match delimiter {
-            '(' => levels.push(Level { function: token, argument: 0 }),
-            '{' => levels.push(Level { function: "{", argument: 0 }),
+            '(' => {
+                structure::check_function(&levels, token)?;
+                levels.push(Level { function: token, argument: 0, first: "" });
+            }
+            '{' => levels.push(Level { function: "{", argument: 0, first: "" }),
             ')' | '}' => {
-                levels.pop();
+                let known = expressions.len();
+                if let Some(mut level) = levels.pop() {
+                    level.note(token);
+                    structure::check_multi(&levels, &level, &expressions[..known])?;
+                }
             }
             _ => {
+                levels.iter_mut().last().into_iter().for_each(|level| level.note(token));
                 if let Some(level) = levels.last_mut() {
                     level.argument += 1;
                 }
@@ -175,14 +203,17 @@ fn tree_body(text: &str, tree: &str, keys: &[KeyExpression]) -> Result<Body, Des
     if whole("rawtr") {
         return Ok(Body::RawTr);
     }
-    let script = Miniscript::from_str(tree).map_err(|error| {
-        if keys.is_empty() && !text.contains('(') {
-            return invalid(format!("'{text}' is not a valid descriptor function"));
-        }
-        invalid(format!("A function is needed within a valid descriptor: {error}"))
+    // Miniscript has no bare sortedmulti: the keys are sorted when they are filled in.
+    let (tree, sorted) = match tree.strip_prefix("sortedmulti(") {
+        Some(rest) => (format!("multi({rest}"), true),
+        None => (tree.to_owned(), false),
+    };
+    let script = Miniscript::from_str(&tree).map_err(|error| match keys.is_empty() {
+        true => invalid(format!("'{text}' is not a valid descriptor function")),
+        false => invalid(format!("'{text}' is not a valid descriptor: {error}")),
     })?;
     script.sanity_check().map_err(|error| invalid(format!("{text} is not sane: {error}")))?;
-    Ok(Body::Script(Box::new(script)))
+    Ok(if sorted { Body::SortedBare(Box::new(script)) } else { Body::Script(Box::new(script)) })
 }
 
 /// `raw(hex)` and `addr(address)`.
