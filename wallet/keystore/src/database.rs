@@ -1,10 +1,10 @@
 //! `wallet.dat`: Core's SQLite file, with Core's pragmas and texts (src/wallet/sqlite.cpp).
 
 use bulkhead_keystore_edge::{KeystoreError, Record};
-use nix::fcntl::OFlag;
+use nix::sys::stat::{fstat, stat};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -68,10 +68,10 @@ enum Format {
 }
 
 fn read_format(path: &Path, magic: [u8; 4]) -> std::io::Result<Format> {
-    let mut file = File::options().read(true).custom_flags(OFlag::O_CLOEXEC.bits()).open(path)?;
-    let length = file.metadata()?.len();
+    let mut file = File::open(path)?;
+    // Not `File::metadata`: its statx is not among the permitted calls.
+    let length = fstat(&file)?.st_size;
     let mut head = Vec::with_capacity(72);
-    file.seek(SeekFrom::Start(0))?;
     (&mut file).take(72).read_to_end(&mut head)?;
     let word = head.get(12..16);
     if length >= 4096 && (word == Some(&[0x62, 0x31, 5, 0]) || word == Some(&[0, 5, 0x31, 0x62])) {
@@ -87,10 +87,21 @@ impl Database {
     /// Core's text.
     pub fn create(location: &Location) -> Result<Self, KeystoreError> {
         let path = location.path();
-        if path.symlink_metadata().is_ok() {
-            return Err(refuse(ALREADY_EXISTS, format!("Failed to create database path '{}'. Database already exists.", location.shown())));
-        }
-        Self::connect(location, OpenFlags::SQLITE_OPEN_CREATE)
+        // Exclusive creation decides, not a look before; SQLite takes an empty file for a new database.
+        let created = File::options().write(true).create_new(true).mode(0o600).open(&path);
+        created.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => {
+                refuse(ALREADY_EXISTS, format!("Failed to create database path '{}'. Database already exists.", location.shown()))
+            }
+            _ => refuse(
+                WALLET,
+                format!("SQLiteDatabase: Failed to open database in directory '{}': directory is not writable", location.directory.display()),
+            ),
+        })?;
+        Self::connect(location).inspect_err(|_| {
+            // It is empty, and ours: it was created just above.
+            let _ = std::fs::remove_file(&path);
+        })
     }
 
     /// Opens an existing file and verifies it.
@@ -100,9 +111,7 @@ impl Database {
     pub fn open(location: &Location) -> Result<Self, KeystoreError> {
         let path = location.path();
         let bad = |code, end: &str| refuse(code, format!("Failed to load database path '{}'. {end}", location.shown()));
-        if !location.directory.is_dir() {
-            return Err(bad(NOT_FOUND, "Path does not exist."));
-        }
+        // The directory exists: the process is confined to it. A missing file is one without a format, as in Core.
         match read_format(&path, location.magic) {
             Ok(Format::Sqlite) => {}
             Ok(Format::BerkeleyDb) => {
@@ -115,19 +124,19 @@ impl Database {
                 ));
             }
             Ok(Format::Unknown) => return Err(bad(NOT_FOUND, "Data is not in recognized format.")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(bad(NOT_FOUND, "Data is not in recognized format."));
             }
             Err(error) => return Err(refuse(WALLET, format!("Failed to access database path '{}': {error}", location.shown()))),
         }
-        let database = Self::connect(location, OpenFlags::empty())?;
+        let database = Self::connect(location)?;
         database.verify(location.magic)?;
         Ok(database)
     }
 
-    fn connect(location: &Location, create: OpenFlags) -> Result<Self, KeystoreError> {
+    fn connect(location: &Location) -> Result<Self, KeystoreError> {
         let path = location.path();
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_FULL_MUTEX | create;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_FULL_MUTEX;
         let connection = Connection::open_with_flags(&path, flags).map_err(failed("Failed to open database"))?;
         let pragma = |name: &str, value: &str, what: &str| {
             connection.execute_batch(&format!("PRAGMA {name} = {value}")).map_err(|error| failed(what)(error))
@@ -211,7 +220,7 @@ impl Database {
     /// Size of the file in bytes.
     #[must_use]
     pub fn file_bytes(&self) -> u64 {
-        self.path.metadata().map_or(0, |metadata| metadata.len())
+        stat(&self.path).ok().and_then(|status| u64::try_from(status.st_size).ok()).unwrap_or(0)
     }
 
     /// Every record, in key order.
@@ -316,7 +325,7 @@ impl Database {
         let connection = std::mem::replace(&mut self.connection, memory);
         connection.close().map_err(|(_, error)| failed("Failed to close database")(error))?;
         let result = File::options().read(true).open(&self.path).and_then(|mut file| work(&mut file));
-        *self = Self::connect(location, OpenFlags::empty())?;
+        *self = Self::connect(location)?;
         Ok(result)
     }
 
