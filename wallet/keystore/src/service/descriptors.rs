@@ -48,11 +48,7 @@ impl Keystore {
         }
         let mut draft = Draft::default();
         let range = Range { start, end, next, creation_time: u64::try_from(creation_time).unwrap_or(0) };
-        let added = draft.add(loaded, vault, descriptor, &keys, range);
-        let id = match added {
-            Ok(id) => id,
-            Err(error) => return Err(error),
-        };
+        let id = draft.add(loaded, vault, descriptor, &keys, range)?;
         self.commit(draft)?;
         self.one(&id, true)
     }

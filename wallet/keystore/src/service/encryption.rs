@@ -18,8 +18,11 @@ use zeroize::Zeroizing;
 /// Core's clamp of the time a wallet stays unlocked: about three years, in seconds.
 const MAX_UNLOCK_SECONDS: i64 = 100_000_000;
 
+/// What encrypts the private keys.
+type Master = Zeroizing<[u8; KEY_BYTES]>;
+
 /// A random master key and its record under a passphrase.
-pub(super) fn new_master_key(passphrase: &[u8]) -> (Zeroizing<[u8; KEY_BYTES]>, MasterKey) {
+pub(super) fn new_master_key(passphrase: &[u8]) -> (Master, MasterKey) {
     let mut master = Zeroizing::new([0; KEY_BYTES]);
     let mut salt = [0; SALT_BYTES];
     OsRng.fill_bytes(master.as_mut_slice());
@@ -77,7 +80,7 @@ impl Keystore {
     }
 
     /// The master key, when the passphrase is right and opens the vault.
-    fn try_unlock(&mut self, passphrase: &[u8]) -> Result<Option<(u32, Zeroizing<[u8; KEY_BYTES]>)>, KeystoreError> {
+    fn try_unlock(&mut self, passphrase: &[u8]) -> Result<Option<(u32, Master)>, KeystoreError> {
         let (loaded, vault) = self.parts()?;
         for (id, record) in &loaded.master_keys {
             let Some(master) = crypter::open_master_key(passphrase, record) else { continue };

@@ -116,8 +116,8 @@ pub fn sign(
         outputs.push(spent_output(&psbt, index)?);
     }
     let mut work = Vec::with_capacity(count);
-    for index in 0..count {
-        let Some(output) = outputs[index].clone() else { continue };
+    for (index, output) in outputs.iter().enumerate() {
+        let Some(output) = output.clone() else { continue };
         if is_final(&psbt.inputs[index]) {
             continue;
         }
