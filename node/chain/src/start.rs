@@ -45,7 +45,6 @@ impl Notifier for Voice {
     }
 
     fn init_message(&self, text: &str) {
-        tracing::info!("init message: {text}");
         self.startup.set_progress(text);
         self.handle.init_message(text);
     }
@@ -200,6 +199,8 @@ pub fn open(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, 
 pub fn import(context: &Context, config: &ChainConfig, files: Vec<(String, File)>) -> Result<(), StartError> {
     let sources = files.into_iter().map(|(name, file)| ImportSource { name, reader: Box::new(file) as Box<_> });
     context.chain.import(sources.collect())?;
+    context.pool.lock().loaded = true;
+    context.pool.lock().loaded = true;
     if config.stopafterblockimport {
         tracing::info!("Stopping after block import");
     }
