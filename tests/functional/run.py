@@ -36,6 +36,9 @@ SKIPPED = 77
 # Ports are a function of the seed; above this number of seeds they would leave the suite's range of 5000.
 SEEDS = 400
 PRINT = threading.Lock()
+# What the suite prints after every failure; the reason stands before it.
+BOILERPLATE = re.compile(
+    r"TestFramework \(ERROR\): *(Hint|If this failure|https:|Test failed|$)|Not cleaning up dir|Not stopping nodes|leftover process")
 
 
 def read_list(path):
@@ -133,7 +136,8 @@ class Runner:
                 reason = " (" + (re.findall(r"Test Skipped: (.*)", output) or ["?"])[-1] + ")"
             print(f"{outcome:7} {seconds:6.1f} s  {entry}{reason}", flush=True)
             if outcome == "failed" and not self.args.quiet:
-                print("\n".join("    | " + line for line in output.splitlines()[-self.args.lines:]), flush=True)
+                lines = [line for line in output.splitlines() if line.strip() and not BOILERPLATE.search(line)]
+                print("\n".join("    | " + line[:400] for line in lines[-self.args.lines:]), flush=True)
         return outcome
 
 
