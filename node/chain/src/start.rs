@@ -200,7 +200,6 @@ pub fn import(context: &Context, config: &ChainConfig, files: Vec<(String, File)
     let sources = files.into_iter().map(|(name, file)| ImportSource { name, reader: Box::new(file) as Box<_> });
     context.chain.import(sources.collect())?;
     context.pool.lock().loaded = true;
-    context.pool.lock().loaded = true;
     if config.stopafterblockimport {
         tracing::info!("Stopping after block import");
     }

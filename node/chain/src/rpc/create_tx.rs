@@ -8,7 +8,7 @@ use bitcoin::{Amount, Network, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
 use bulkhead_rpc_util::codec::{parse_hex, parse_txid, tx_to_hex};
 use bulkhead_rpc_util::params::{as_array, as_int, as_object};
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_from_json, decode_address};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Context, Handler};
 
@@ -155,11 +155,6 @@ fn data_script(data: &[u8]) -> ScriptBuf {
     }
     script.extend_from_slice(data);
     ScriptBuf::from_bytes(script)
-}
-
-/// An empty object, for methods with optional objects.
-pub(super) fn object_or_empty<'a>(params: &'a Params, i: usize, empty: &'a Map<String, Value>) -> RpcResult<&'a Map<String, Value>> {
-    Ok(params.opt_object(i)?.unwrap_or(empty))
 }
 
 #[cfg(test)]

@@ -1,5 +1,148 @@
-//! PSBT methods (BIP174).
+//! PSBT methods (BIP174, BIP371). Version 0 only: the `bitcoin` crate does not read BIP370.
 
-use super::Handler;
+mod decode;
+mod update;
 
-pub(super) const METHODS: &[(&str, Handler)] = &[];
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Psbt, ScriptBuf, Transaction, Witness};
+use bulkhead_rpc_util::codec::{decode_hex_tx, tx_to_hex};
+use bulkhead_rpc_util::{Params, RpcError, RpcResult, params};
+use miniscript::psbt::PsbtExt;
+use serde_json::{Map, Value};
+
+use super::create_tx::construct;
+use super::{Context, Handler};
+
+pub(super) const METHODS: &[(&str, Handler)] = &[
+    ("analyzepsbt", update::analyzepsbt),
+    ("combinepsbt", combinepsbt),
+    ("converttopsbt", converttopsbt),
+    ("createpsbt", createpsbt),
+    ("decodepsbt", decodepsbt),
+    ("finalizepsbt", finalizepsbt),
+    ("joinpsbts", joinpsbts),
+    ("utxoupdatepsbt", update::utxoupdatepsbt),
+];
+
+fn decode(text: &str) -> RpcResult<Psbt> {
+    let fail = |what: String| RpcError::deserialization(format!("TX decode failed {what}"));
+    let bytes = STANDARD.decode(text).map_err(|_| fail("invalid base64".into()))?;
+    Psbt::deserialize(&bytes).map_err(|error| fail(error.to_string()))
+}
+
+fn encode(psbt: &Psbt) -> Value {
+    STANDARD.encode(psbt.serialize()).into()
+}
+
+fn unsigned(tx: Transaction) -> RpcResult<Psbt> {
+    Psbt::from_unsigned_tx(tx).map_err(|error| RpcError::internal(error.to_string()))
+}
+
+fn createpsbt(context: &Context, params: &Params) -> RpcResult<Value> {
+    check_version(params, 5)?;
+    unsigned(construct(context.network, params)?).map(|psbt| encode(&psbt))
+}
+
+fn check_version(params: &Params, i: usize) -> RpcResult<()> {
+    match params.opt_int::<u32>(i)?.unwrap_or(0) {
+        0 => Ok(()),
+        2 => Err(RpcError::parameter("PSBT version 2 is not supported yet")),
+        _ => Err(RpcError::parameter("The PSBT version can only be 2 or 0")),
+    }
+}
+
+fn converttopsbt(_: &Context, params: &Params) -> RpcResult<Value> {
+    let permit = params.opt_bool(1)?.unwrap_or(false);
+    let is_witness = params.opt_bool(2)?;
+    check_version(params, 3)?;
+    let mut tx = decode_hex_tx(params.str(0)?, !is_witness.unwrap_or(false), is_witness.unwrap_or(true))
+        .ok_or_else(|| RpcError::deserialization("TX decode failed"))?;
+    for input in &mut tx.input {
+        if (!input.script_sig.is_empty() || !input.witness.is_empty()) && !permit {
+            return Err(RpcError::deserialization("Inputs must not have scriptSigs and scriptWitnesses"));
+        }
+        input.script_sig = ScriptBuf::new();
+        input.witness = Witness::new();
+    }
+    unsigned(tx).map(|psbt| encode(&psbt))
+}
+
+fn decodepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
+    Ok(decode::psbt_json(context, &decode(params.str(0)?)?))
+}
+
+fn combinepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
+    let texts = params.array(0)?;
+    let mut combined: Option<Psbt> = None;
+    for text in texts {
+        let psbt = decode(params::as_str(text)?)?;
+        combined = Some(match combined {
+            None => psbt,
+            Some(mut first) => {
+                first.combine(psbt).map_err(|_| {
+                    RpcError::parameter("PSBTs not compatible (different transactions)")
+                })?;
+                first
+            }
+        });
+    }
+    let combined = combined.ok_or_else(|| RpcError::parameter("Parameter 'txs' cannot be empty"))?;
+    Ok(encode(&combined))
+}
+
+fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
+    let mut psbt = decode(params.str(0)?)?;
+    let extract = params.opt_bool(1)?.unwrap_or(true);
+    // Inputs that cannot be finalised stay as they are.
+    let complete = psbt.finalize_mut(&Secp256k1::verification_only()).is_ok();
+    let mut out = Map::new();
+    if complete && extract {
+        out.insert("hex".into(), tx_to_hex(&psbt.extract_tx_unchecked_fee_rate()).into());
+    } else {
+        out.insert("psbt".into(), encode(&psbt));
+    }
+    out.insert("complete".into(), complete.into());
+    Ok(Value::Object(out))
+}
+
+/// Joins inputs and outputs of several PSBTs. Core shuffles the result; here it is ordered by outpoint and by script, which
+/// hides as well which came from whom.
+fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
+    let texts = params.array(0)?;
+    if texts.len() <= 1 {
+        return Err(RpcError::parameter("At least two PSBTs are required to join PSBTs."));
+    }
+    let mut version = 1;
+    let mut lock_time = u32::MAX;
+    let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
+    let mut joined: Option<Psbt> = None;
+    for text in texts {
+        let psbt = decode(params::as_str(text)?)?;
+        version = version.max(psbt.unsigned_tx.version.0);
+        lock_time = lock_time.min(psbt.unsigned_tx.lock_time.to_consensus_u32());
+        for (txin, input) in psbt.unsigned_tx.input.iter().zip(&psbt.inputs) {
+            if inputs.iter().any(|(known, _): &(bitcoin::TxIn, _)| known.previous_output == txin.previous_output) {
+                let outpoint = txin.previous_output;
+                return Err(RpcError::parameter(format!(
+                    "Input {}:{} exists in multiple PSBTs",
+                    outpoint.txid, outpoint.vout
+                )));
+            }
+            inputs.push((txin.clone(), input.clone()));
+        }
+        outputs.extend(psbt.unsigned_tx.output.iter().cloned().zip(psbt.outputs.iter().cloned()));
+        let target = joined.get_or_insert_with(|| psbt.clone());
+        target.xpub.extend(psbt.xpub);
+        target.unknown.extend(psbt.unknown);
+    }
+    let mut joined = joined.ok_or_else(|| RpcError::internal("nothing was joined"))?;
+    inputs.sort_by_key(|(txin, _)| txin.previous_output);
+    outputs.sort_by(|(a, _), (b, _)| (&a.script_pubkey, a.value).cmp(&(&b.script_pubkey, b.value)));
+    joined.unsigned_tx.version = bitcoin::transaction::Version(version);
+    joined.unsigned_tx.lock_time = bitcoin::absolute::LockTime::from_consensus(lock_time);
+    (joined.unsigned_tx.input, joined.inputs) = inputs.into_iter().unzip();
+    (joined.unsigned_tx.output, joined.outputs) = outputs.into_iter().unzip();
+    Ok(encode(&joined))
+}

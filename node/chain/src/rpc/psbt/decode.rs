@@ -1,0 +1,257 @@
+//! `decodepsbt`.
+
+use bitcoin::Psbt;
+use bitcoin::bip32::KeySource;
+use bitcoin::psbt::raw;
+use bitcoin::psbt::{Input, Output};
+use bulkhead_rpc_util::address::prefixes;
+use bulkhead_rpc_util::{MAX_MONEY, TxContext, amount_to_json, asm, script_asm, script_to_json, tx_to_json};
+use serde_json::{Map, Value, json};
+
+use super::super::Context;
+
+/// JSON of a PSBT, field by field in Core's order.
+pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
+    let mut out = Map::new();
+    let tx = tx_to_json(&psbt.unsigned_tx, context.network, TxContext::default());
+    out.insert("tx".into(), Value::Object(tx));
+    let xpubs = psbt.xpub.iter().map(|(xpub, source)| {
+        let mut bytes = xpub.encode();
+        bytes[..4].copy_from_slice(&prefixes(context.network).xpub);
+        json!({
+            "xpub": bitcoin::base58::encode_check(&bytes),
+            "master_fingerprint": source.0.to_string(),
+            "path": path_text(source),
+        })
+    });
+    out.insert("global_xpubs".into(), xpubs.collect());
+    out.insert("psbt_version".into(), psbt.version.into());
+    let proprietary = psbt.proprietary.iter().map(proprietary_json);
+    out.insert("proprietary".into(), proprietary.collect());
+    out.insert("unknown".into(), unknown_json(psbt.unknown.iter()));
+
+    let mut total_in = 0i64;
+    let mut all_known = true;
+    let mut inputs = Vec::new();
+    for (i, input) in psbt.inputs.iter().enumerate() {
+        match utxo_value(psbt, i).filter(|value| (0..=MAX_MONEY - total_in).contains(value)) {
+            Some(value) => total_in += value,
+            None => all_known = false,
+        }
+        inputs.push(Value::Object(input_json(context, input)));
+    }
+    out.insert("inputs".into(), inputs.into());
+    let outputs = psbt.outputs.iter().map(|output| Value::Object(output_json(output)));
+    out.insert("outputs".into(), outputs.collect());
+    let total_out = psbt.unsigned_tx.output.iter().try_fold(0i64, |sum, output| {
+        let value = i64::try_from(output.value.to_sat()).ok()?;
+        sum.checked_add(value).filter(|sum| *sum <= MAX_MONEY)
+    });
+    if let Some(total_out) = total_out
+        && all_known
+    {
+        out.insert("fee".into(), amount_to_json(total_in - total_out));
+    }
+    Value::Object(out)
+}
+
+/// Amount that an input spends, as far as the PSBT tells.
+pub(super) fn utxo_value(psbt: &Psbt, i: usize) -> Option<i64> {
+    let input = psbt.inputs.get(i)?;
+    let outpoint = psbt.unsigned_tx.input.get(i)?.previous_output;
+    let output = match &input.non_witness_utxo {
+        Some(tx) => tx.output.get(outpoint.vout as usize),
+        None => input.witness_utxo.as_ref(),
+    };
+    output.and_then(|output| i64::try_from(output.value.to_sat()).ok())
+}
+
+fn path_text((_, path): &KeySource) -> String {
+    let steps = path.into_iter().map(|step| match step {
+        bitcoin::bip32::ChildNumber::Normal { index } => format!("/{index}"),
+        bitcoin::bip32::ChildNumber::Hardened { index } => format!("/{index}h"),
+    });
+    format!("m{}", steps.collect::<String>())
+}
+
+fn proprietary_json((key, value): (&raw::ProprietaryKey, &Vec<u8>)) -> Value {
+    json!({
+        "identifier": hex::encode(&key.prefix),
+        "subtype": key.subtype,
+        "key": hex::encode(&key.key),
+        "value": hex::encode(value),
+    })
+}
+
+fn unknown_json<'a>(entries: impl Iterator<Item = (&'a raw::Key, &'a Vec<u8>)>) -> Value {
+    let entry = |(key, value): (&raw::Key, &Vec<u8>)| {
+        (format!("{:02x}{}", key.type_value, hex::encode(&key.key)), Value::from(hex::encode(value)))
+    };
+    Value::Object(entries.map(entry).collect())
+}
+
+fn inner_script(script: &bitcoin::Script) -> Value {
+    let mut out = Map::new();
+    out.insert("asm".into(), script_asm(script.as_bytes(), false).into());
+    out.insert("hex".into(), hex::encode(script).into());
+    out.insert("type".into(), bulkhead_rpc_util::solve(script.as_bytes()).name().into());
+    Value::Object(out)
+}
+
+fn derivations<'a>(entries: impl Iterator<Item = (String, &'a KeySource)>) -> Value {
+    let entry = |(pubkey, source): (String, &KeySource)| {
+        json!({"pubkey": pubkey, "master_fingerprint": source.0.to_string(), "path": path_text(source)})
+    };
+    entries.map(entry).collect()
+}
+
+fn tap_derivations(
+    entries: &std::collections::BTreeMap<
+        bitcoin::XOnlyPublicKey,
+        (Vec<bitcoin::TapLeafHash>, KeySource),
+    >,
+) -> Value {
+    let entry = |(key, (leaves, source)): (&bitcoin::XOnlyPublicKey, &(Vec<bitcoin::TapLeafHash>, KeySource))| {
+        json!({
+            "pubkey": key.to_string(),
+            "master_fingerprint": source.0.to_string(),
+            "path": path_text(source),
+            "leaf_hashes": leaves.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    };
+    entries.iter().map(entry).collect()
+}
+
+fn preimages<H: AsRef<[u8]>>(entries: &std::collections::BTreeMap<H, Vec<u8>>) -> Value {
+    let entry = |(hash, image): (&H, &Vec<u8>)| (hex::encode(hash.as_ref()), Value::from(hex::encode(image)));
+    Value::Object(entries.iter().map(entry).collect())
+}
+
+fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
+    let mut out = Map::new();
+    let mut add = |name: &str, value: Value| {
+        out.insert(name.into(), value);
+    };
+    if let Some(utxo) = &input.witness_utxo {
+        let script = script_to_json(&utxo.script_pubkey, context.network, true, true);
+        add("witness_utxo", json!({"amount": amount_to_json(utxo.value.to_sat() as i64), "scriptPubKey": script}));
+    }
+    if let Some(tx) = &input.non_witness_utxo {
+        add("non_witness_utxo", Value::Object(tx_to_json(tx, context.network, TxContext::default())));
+    }
+    if !input.partial_sigs.is_empty() {
+        let entry = |(key, sig): (&bitcoin::PublicKey, &bitcoin::ecdsa::Signature)| {
+            (key.to_string(), Value::from(hex::encode(sig.to_vec())))
+        };
+        add("partial_signatures", Value::Object(input.partial_sigs.iter().map(entry).collect()));
+    }
+    if let Some(sighash) = input.sighash_type {
+        let name = asm::sighash_name(sighash.to_u32() as u8); // one byte is shown
+        add("sighash", name.unwrap_or("").into());
+    }
+    if let Some(script) = &input.redeem_script {
+        add("redeem_script", inner_script(script));
+    }
+    if let Some(script) = &input.witness_script {
+        add("witness_script", inner_script(script));
+    }
+    if !input.bip32_derivation.is_empty() {
+        let entries = input.bip32_derivation.iter();
+        let keyed = entries.map(|(key, source)| (bitcoin::PublicKey::new(*key).to_string(), source));
+        add("bip32_derivs", derivations(keyed));
+    }
+    if let Some(script) = &input.final_script_sig {
+        add("final_scriptSig", json!({"asm": script_asm(script.as_bytes(), true), "hex": hex::encode(script)}));
+    }
+    if let Some(witness) = &input.final_script_witness {
+        add("final_scriptwitness", witness.iter().map(hex::encode).collect());
+    }
+    if !input.ripemd160_preimages.is_empty() {
+        add("ripemd160_preimages", preimages(&input.ripemd160_preimages));
+    }
+    if !input.sha256_preimages.is_empty() {
+        add("sha256_preimages", preimages(&input.sha256_preimages));
+    }
+    if !input.hash160_preimages.is_empty() {
+        add("hash160_preimages", preimages(&input.hash160_preimages));
+    }
+    if !input.hash256_preimages.is_empty() {
+        add("hash256_preimages", preimages(&input.hash256_preimages));
+    }
+    if let Some(sig) = &input.tap_key_sig {
+        add("taproot_key_path_sig", hex::encode(sig.to_vec()).into());
+    }
+    if !input.tap_script_sigs.is_empty() {
+        let entries = input.tap_script_sigs.iter().map(|((key, leaf), sig)| {
+            json!({"pubkey": key.to_string(), "leaf_hash": leaf.to_string(), "sig": hex::encode(sig.to_vec())})
+        });
+        add("taproot_script_path_sigs", entries.collect());
+    }
+    if !input.tap_scripts.is_empty() {
+        let entries = input.tap_scripts.iter().map(|(control, (script, version))| {
+            json!({
+                "script": hex::encode(script),
+                "leaf_ver": version.to_consensus(),
+                "control_blocks": [hex::encode(control.serialize())],
+            })
+        });
+        add("taproot_scripts", entries.collect());
+    }
+    if !input.tap_key_origins.is_empty() {
+        add("taproot_bip32_derivs", tap_derivations(&input.tap_key_origins));
+    }
+    if let Some(key) = &input.tap_internal_key {
+        add("taproot_internal_key", key.to_string().into());
+    }
+    if let Some(root) = &input.tap_merkle_root {
+        add("taproot_merkle_root", hex::encode(AsRef::<[u8]>::as_ref(root)).into());
+    }
+    if !input.proprietary.is_empty() {
+        add("proprietary", input.proprietary.iter().map(proprietary_json).collect());
+    }
+    if !input.unknown.is_empty() {
+        add("unknown", unknown_json(input.unknown.iter()));
+    }
+    out
+}
+
+fn output_json(output: &Output) -> Map<String, Value> {
+    let mut out = Map::new();
+    let mut add = |name: &str, value: Value| {
+        out.insert(name.into(), value);
+    };
+    if let Some(script) = &output.redeem_script {
+        add("redeem_script", inner_script(script));
+    }
+    if let Some(script) = &output.witness_script {
+        add("witness_script", inner_script(script));
+    }
+    if !output.bip32_derivation.is_empty() {
+        let entries = output.bip32_derivation.iter();
+        let keyed = entries.map(|(key, source)| (bitcoin::PublicKey::new(*key).to_string(), source));
+        add("bip32_derivs", derivations(keyed));
+    }
+    if let Some(key) = &output.tap_internal_key {
+        add("taproot_internal_key", key.to_string().into());
+    }
+    if let Some(tree) = &output.tap_tree {
+        let leaves = tree.script_leaves().map(|leaf| {
+            json!({
+                "depth": leaf.merkle_branch().len(),
+                "leaf_ver": leaf.version().to_consensus(),
+                "script": hex::encode(leaf.script()),
+            })
+        });
+        add("taproot_tree", leaves.collect());
+    }
+    if !output.tap_key_origins.is_empty() {
+        add("taproot_bip32_derivs", tap_derivations(&output.tap_key_origins));
+    }
+    if !output.proprietary.is_empty() {
+        add("proprietary", output.proprietary.iter().map(proprietary_json).collect());
+    }
+    if !output.unknown.is_empty() {
+        add("unknown", unknown_json(output.unknown.iter()));
+    }
+    out
+}
