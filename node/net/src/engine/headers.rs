@@ -92,9 +92,10 @@ impl Engine {
         let inbound = peer.kind.is_inbound();
         if verdict.kind == VerdictKind::LowWork {
             let count = i32::try_from(headers.len()).unwrap_or(i32::MAX);
+            let start = self.headers.get(&parent(first)).map_or(last.at.height, |at| at.height);
             tracing::debug!(
                 target: "net",
-                "Ignoring low-work chain (height={}) from peer={id}", last.at.height.saturating_add(count)
+                "Ignoring low-work chain (height={}) from peer={id}", start.saturating_add(count)
             );
             return;
         }
