@@ -15,7 +15,7 @@ pub struct Policy {
     pub descriptors: &'static [Descriptor],
     /// Places in the file system that it may reach. Anything else is refused by Landlock.
     pub paths: &'static [PathRule],
-    /// Capabilities that it keeps. Empty for every process except the spawner.
+    /// Capabilities that it keeps: empty for every process.
     pub capabilities: &'static [&'static str],
     /// Namespaces that are created for it at birth.
     pub namespaces: &'static [Namespace],

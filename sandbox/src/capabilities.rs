@@ -4,7 +4,6 @@ use crate::SandboxError;
 use nix::errno::Errno;
 
 const CAP_SETPCAP: u32 = 8;
-const CAP_SETFCAP: u32 = 31;
 /// Highest capability number that could exist (the sets are 64 bits wide).
 const CAP_MAX: libc::c_ulong = 63;
 const VERSION_3: u32 = 0x2008_0522;
@@ -25,30 +24,14 @@ struct Data {
     inheritable: u32,
 }
 
-/// What to keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// Nothing.
-    Nothing,
-    /// The spawner alone keeps CAP_SETFCAP when it is root: the kernel demands it of whoever maps uid 0
-    /// into a new user namespace.
-    SetFcap,
-}
-
 /// Drops every capability from the bounding, ambient, inheritable, permitted and effective sets. Calls only
 /// async-signal-safe functions and does not allocate, so it may run between clone and exec.
-pub(crate) fn drop_all(keep: Keep) -> Result<(), Errno> {
+pub(crate) fn drop_all() -> Result<(), Errno> {
     let mut data = read()?;
-    let kept = |word: u32| if keep == Keep::SetFcap { word & (1 << CAP_SETFCAP) } else { 0 };
     // Without CAP_SETPCAP the bounding set cannot shrink. It is harmless then: no_new_privs forbids every gain.
     if data[0].effective & (1 << CAP_SETPCAP) != 0 {
-        if keep == Keep::Nothing {
-            prctl(libc::PR_SET_SECUREBITS, SECUREBITS)?;
-        }
+        prctl(libc::PR_SET_SECUREBITS, SECUREBITS)?;
         for capability in 0..=CAP_MAX {
-            if keep == Keep::SetFcap && capability == libc::c_ulong::from(CAP_SETFCAP) {
-                continue;
-            }
             match prctl(libc::PR_CAPBSET_DROP, capability) {
                 Ok(()) => {}
                 Err(Errno::EINVAL) => break,
@@ -57,8 +40,7 @@ pub(crate) fn drop_all(keep: Keep) -> Result<(), Errno> {
         }
     }
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL as libc::c_ulong)?;
-    data[0] = Data { effective: kept(data[0].effective), permitted: kept(data[0].permitted), inheritable: 0 };
-    data[1] = Data::default();
+    data = [Data::default(); 2];
     let header = Header { version: VERSION_3, pid: 0 };
     // SAFETY: header and data have the layout that version 3 of the call demands, and outlive it.
     Errno::result(unsafe { libc::syscall(libc::SYS_capset, &raw const header, data.as_ptr()) }).map(drop)

@@ -1,9 +1,6 @@
 //! The door for a process that confines itself.
 
-use crate::{
-    Mode, Policy, Report, SandboxError, capabilities, capabilities::Keep, descriptors, landlock, namespaces, process, rlimits,
-    seccomp,
-};
+use crate::{Mode, Policy, Report, SandboxError, capabilities, descriptors, landlock, namespaces, process, rlimits, seccomp};
 use std::{fs::File, io::Read, path::PathBuf};
 
 /// A path for one of the names in the policy's list.
@@ -52,7 +49,7 @@ pub fn enter(policy: &Policy, grants: &[PathGrant], mode: Mode) -> Result<Report
     }
     layers.namespaces(&mut report)?;
     layers.landlock(grants, &mut report)?;
-    capabilities::drop_all(keep(policy)).map_err(|errno| SandboxError::system("capset", errno))?;
+    capabilities::drop_all().map_err(|errno| SandboxError::system("capset", errno))?;
     layers.seccomp(&mut report)?;
 
     report.no_new_privs = true;
@@ -62,10 +59,6 @@ pub fn enter(policy: &Policy, grants: &[PathGrant], mode: Mode) -> Result<Report
         report.no_new_privs = process::status_field(&text, "NoNewPrivs") == Some("1");
     }
     Ok(report)
-}
-
-fn keep(policy: &Policy) -> Keep {
-    if policy.capabilities.is_empty() { Keep::Nothing } else { Keep::SetFcap }
 }
 
 /// What the kernel says about us now, through a descriptor from before the confinement. Nothing was read from

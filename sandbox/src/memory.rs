@@ -30,9 +30,8 @@ impl SecretPage {
             None => NonZeroUsize::MIN,
         };
         // SAFETY: a new private mapping; nothing else refers to it.
-        let address = unsafe {
-            mmap_anonymous(None, LENGTH, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)
-        }?;
+        let address =
+            unsafe { mmap_anonymous(None, LENGTH, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE) }?;
         let page = Self { address };
         // SAFETY: the range was mapped just above and is released in Drop only.
         unsafe {

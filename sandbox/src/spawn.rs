@@ -1,10 +1,6 @@
 //! The door through which a process is born: clone into fresh namespaces, arrange descriptors, exec.
 
-use crate::{
-    Mode, Policy, SandboxError,
-    capabilities::{self, Keep},
-    descriptors, namespaces,
-};
+use crate::{Mode, Policy, SandboxError, capabilities, descriptors, namespaces};
 use bulkhead_policies::Namespace;
 use nix::{errno::Errno, fcntl::OFlag, unistd};
 use std::{
@@ -212,8 +208,16 @@ impl Plan {
             Errno::result(dumpable).map_err(at(Stage::Map))?;
             // Without this an unprivileged process may not map its group.
             write_file(c"/proc/self/setgroups", b"deny").map_err(at(Stage::Map))?;
-            write_file(c"/proc/self/uid_map", self.uid_map.as_bytes()).map_err(at(Stage::Map))?;
-            write_file(c"/proc/self/gid_map", self.gid_map.as_bytes()).map_err(at(Stage::Map))?;
+            match write_file(c"/proc/self/uid_map", self.uid_map.as_bytes()) {
+                // Who maps uid 0 needs CAP_SETFCAP, which the spawner has given up like every other capability. A
+                // child of root stays unmapped then: it sees itself as the overflow user, the kernel still checks
+                // its files by uid 0, and exec leaves it without capabilities in its own namespace too.
+                Err(Errno::EPERM) => {}
+                written => {
+                    written.map_err(at(Stage::Map))?;
+                    write_file(c"/proc/self/gid_map", self.gid_map.as_bytes()).map_err(at(Stage::Map))?;
+                }
+            }
         }
         die_with_parent(status).map_err(at(Stage::Privileges))?;
         reset_signals().map_err(at(Stage::Privileges))?;
@@ -225,7 +229,7 @@ impl Plan {
             // SAFETY: integer arguments only.
             let nnp = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1usize, 0usize, 0usize, 0usize) };
             Errno::result(nnp).map_err(at(Stage::Privileges))?;
-            capabilities::drop_all(Keep::Nothing).map_err(at(Stage::Privileges))?;
+            capabilities::drop_all().map_err(at(Stage::Privileges))?;
         }
         Ok(status)
     }

@@ -120,12 +120,8 @@ fn near_misses(rule: &SyscallRule) -> Vec<[u64; 6]> {
 #[test]
 fn every_rule_allows_what_it_says() {
     for policy in ALL {
-        let calls: Vec<Call> = policy
-            .rules
-            .iter()
-            .filter(|rule| !executed(rule.number))
-            .map(|rule| (rule.number, satisfying(rule)))
-            .collect();
+        let calls: Vec<Call> =
+            policy.rules.iter().filter(|rule| !executed(rule.number)).map(|rule| (rule.number, satisfying(rule))).collect();
         let results = decide(policy, &calls).unwrap_or_else(|| panic!("{}: an allowed call kills", policy.name));
         for (call, result) in calls.iter().zip(results) {
             assert_eq!(result, TRIPWIRE, "{}: call {call:?} is refused", policy.name);

@@ -10,7 +10,7 @@ use bulkhead_tests::proc::{descriptors, is_alive};
 use nix::errno::Errno;
 use serde_json::json;
 
-use crate::birth::{NONE, assert_confined, assert_no_network};
+use crate::birth::{assert_confined, assert_no_network};
 
 /// Components that a node with one loaded wallet runs.
 const EXPECTED: [&str; 7] = ["chain", "keystore", "net", "node", "rpc", "spawner", "wallet"];
@@ -40,9 +40,8 @@ fn every_thread_of_every_process_is_confined() {
     for component in EXPECTED {
         assert!(found.contains(&component), "{component} is not among {found:?}");
     }
-    for member in members.iter().filter(|member| member.component != "notify") {
-        let spawner = member.component == "spawner" && root();
-        assert_confined(&member.component, member.pid, if spawner { "0000000080000000" } else { NONE });
+    for member in &members {
+        assert_confined(&member.component, member.pid);
         if ["chain", "rpc", "wallet", "keystore"].contains(&&*member.component) {
             assert_no_network(member.pid);
         }
