@@ -1,12 +1,13 @@
 //! bitcoin-chain: validation, mempool and block templates. No socket of its own, no key, no exec.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::mpsc::Receiver;
 
+use bitcoin_chain::mempool_accept::MempoolFile;
 use bitcoin_chain::rpc::Context;
 use bitcoin_chain::serve::{self, Hub, Node, Relay, Startup};
 use bitcoin_chain::start;
@@ -47,6 +48,7 @@ fn run() -> Result<(), RunError> {
         birth.init_error(&error.to_string());
         return Err(error.into());
     }
+    let mempool_file = open_mempool_file(&config);
     let control = birth.confine(&grants(&config))?;
     let wires = control.receive_wires()?;
     let (handle, events) = control.split()?;
@@ -55,7 +57,7 @@ fn run() -> Result<(), RunError> {
     let (hub, relay, happenings) = Hub::new();
     let node_thread = {
         let (config, handle, startup) = (Arc::clone(&config), handle, Arc::clone(&startup));
-        let work = move || run_node(&config, &handle, &startup, &relay, files);
+        let work = move || run_node(&config, &handle, &startup, &relay, files, mempool_file);
         std::thread::Builder::new().name("initload".into()).spawn(work).map_err(RunError::Thread)?
     };
     let watched = Arc::clone(&startup);
@@ -89,15 +91,27 @@ fn shut_down(startup: &Startup, node_thread: std::thread::JoinHandle<()>) {
     let context = startup.interrupt();
     // A thread that has panicked has said so in the log.
     let _ = node_thread.join();
-    if let Some(context) = context.or_else(|| startup.interrupt())
-        && let Err(error) = context.chain.flush()
-    {
+    let Some(context) = context.or_else(|| startup.interrupt()) else { return };
+    if let Some(Err(error)) = context.save_mempool() {
+        tracing::info!("Failed to dump mempool: {error}. Continuing anyway.");
+    }
+    if let Err(error) = context.chain.flush() {
         tracing::error!("flush at the end: {error}");
     }
 }
 
+/// Opened before confinement, because its directory is out of reach afterwards.
+fn open_mempool_file(config: &ChainConfig) -> Option<MempoolFile> {
+    if !config.persistmempool {
+        return None;
+    }
+    MempoolFile::open(Path::new(&config.datadir), config.persistmempoolv1)
+        .inspect_err(|error| tracing::warn!("mempool.dat: {error}"))
+        .ok()
+}
+
 /// Opens the engine, lets calls in, imports.
-fn run_node(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay, files: Vec<(String, File)>) {
+fn run_node(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay, files: Vec<(String, File)>, mempool_file: Option<MempoolFile>) {
     let context = match start::open(config, handle, startup, relay) {
         Ok(context) => context,
         Err(error) => {
@@ -105,11 +119,14 @@ fn run_node(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, 
             return;
         }
     };
+    *context.mempool_file.lock().unwrap_or_else(PoisonError::into_inner) = mempool_file;
     startup.finish(Arc::clone(&context));
     if handle.ready().is_err() {
         return; // the supervisor is gone, which the events tell too
     }
+    tracing::info!("initload thread start");
     import(&context, config, handle, files);
+    tracing::info!("initload thread exit");
 }
 
 fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) {

@@ -116,7 +116,11 @@ fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions,
     options.reindex_chainstate = config.reindex_chainstate;
     options.fast_prune = config.fastprune;
     options.blocks_xor = config.blocksxor;
-    options.prune = config.prune > 0;
+    options.prune = match config.prune {
+        0 => None,
+        1 => Some(u64::MAX),
+        mebibytes => Some(mebibytes << 20),
+    };
     options.check_blocks = i32::try_from(config.checkblocks).unwrap_or(i32::MAX);
     options.check_level = i32::try_from(config.checklevel).unwrap_or(4);
     options.stop_at_height = i32::try_from(config.stopatheight).unwrap_or(0);
@@ -180,7 +184,14 @@ pub fn databases(config: &ChainConfig) -> [(PathBuf, bool); 2] {
 pub fn open(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay) -> Result<Arc<Context>, StartError> {
     let params = params(config)?;
     let voice = Arc::new(Voice { handle: handle.clone(), startup: Arc::clone(startup) });
-    let chain = ChainManager::open(engine_options(config, params.clone())?, voice)?;
+    let options = engine_options(config, params.clone())?;
+    let may_retry = !options.reindex && config.test.iter().any(|name| name == "reindex_after_failure_noninteractive_yes");
+    let chain = match ChainManager::open(options.clone(), voice.clone()) {
+        Err(error) if may_retry && error.suggests_reindex() => {
+            ChainManager::open(EngineOptions { reindex: true, ..options }, voice)?
+        }
+        other => other?,
+    };
     let pool = Arc::new(Pool::new(pool_options(config), params, bulkhead_control::clock::now));
     chain.subscribe(pool.clone());
     relay.follow(&pool);
@@ -199,7 +210,7 @@ pub fn open(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, 
 pub fn import(context: &Context, config: &ChainConfig, files: Vec<(String, File)>) -> Result<(), StartError> {
     let sources = files.into_iter().map(|(name, file)| ImportSource { name, reader: Box::new(file) as Box<_> });
     context.chain.import(sources.collect())?;
-    context.pool.lock().loaded = true;
+    context.load_mempool();
     if config.stopafterblockimport {
         tracing::info!("Stopping after block import");
     }

@@ -254,11 +254,15 @@ impl BlockFiles {
         self.undo.sync(file, finalize.then(|| self.info(file).undo_size))
     }
 
-    /// Forgets a pruned file and removes it from the disk.
-    pub fn prune_file(&mut self, file: u32) -> Result<(), StoreError> {
+    /// Forgets a pruned file; [`BlockFiles::remove`] it once that is written.
+    pub fn forget(&mut self, file: u32) {
         *self.info_mut(file) = FileInfo::default();
         self.unsynced_blocks.remove(&file);
         self.unsynced_undo.remove(&file);
+    }
+
+    /// Removes a pair of files from the disk.
+    pub fn remove(&self, file: u32) -> Result<(), StoreError> {
         self.blocks.remove(file)?;
         self.undo.remove(file)
     }

@@ -9,10 +9,9 @@ use bulkhead_consensus::{PreparedBlock, Reject, RejectKind, header, signet};
 use bulkhead_script::{Flags, verify_input};
 use bulkhead_store::block_files::Position;
 
+use super::prune::MIN_BLOCKS_TO_KEEP;
 use super::{ChainManager, NodeId, State};
 
-/// Blocks further above the tip than this are not stored unless asked for.
-const MIN_BLOCKS_TO_KEEP: i32 = 288;
 
 /// What became of a block that was not refused.
 #[derive(Debug, Clone)]

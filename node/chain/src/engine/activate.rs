@@ -28,7 +28,11 @@ impl ChainManager {
                     None => return Ok(()),
                 }
             };
-            self.flush_state(&mut self.lock(), FlushMode::Periodic)?;
+            {
+                let mut state = self.lock();
+                self.prune_to_target(&mut state)?;
+                self.flush_state(&mut state, FlushMode::Periodic)?;
+            }
             if self.options().stop_at_height != 0 && self.tip().height >= self.options().stop_at_height {
                 self.notifier.stop_requested();
                 self.interrupt();

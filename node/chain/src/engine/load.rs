@@ -27,9 +27,12 @@ const SEQUENCE_BEST_FROM_DISK: i32 = 0;
 /// Why the chain could not be opened; the texts are Core's where it has one.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A database cannot be opened.
-    #[error("Error opening block/coins database.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
-    Database(#[source] StoreError),
+    /// The block index cannot be opened.
+    #[error("Error opening block database.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
+    BlockDatabase(#[source] StoreError),
+    /// The coins cannot be opened.
+    #[error("Error opening coins database.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
+    CoinsDatabase(#[source] StoreError),
     /// The index does not fit the coins or the files.
     #[error("Error loading block database.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
     Load(#[source] StoreError),
@@ -67,11 +70,26 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    fn opening(error: StoreError) -> Self {
+    fn block_database(error: StoreError) -> Self {
+        tracing::error!("{error}");
         match error {
             StoreError::LevelDb { path } => OpenError::LevelDb(path),
-            other => OpenError::Database(other),
+            other => OpenError::BlockDatabase(other),
         }
+    }
+
+    fn coins_database(error: StoreError) -> Self {
+        tracing::error!("{error}");
+        match error {
+            StoreError::LevelDb { path } => OpenError::LevelDb(path),
+            other => OpenError::CoinsDatabase(other),
+        }
+    }
+
+    /// Whether Core asks the user if it should rebuild the databases.
+    pub fn suggests_reindex(&self) -> bool {
+        use OpenError as E;
+        matches!(self, E::BlockDatabase(_) | E::CoinsDatabase(_) | E::Load(_) | E::Initialize | E::Corrupted | E::WasPruned | E::FromTheFuture)
     }
 }
 
@@ -79,23 +97,23 @@ impl ChainManager {
     /// Opens or creates the databases, loads the index, verifies the last blocks and connects genesis in a new chain.
     pub fn open(options: EngineOptions, notifier: Arc<dyn Notifier>) -> Result<Arc<Self>, OpenError> {
         notifier.init_message("Loading block index…");
-        let index_db = IndexDb::open(&options.data_dir.join("blocks/index"), INDEX_CACHE, options.reindex).map_err(OpenError::opening)?;
+        let index_db = IndexDb::open(&options.data_dir.join("blocks/index"), INDEX_CACHE, options.reindex).map_err(OpenError::block_database)?;
         if options.reindex {
-            index_db.set_reindexing(true).map_err(OpenError::opening)?;
+            index_db.set_reindexing(true).map_err(OpenError::block_database)?;
         }
-        let reindexing = index_db.is_reindexing().map_err(OpenError::opening)?;
+        let reindexing = index_db.is_reindexing().map_err(OpenError::block_database)?;
         let infos = index_db.files().map_err(OpenError::Load)?;
         let file_options = BlockFileOptions { magic: options.params.magic, fast_prune: options.fast_prune, xor: options.blocks_xor };
         let files = BlockFiles::open(&options.blocks_dir, file_options, infos).map_err(OpenError::Files)?;
         tracing::info!("Using obfuscation key for blocksdir *.dat files ({}): '{}'", options.blocks_dir.display(), files.key().hex());
         let pruned = index_db.is_pruned().map_err(OpenError::Load)?;
         let index = load_index(&index_db, &files)?;
-        if pruned && !options.prune {
+        if pruned && options.prune.is_none() {
             return Err(OpenError::WasPruned);
         }
         let wipe_coins = options.reindex || options.reindex_chainstate;
-        let coins_db = CoinsDb::open(&options.data_dir.join("chainstate"), COINS_DB_CACHE, wipe_coins).map_err(OpenError::opening)?;
-        let coins = CoinsCache::new(coins_db).map_err(OpenError::opening)?;
+        let coins_db = CoinsDb::open(&options.data_dir.join("chainstate"), COINS_DB_CACHE, wipe_coins).map_err(OpenError::coins_database)?;
+        let coins = CoinsCache::new(coins_db).map_err(OpenError::coins_database)?;
         if !index.is_empty() && index.lookup(&options.params.genesis_hash).is_none() {
             return Err(OpenError::WrongGenesis);
         }
@@ -139,6 +157,7 @@ impl ChainManager {
     fn load_chain(&self) -> Result<(), OpenError> {
         let mut state = self.lock();
         complete_index(&mut state);
+        state.remove_pruned_files().map_err(OpenError::Files)?;
         if state.blockfiles_indexed {
             self.add_genesis(&mut state).map_err(OpenError::Genesis)?;
         }

@@ -22,6 +22,7 @@ mod operator;
 mod options;
 mod overlay;
 mod proposal;
+pub mod prune;
 mod scripts;
 mod state;
 mod tip;

@@ -26,8 +26,8 @@ pub struct EngineOptions {
     pub fast_prune: bool,
     /// `-blocksxor`.
     pub blocks_xor: bool,
-    /// `-prune` is on.
-    pub prune: bool,
+    /// `-prune`: bytes that block files may take; `u64::MAX` for pruning by hand only; `None` for none.
+    pub prune: Option<u64>,
     /// `-checkblocks`: blocks to verify at the start, 0 for all.
     pub check_blocks: i32,
     /// `-checklevel`.
@@ -59,7 +59,7 @@ impl EngineOptions {
             reindex_chainstate: false,
             fast_prune: false,
             blocks_xor: true,
-            prune: false,
+            prune: None,
             check_blocks: 6,
             check_level: 3,
             stop_at_height: 0,

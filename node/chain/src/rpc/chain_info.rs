@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::lookup::{block_by_hash, tip};
 use super::{Context, Handler};
-use crate::engine::{BlockNode, NodeId, State, VerifyOutcome};
+use crate::engine::prune::MIN_BLOCKS_TO_KEEP;
+use crate::engine::{BlockNode, State, VerifyOutcome};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getbestblockhash", getbestblockhash),
@@ -85,8 +86,7 @@ fn getblockchaininfo(context: &Context, _: &Params) -> RpcResult<Value> {
     add("size_on_disk", state.files().disk_usage().into());
     add("pruned", (context.config.prune > 0).into());
     if context.config.prune > 0 {
-        let lowest = lowest_stored(&state, id);
-        add("pruneheight", lowest.into());
+        add("pruneheight", state.prune_height().map_or(0, |height| height + 1).into());
         let automatic = context.config.prune > 1;
         add("automatic_pruning", automatic.into());
         if automatic {
@@ -98,17 +98,6 @@ fn getblockchaininfo(context: &Context, _: &Params) -> RpcResult<Value> {
     }
     add("warnings", warnings(context));
     Ok(Value::Object(out))
-}
-
-/// Height from which on all blocks of the active chain are stored.
-fn lowest_stored(state: &State, tip: NodeId) -> i32 {
-    let mut at = Some(tip);
-    let mut lowest = state.node(tip).height;
-    while let Some(node) = at.map(|id| state.node(id)).filter(|node| node.have_data()) {
-        lowest = node.height;
-        at = node.prev;
-    }
-    lowest
 }
 
 pub(super) fn warnings(context: &Context) -> Value {
@@ -226,6 +215,9 @@ fn getindexinfo(_: &Context, _: &Params) -> RpcResult<Value> {
     Ok(json!({}))
 }
 
+/// Seconds by which a block's time may lie before that of older ones.
+const TIMESTAMP_WINDOW: i32 = 2 * 60 * 60;
+
 fn pruneblockchain(context: &Context, params: &Params) -> RpcResult<Value> {
     if context.config.prune == 0 {
         return Err(RpcError::new(MISC_ERROR, "Cannot prune blocks because node is not in prune mode."));
@@ -234,5 +226,23 @@ fn pruneblockchain(context: &Context, params: &Params) -> RpcResult<Value> {
     if height < 0 {
         return Err(RpcError::parameter("Negative block height."));
     }
-    Err(RpcError::new(MISC_ERROR, "Pruning is not implemented yet."))
+    let state = context.state();
+    let tip = state.height();
+    let mut height = height;
+    // A number above a billion is a time.
+    if height > 1_000_000_000 {
+        let wanted = height - TIMESTAMP_WINDOW;
+        let found = (0..=tip).find(|at| state.active_at(*at).is_some_and(|node| i64::from(node.time_max) >= i64::from(wanted)));
+        let missing = || RpcError::parameter("Could not find block with at least the specified timestamp.");
+        height = found.ok_or_else(missing)?;
+    }
+    if tip < context.chain.params().prune_after_height {
+        return Err(RpcError::new(MISC_ERROR, "Blockchain is too short for pruning."));
+    }
+    if height > tip {
+        return Err(RpcError::parameter("Blockchain is shorter than the attempted prune height."));
+    }
+    drop(state);
+    context.chain.prune_to_height(height.min(tip - MIN_BLOCKS_TO_KEEP)).map_err(|error| RpcError::new(MISC_ERROR, error.to_string()))?;
+    Ok(context.state().prune_height().unwrap_or(-1).into())
 }

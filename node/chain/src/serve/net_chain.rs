@@ -68,6 +68,7 @@ impl net_chain::Server for NetChain {
         let headers: Vec<Header> = chunks.iter().map(|chunk| deserialize(chunk)).collect::<Result<_, _>>().map_err(bulkhead_link::failed)?;
         let checked = params.get_min_pow_checked();
         let (verdict, (last, active)) = self.0.in_order(move |context| {
+            let checked = checked || queries::has_enough_work(context, &headers);
             let verdict = context.chain.process_headers(&headers, checked);
             let state = context.state();
             // The last header that is known, also when a later one was refused.
@@ -91,7 +92,13 @@ impl net_chain::Server for NetChain {
             fill_verdict(results.get().init_verdict(), Err(&reject));
             return Ok(());
         };
-        let outcome = self.0.in_order(move |context| context.chain.process_new_block(block, requested, true)).await?;
+        let outcome = self
+            .0
+            .in_order(move |context| {
+                let checked = queries::has_enough_work(context, &[block.header]);
+                context.chain.process_new_block(block, requested, checked)
+            })
+            .await?;
         let mut results = results.get();
         match outcome {
             Ok(accepted) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bitcoin::block::Header;
 use bitcoin::consensus::serialize;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
@@ -11,6 +12,9 @@ use super::convert::tip_of;
 use crate::engine::{NodeId, State, TipInfo};
 use crate::mempool_accept::AcceptOptions;
 use crate::rpc::Context;
+
+/// Blocks below the tip from which a fork may start without more work than ours.
+const ANTI_DOS_BLOCKS: usize = 144;
 
 /// What became of a transaction.
 pub struct Submitted {
@@ -49,6 +53,37 @@ fn missing_parents(context: &Context, state: &State, tx: &Transaction) -> Vec<Tx
         }
     }
     missing
+}
+
+/// Whether headers may be kept: they are known and on a chain that we follow, or their chain has the work that costs
+/// something (Core: `GetAntiDoSWorkThreshold`). Headers that connect to nothing have no work.
+pub fn has_enough_work(context: &Context, headers: &[Header]) -> bool {
+    let state = context.state();
+    let (Some(first), Some(last)) = (headers.first(), headers.last()) else { return true };
+    if let Some(id) = state.lookup(&last.block_hash()) {
+        let height = state.node(id).height;
+        let below_best = state.best_header_id().and_then(|best| state.index().ancestor(best, height)) == Some(id);
+        if below_best || state.is_active(id) {
+            return true;
+        }
+    }
+    let Some(prev) = state.lookup(&first.prev_blockhash) else { return false };
+    let total = headers.iter().fold(state.node(prev).chain_work, |sum, header| sum + header.work());
+    let mut threshold = context.chain.options().minimum_chain_work;
+    if let Some(tip) = state.tip() {
+        // Forks of the last day's blocks are fine.
+        let mut near_tip = tip.chain_work;
+        for _ in 0..ANTI_DOS_BLOCKS {
+            let proof = tip.header.work();
+            if near_tip <= proof {
+                near_tip = threshold;
+                break;
+            }
+            near_tip = near_tip - proof;
+        }
+        threshold = threshold.max(near_tip);
+    }
+    total >= threshold
 }
 
 /// Locator of a block, or of the best header.

@@ -163,13 +163,16 @@ impl wallet_chain::Server for WalletChain {
     }
 
     async fn state(self: Rc<Self>, _: wallet_chain::StateParams, mut results: wallet_chain::StateResults) -> Result<(), capnp::Error> {
-        let (tip, pruned, fees) = self.0.blocking(|context| {
-            let pruned = context.state().is_pruned();
+        let (tip, (pruned, prune_height), fees) = self.0.blocking(|context| {
+            let (pruned, prune_height) = {
+                let state = context.state();
+                (context.config.prune > 0, state.prune_height().unwrap_or(-1))
+            };
             let now = context.now();
             let mut pool = context.pool.lock();
             let min_fee = pool.min_fee(now).0.max(pool.options().min_relay.0);
             let options = pool.options();
-            (context.chain.tip(), pruned, [min_fee, options.min_relay.0, options.incremental.0, options.dust.0])
+            (context.chain.tip(), (pruned, prune_height), [min_fee, options.min_relay.0, options.incremental.0, options.dust.0])
         }).await?;
         let mut results = results.get();
         fill_tip(results.reborrow().init_tip(), Some(&tip));
@@ -179,7 +182,7 @@ impl wallet_chain::Server for WalletChain {
         results.set_incremental_fee(incremental);
         results.set_dust_fee(dust);
         results.set_pruned(pruned);
-        results.set_prune_height(-1);
+        results.set_prune_height(prune_height);
         Ok(())
     }
 

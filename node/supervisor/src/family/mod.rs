@@ -53,6 +53,9 @@ pub(crate) struct Family {
     done_loading: bool,
 }
 
+/// How the text of every start-up failure ends that a rebuild of the databases may cure.
+const REBUILD_QUESTION: &str = "\nPlease restart with -reindex or -reindex-chainstate to recover.";
+
 impl Family {
     pub(crate) fn new(
         outfit: Outfit,
@@ -105,7 +108,9 @@ impl Family {
         tracing::error!("{text}");
         // After the first error the others are consequences.
         if !self.failed {
-            eprintln!("Error: {text}");
+            // Core asks whether to rebuild the databases instead of reporting an error; the question has no caption.
+            let caption = if text.ends_with(REBUILD_QUESTION) { "" } else { "Error: " };
+            eprintln!("{caption}{text}");
         }
         self.failed = true;
         self.request_stop();

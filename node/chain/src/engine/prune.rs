@@ -1,0 +1,119 @@
+//! Removing old block files (`-prune`, `pruneblockchain`; Core: `FindFilesToPrune`, `FindFilesToPruneManual`).
+
+use super::flush::FlushMode;
+use super::{ChainManager, EngineError, NodeId, State};
+
+/// Blocks that are kept below the tip whatever is asked for.
+pub const MIN_BLOCKS_TO_KEEP: i32 = 288;
+/// Room for the next chunk of a block and of an undo file, in bytes.
+const CHUNKS: u64 = 0x0100_0000 + 0x0010_0000;
+
+impl ChainManager {
+    /// Removes files whose blocks all lie at or below `height`.
+    pub fn prune_to_height(&self, height: i32) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if state.height() < 0 {
+            return Ok(());
+        }
+        let last = height.min(state.height() - MIN_BLOCKS_TO_KEEP);
+        let files: Vec<u32> = prunable(&state, last).map(|(file, _)| file).collect();
+        self.prune_files(&mut state, &files)?;
+        tracing::info!("Prune (Manual): prune_height={last} removed {} blk/rev pairs", files.len());
+        Ok(())
+    }
+
+    /// Removes the oldest files while all take more than the target of `-prune`.
+    pub(super) fn prune_to_target(&self, state: &mut State) -> Result<(), EngineError> {
+        let Some(target) = self.options().prune.filter(|target| *target != u64::MAX) else { return Ok(()) };
+        let height = state.height();
+        if height <= self.params().prune_after_height || !state.blockfiles_indexed {
+            return Ok(());
+        }
+        let mut usage = state.files.disk_usage();
+        let mut room = CHUNKS;
+        if usage + room < target {
+            return Ok(());
+        }
+        if state.initial_download {
+            // Make room for more at once: pruning empties the cache of coins.
+            room += target / 10;
+        }
+        let mut files = Vec::new();
+        for (file, bytes) in prunable(state, height - MIN_BLOCKS_TO_KEEP) {
+            if usage + room < target {
+                break;
+            }
+            usage -= bytes;
+            files.push(file);
+        }
+        let removed = files.len();
+        self.prune_files(state, &files)?;
+        tracing::debug!(target: "prune", "[default] target={}MiB actual={}MiB diff={}MiB min_height={} removed {removed} blk/rev pairs", target >> 20, usage >> 20, (target as i64 - usage as i64) >> 20, height - MIN_BLOCKS_TO_KEEP);
+        Ok(())
+    }
+
+    /// Marks the blocks of the files as gone, writes that, and only then removes the files.
+    fn prune_files(&self, state: &mut State, files: &[u32]) -> Result<(), EngineError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let gone: Vec<NodeId> = state.index.ids().filter(|id| state.node(*id).have_data() && files.contains(&state.node(*id).file)).collect();
+        for id in gone {
+            let node = state.index.get_mut(id);
+            let witness = node.status.has_witness();
+            node.status = node.status.with_data(false, witness).with_undo(false);
+            (node.file, node.data_pos, node.undo_pos) = (0, 0, 0);
+            if let Some(prev) = node.prev
+                && let Some(children) = state.unlinked.get_mut(&prev)
+            {
+                children.remove(&id);
+            }
+        }
+        if !state.pruned {
+            state.index_db.set_pruned()?;
+            state.pruned = true;
+        }
+        for file in files {
+            state.files.forget(*file);
+        }
+        self.flush_state(state, FlushMode::Sync)?;
+        for file in files {
+            state.files.remove(*file)?;
+        }
+        Ok(())
+    }
+}
+
+/// Files with data whose blocks all lie at or below `last`, oldest first, with their size in bytes.
+fn prunable(state: &State, last: i32) -> impl Iterator<Item = (u32, u64)> + use<> {
+    let infos = state.files.infos().to_vec();
+    (0u32..).zip(infos).filter_map(move |(file, info)| {
+        let old = i32::try_from(info.height_last).is_ok_and(|highest| highest <= last);
+        (info.size > 0 && old).then_some((file, u64::from(info.size) + u64::from(info.undo_size)))
+    })
+}
+
+impl State {
+    /// Height of the last block of the active chain whose data or undo data is gone; `None` when nothing is (Core:
+    /// `GetPruneHeight`).
+    pub fn prune_height(&self) -> Option<i32> {
+        let tip = self.tip()?;
+        self.active.at(1)?;
+        let has_both = |id: NodeId| self.node(id).have_data() && self.node(id).have_undo();
+        let gone = (1..=tip.height).rev().find(|height| !self.active.at(*height).is_some_and(has_both));
+        gone
+    }
+
+    /// Removes files that an earlier run pruned from the index but not from the disk.
+    pub(super) fn remove_pruned_files(&self) -> Result<(), bulkhead_store::StoreError> {
+        if !self.pruned {
+            return Ok(());
+        }
+        for (file, info) in (0u32..).zip(self.files.infos()) {
+            if info.size == 0 && info.blocks == 0 {
+                self.files.remove(file)?;
+            }
+        }
+        Ok(())
+    }
+}
