@@ -61,6 +61,7 @@ fn run() -> Result<(), RunError> {
         std::thread::Builder::new().name("initload".into()).spawn(work).map_err(RunError::Thread)?
     };
     let watched = Arc::clone(&startup);
+    let waking = Arc::clone(&startup);
     let outcome = bulkhead_link::run(async move {
         tokio::task::spawn_local(Rc::clone(&hub).run(happenings));
         let node = Node::new(startup, hub).map_err(RunError::Thread)?;
@@ -75,7 +76,11 @@ fn run() -> Result<(), RunError> {
                         serve::serve(&node, &edge.name, descriptor)?;
                     }
                 }
-                Event::Shutdown => break,
+                Event::Shutdown => {
+                    // It wakes calls that wait: the event loop ends only when their threads have.
+                    waking.interrupt();
+                    break;
+                }
                 Event::PeerGone => return Err(ControlError::PeerGone.into()),
                 _ => {}
             }
