@@ -8,7 +8,7 @@ use bulkhead_mempool::FeeRate;
 
 use super::scan::ScanControl;
 use crate::engine::{ChainManager, State};
-use crate::mempool_accept::Pool;
+use crate::mempool_accept::{MempoolFile, Pool};
 use crate::mining::TemplateOptions;
 
 /// Everything that RPC methods of this process may touch. Shared by all threads that answer calls.
@@ -29,6 +29,8 @@ pub struct Context {
     pub scan: ScanControl,
     /// Weight and number of transactions of the last block that was assembled.
     pub last_template: Mutex<Option<(i64, usize)>>,
+    /// `mempool.dat`, unless `-persistmempool=0`.
+    pub mempool_file: Mutex<Option<MempoolFile>>,
     /// Warnings about the network or this node, as RPCs show them.
     pub warnings: Mutex<Vec<String>>,
 }
@@ -43,6 +45,7 @@ impl Context {
             config,
             scan: ScanControl::default(),
             last_template: Mutex::new(None),
+            mempool_file: Mutex::new(None),
             warnings: Mutex::new(Vec::new()),
         }
     }
@@ -74,6 +77,22 @@ impl Context {
             version: (is_regtest && self.config.blockversion >= 0).then_some(self.config.blockversion as i32), // checked at start
             ..default
         }
+    }
+
+    /// Loads the saved mempool, if there is one, and says that loading was tried.
+    pub fn load_mempool(&self) {
+        if let Some(file) = self.mempool_file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            file.load(&self.chain, &self.pool);
+        }
+        self.pool.lock().loaded = true;
+    }
+
+    /// Saves the mempool. `None` if it is not kept or was never loaded.
+    pub fn save_mempool(&self) -> Option<std::io::Result<std::path::PathBuf>> {
+        let mut file = self.mempool_file.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_loaded = self.pool.lock().loaded;
+        let file = file.as_mut().filter(|_| is_loaded)?;
+        Some(file.save(&self.pool).map(|()| file.path().to_owned()))
     }
 
     /// Remembers what `getmininginfo` shows of the last template.

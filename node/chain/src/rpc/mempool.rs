@@ -21,6 +21,7 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getmempoolinfo", getmempoolinfo),
     ("getrawmempool", getrawmempool),
     ("gettxspendingprevout", gettxspendingprevout),
+    ("savemempool", savemempool),
 ];
 
 fn getmempoolinfo(context: &Context, _: &Params) -> RpcResult<Value> {
@@ -179,6 +180,16 @@ fn getrawmempool(context: &Context, params: &Params) -> RpcResult<Value> {
         return Ok(names);
     }
     Ok(json!({"txids": names, "mempool_sequence": pool.sequence()}))
+}
+
+fn savemempool(context: &Context, _: &Params) -> RpcResult<Value> {
+    if !context.pool.lock().loaded {
+        return Err(RpcError::new(MISC_ERROR, "The mempool was not loaded yet"));
+    }
+    match context.save_mempool() {
+        Some(Ok(path)) => Ok(json!({"filename": path.display().to_string()})),
+        _ => Err(RpcError::new(MISC_ERROR, "Unable to dump mempool to disk")),
+    }
 }
 
 fn gettxspendingprevout(context: &Context, params: &Params) -> RpcResult<Value> {
