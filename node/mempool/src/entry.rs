@@ -93,10 +93,5 @@ fn estimate_memory(tx: &Transaction) -> u64 {
         })
         .sum();
     let outputs: u64 = tx.output.iter().map(|output| script(output.script_pubkey.len())).sum();
-    ENTRY
-        + allocation(TX_STRUCT)
-        + allocation(tx.input.len() * 112)
-        + allocation(tx.output.len() * 48)
-        + inputs
-        + outputs
+    ENTRY + allocation(TX_STRUCT) + allocation(tx.input.len() * 112) + allocation(tx.output.len() * 48) + inputs + outputs
 }

@@ -191,15 +191,13 @@ impl Mempool {
     pub fn check_ephemeral_spends(&self, tx: &Transaction) -> Result<(), Reject> {
         for parent in self.parents_of_new(tx).iter().filter_map(|txid| self.get(txid)) {
             for vout in crate::standard::dust_outputs(&parent.new.tx, self.options.dust) {
-                let spent = tx.input.iter().any(|input| {
-                    input.previous_output.txid == parent.txid && input.previous_output.vout as usize == vout
-                });
+                let spent = tx
+                    .input
+                    .iter()
+                    .any(|input| input.previous_output.txid == parent.txid && input.previous_output.vout as usize == vout);
                 if !spent {
-                    let debug = format!(
-                        "tx {} (wtxid={}) did not spend parent's ephemeral dust",
-                        tx.compute_txid(),
-                        tx.compute_wtxid()
-                    );
+                    let debug =
+                        format!("tx {} (wtxid={}) did not spend parent's ephemeral dust", tx.compute_txid(), tx.compute_wtxid());
                     return Err(Reject::with_debug(Kind::MempoolPolicy, "missing-ephemeral-spends", debug));
                 }
             }

@@ -163,9 +163,11 @@ pub fn check_inputs(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
 /// # Errors
 /// `bad-witness-nonstandard`.
 pub fn check_witness(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
-    let standard = tx.input.iter().zip(spent).all(|(input, output)| {
-        input.witness.is_empty() || is_standard_witness(input, &output.script_pubkey)
-    });
+    let standard = tx
+        .input
+        .iter()
+        .zip(spent)
+        .all(|(input, output)| input.witness.is_empty() || is_standard_witness(input, &output.script_pubkey));
     if standard { Ok(()) } else { Err(Reject::new(Kind::WitnessMutated, "bad-witness-nonstandard")) }
 }
 
@@ -207,10 +209,7 @@ fn is_standard_witness(input: &TxIn, script: &Script) -> bool {
 pub fn spends_witness_program(tx: &Transaction, spent: &[TxOut]) -> bool {
     tx.input.iter().zip(spent).any(|(input, output)| match witness_program(output.script_pubkey.as_bytes()) {
         Some(program) => program != (1, &[0x4e, 0x73][..]),
-        None => {
-            output.script_pubkey.is_p2sh()
-                && redeem_script(input).is_some_and(|script| witness_program(&script).is_some())
-        }
+        None => output.script_pubkey.is_p2sh() && redeem_script(input).is_some_and(|script| witness_program(&script).is_some()),
     })
 }
 

@@ -30,15 +30,7 @@ fn coin(n: u8) -> OutPoint {
 }
 
 fn entry(tx: &Transaction, fee: i64, time: i64) -> NewEntry {
-    NewEntry {
-        tx: Arc::new(tx.clone()),
-        fee,
-        time,
-        height: 1,
-        sequence: 1,
-        spends_coinbase: false,
-        sigop_cost: 1,
-    }
+    NewEntry { tx: Arc::new(tx.clone()), fee, time, height: 1, sequence: 1, spends_coinbase: false, sigop_cost: 1 }
 }
 
 fn out(txid: Txid, vout: u32) -> OutPoint {

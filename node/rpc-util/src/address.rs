@@ -163,10 +163,7 @@ fn decode_segwit(text: &str, prefixes: &Prefixes) -> Result<Destination, Address
     let program = bech32::from_groups(groups).ok_or_else(|| AddressError::new("Invalid padding in Bech32 data section"))?;
     let unit = if program.len() == 1 { "byte" } else { "bytes" };
     if *version == 0 && !matches!(program.len(), 20 | 32) {
-        return Err(AddressError::new(format!(
-            "Invalid Bech32 v0 address program size ({} {unit}), per BIP141",
-            program.len()
-        )));
+        return Err(AddressError::new(format!("Invalid Bech32 v0 address program size ({} {unit}), per BIP141", program.len())));
     }
     if *version > 16 {
         return Err(AddressError::new("Invalid Bech32 address witness version"));
@@ -220,7 +217,8 @@ mod tests {
 
     #[test]
     fn errors_have_the_known_texts_and_positions() {
-        let too_long = "bcrt1q049edschfnwystcqnsvyfpj23mpsg3jcedq9xv049edschfnwystcqnsvyfpj23mpsg3jcedq9xv049edschfnwystcqnsvyfpj23m";
+        let too_long =
+            "bcrt1q049edschfnwystcqnsvyfpj23mpsg3jcedq9xv049edschfnwystcqnsvyfpj23mpsg3jcedq9xv049edschfnwystcqnsvyfpj23m";
         for (text, message, locations) in [
             (too_long, "Bech32 string too long", (90..108).collect()),
             ("bcrt1qtmp74ayg7p24uslctssvjm06q5phz4yrxucgnv", "", vec![]),
@@ -231,8 +229,16 @@ mod tests {
             ("bcrt1ptmp74ayg7p24uslctssvjm06q5phz4yrxucgnv", "Invalid Bech32 checksum", vec![5]),
             ("bcrtq049ldschfnwystcqnsvyfpj23mpsg3jcedq9xv", "Missing separator", vec![]),
             ("bcrt1q04oldschfnwystcqnsvyfpj23mpsg3jcedq9xv", "Invalid Base 32 character", vec![8]),
-            ("bcrt130xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqynjegk", "Invalid Bech32 address witness version", vec![]),
-            ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kqqq5k3my", "Invalid Bech32 v0 address program size (21 bytes), per BIP141", vec![]),
+            (
+                "bcrt130xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqynjegk",
+                "Invalid Bech32 address witness version",
+                vec![],
+            ),
+            (
+                "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kqqq5k3my",
+                "Invalid Bech32 v0 address program size (21 bytes), per BIP141",
+                vec![],
+            ),
             ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7k35mrzd", "Version 0 witness address must use Bech32 checksum", vec![]),
             ("17VZNX1SN5NtKa8UQFxwQbFeFc3iqRYhem", "Invalid or unsupported Base58-encoded address.", vec![]),
             ("mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJJfn", "Invalid checksum or length of Base58 address (P2PKH or P2SH)", vec![]),

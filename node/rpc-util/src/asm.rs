@@ -47,10 +47,7 @@ pub fn is_strict_der_signature(sig: &[u8]) -> bool {
     }
     let is_integer = |tag: usize, len: usize| {
         let first = tag + 2;
-        sig[tag] == 0x02
-            && len > 0
-            && sig[first] & 0x80 == 0
-            && !(len > 1 && sig[first] == 0 && sig[first + 1] & 0x80 == 0)
+        sig[tag] == 0x02 && len > 0 && sig[first] & 0x80 == 0 && !(len > 1 && sig[first] == 0 && sig[first + 1] & 0x80 == 0)
     };
     is_integer(2, r_len) && is_integer(r_len + 4, s_len)
 }

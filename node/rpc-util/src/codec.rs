@@ -23,8 +23,8 @@ pub fn parse_hash_bytes(value: &Value, name: &str) -> RpcResult<[u8; 32]> {
     if text.len() != 64 {
         return Err(RpcError::parameter(format!("{name} must be of length 64 (not {}, for '{text}')", text.len())));
     }
-    let bytes = hex::decode(text)
-        .map_err(|_| RpcError::parameter(format!("{name} must be hexadecimal string (not '{text}')")))?;
+    let bytes =
+        hex::decode(text).map_err(|_| RpcError::parameter(format!("{name} must be hexadecimal string (not '{text}')")))?;
     let mut hash: [u8; 32] = bytes.try_into().expect("64 digits are 32 bytes");
     hash.reverse();
     Ok(hash)
@@ -87,12 +87,7 @@ fn decode_format(bytes: &[u8], with_witness: bool) -> Option<Transaction> {
         }
     }
     let lock_time = absolute::LockTime::from_consensus(read(rest)?);
-    (flags == 0 && rest.is_empty()).then_some(Transaction {
-        version: transaction::Version(version),
-        lock_time,
-        input,
-        output,
-    })
+    (flags == 0 && rest.is_empty()).then_some(Transaction { version: transaction::Version(version), lock_time, input, output })
 }
 
 /// Whether the only input spends nothing.

@@ -229,9 +229,7 @@ impl Params {
     pub fn verbosity(&self, i: usize, default: i32, allow_bool: bool) -> RpcResult<i32> {
         match self.get(i) {
             Value::Null => Ok(default),
-            Value::Bool(_) if !allow_bool => {
-                Err(RpcError::type_error("Verbosity was boolean but only integer allowed"))
-            }
+            Value::Bool(_) if !allow_bool => Err(RpcError::type_error("Verbosity was boolean but only integer allowed")),
             Value::Bool(flag) => Ok(i32::from(*flag)),
             value => as_int(value),
         }

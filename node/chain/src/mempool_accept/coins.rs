@@ -28,12 +28,7 @@ impl PackageCoins {
 }
 
 /// The coin behind an outpoint; unconfirmed ones have [`MEMPOOL_HEIGHT`].
-pub fn find_coin(
-    state: &State,
-    pool: &Mempool,
-    package: &PackageCoins,
-    outpoint: &OutPoint,
-) -> Result<Option<Coin>, StoreError> {
+pub fn find_coin(state: &State, pool: &Mempool, package: &PackageCoins, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
     let unconfirmed = |output: &TxOut| Coin { output: output.clone(), height: MEMPOOL_HEIGHT, coinbase: false };
     if let Some(output) = package.outputs.get(outpoint) {
         return Ok(Some(unconfirmed(output)));

@@ -175,9 +175,9 @@ impl Pool {
         }
         let find = |input: &bitcoin::TxIn| find_coin(state, pool, &PackageCoins::default(), &input.previous_output);
         let Ok(Some(coins)) = tx.input.iter().map(find).collect::<Result<Option<Vec<_>>, _>>() else { return false };
-        let is_mature = coins.iter().all(|coin| {
-            !coin.coinbase || coin.height == MEMPOOL_HEIGHT || next - coin.height as i32 >= COINBASE_MATURITY
-        });
+        let is_mature = coins
+            .iter()
+            .all(|coin| !coin.coinbase || coin.height == MEMPOOL_HEIGHT || next - coin.height as i32 >= COINBASE_MATURITY);
         is_mature && are_locks_satisfied(state, &self.params, tx, &coins)
     }
 }

@@ -9,5 +9,5 @@ mod persist;
 pub use accept::{AcceptOptions, Accepted, limit};
 pub use coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
 pub use listener::{EventSink, Pool};
-pub use persist::{MempoolFile, Saved};
 pub use package::{PackageOutcome, check_package_form, submit_package, test_package};
+pub use persist::{MempoolFile, Saved};

@@ -203,11 +203,7 @@ fn collect(pool: &Pool) -> Contents {
     let mut contents = Contents::default();
     for txid in pool.ordered_txids() {
         if let Some(entry) = pool.get(&txid) {
-            contents.transactions.push(Saved {
-                tx: (*entry.new.tx).clone(),
-                time: entry.new.time,
-                fee_delta: pool.delta(&txid),
-            });
+            contents.transactions.push(Saved { tx: (*entry.new.tx).clone(), time: entry.new.time, fee_delta: pool.delta(&txid) });
         }
     }
     contents.deltas = pool.deltas().iter().filter(|(txid, _)| pool.get(txid).is_none()).map(|(t, d)| (*t, *d)).collect();

@@ -3,9 +3,7 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::{Hash, sha256d};
-use bitcoin::{
-    Amount, Block, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Witness,
-};
+use bitcoin::{Amount, Block, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxMerkleNode, TxOut, Witness};
 use bulkhead_consensus::amount::block_subsidy;
 use bulkhead_consensus::block::{height_push, witness_commitment_index};
 use bulkhead_consensus::params::Buried;

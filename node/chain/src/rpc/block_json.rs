@@ -60,12 +60,8 @@ fn getblock(context: &Context, params: &Params) -> RpcResult<Value> {
             return Value::from(tx.compute_txid().to_string());
         }
         let prevouts = prevouts_at(&undo, i, tx);
-        let context_of_tx = TxContext {
-            include_hex: true,
-            prevouts: prevouts.as_deref(),
-            show_prevouts: verbosity >= 3,
-            ..TxContext::default()
-        };
+        let context_of_tx =
+            TxContext { include_hex: true, prevouts: prevouts.as_deref(), show_prevouts: verbosity >= 3, ..TxContext::default() };
         Value::Object(tx_to_json(tx, context.network, context_of_tx))
     });
     out.insert("tx".into(), transactions.collect());
@@ -75,9 +71,10 @@ fn getblock(context: &Context, params: &Params) -> RpcResult<Value> {
 /// Bytes without and with witness.
 fn block_sizes(block: &Block) -> (usize, usize) {
     let header = 80 + bitcoin::consensus::encode::VarInt::from(block.txdata.len()).size();
-    block.txdata.iter().fold((header, header), |(base, total), tx| {
-        (base + encode_tx(tx, false).len(), total + encode_tx(tx, true).len())
-    })
+    block
+        .txdata
+        .iter()
+        .fold((header, header), |(base, total), tx| (base + encode_tx(tx, false).len(), total + encode_tx(tx, true).len()))
 }
 
 fn coinbase_json(block: &Block) -> Value {

@@ -43,9 +43,7 @@ fn getblockstats(context: &Context, params: &Params) -> RpcResult<Value> {
     }
     let mut out = Map::new();
     for name in wanted {
-        let value = all
-            .get(&name)
-            .ok_or_else(|| RpcError::parameter(format!("Invalid selected statistic '{name}'")))?;
+        let value = all.get(&name).ok_or_else(|| RpcError::parameter(format!("Invalid selected statistic '{name}'")))?;
         out.insert(name, value.clone());
     }
     Ok(Value::Object(out))

@@ -243,6 +243,9 @@ fn pruneblockchain(context: &Context, params: &Params) -> RpcResult<Value> {
         return Err(RpcError::parameter("Blockchain is shorter than the attempted prune height."));
     }
     drop(state);
-    context.chain.prune_to_height(height.min(tip - MIN_BLOCKS_TO_KEEP)).map_err(|error| RpcError::new(MISC_ERROR, error.to_string()))?;
+    context
+        .chain
+        .prune_to_height(height.min(tip - MIN_BLOCKS_TO_KEEP))
+        .map_err(|error| RpcError::new(MISC_ERROR, error.to_string()))?;
     Ok(context.state().prune_height().unwrap_or(-1).into())
 }

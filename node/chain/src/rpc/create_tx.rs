@@ -24,8 +24,7 @@ fn createrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> 
 pub(super) fn construct(network: Network, params: &Params) -> RpcResult<Transaction> {
     let rbf = params.opt_bool(3)?;
     let lock_time: i64 = params.opt_int(2)?.unwrap_or(0);
-    let lock_time = u32::try_from(lock_time)
-        .map_err(|_| RpcError::parameter("Invalid parameter, locktime out of range"))?;
+    let lock_time = u32::try_from(lock_time).map_err(|_| RpcError::parameter("Invalid parameter, locktime out of range"))?;
     let version: u32 = params.opt_int(4)?.unwrap_or(2);
     if !(1..=3).contains(&version) {
         return Err(RpcError::parameter("Invalid parameter, version out of range(1~3)"));
@@ -33,9 +32,7 @@ pub(super) fn construct(network: Network, params: &Params) -> RpcResult<Transact
     let input = read_inputs(params.get(0), rbf, lock_time)?;
     let output = read_outputs(params.get(1), network)?;
     if rbf == Some(true) && !input.is_empty() && !input.iter().any(|input| input.sequence.0 <= RBF_SEQUENCE) {
-        return Err(RpcError::parameter(
-            "Invalid parameter combination: Sequence number(s) contradict replaceable option",
-        ));
+        return Err(RpcError::parameter("Invalid parameter combination: Sequence number(s) contradict replaceable option"));
     }
     Ok(Transaction {
         version: Version(version as i32), // 1 to 3
@@ -68,8 +65,7 @@ fn read_input(value: &Value, rbf: Option<bool>, lock_time: u32) -> RpcResult<TxI
     };
     if get("sequence").is_number() {
         let given: i64 = as_int(get("sequence"))?;
-        sequence = u32::try_from(given)
-            .map_err(|_| RpcError::parameter("Invalid parameter, sequence number is out of range"))?;
+        sequence = u32::try_from(given).map_err(|_| RpcError::parameter("Invalid parameter, sequence number is out of range"))?;
     }
     Ok(TxIn {
         previous_output: OutPoint { txid, vout },
@@ -96,9 +92,7 @@ fn output_pairs(value: &Value) -> RpcResult<Vec<(&String, &Value)>> {
         match (members.next(), members.next()) {
             (Some(pair), None) => pairs.push(pair),
             _ => {
-                return Err(RpcError::parameter(
-                    "Invalid parameter, key-value pair must contain exactly one key",
-                ));
+                return Err(RpcError::parameter("Invalid parameter, key-value pair must contain exactly one key"));
             }
         }
     }
@@ -120,15 +114,14 @@ pub(super) fn read_outputs(value: &Value, network: Network) -> RpcResult<Vec<TxO
                 Value::Number(number) => number.to_string(),
                 _ => String::new(),
             };
-            let data = parse_hex(&text)
-                .ok_or_else(|| RpcError::parameter(format!("Data must be hexadecimal string (not '{text}')")))?;
+            let data =
+                parse_hex(&text).ok_or_else(|| RpcError::parameter(format!("Data must be hexadecimal string (not '{text}')")))?;
             outputs.push(TxOut { value: Amount::ZERO, script_pubkey: data_script(&data) });
             continue;
         }
         let destination = decode_address(name, network);
         let amount = amount_from_json(value)?;
-        let destination =
-            destination.map_err(|_| RpcError::address_or_key(format!("Invalid Bitcoin address: {name}")))?;
+        let destination = destination.map_err(|_| RpcError::address_or_key(format!("Invalid Bitcoin address: {name}")))?;
         let script = destination.script();
         if !seen.insert(destination) {
             return Err(RpcError::parameter(format!("Invalid parameter, duplicated address: {name}")));
@@ -171,11 +164,9 @@ mod tests {
     #[test]
     fn sequences_follow_replaceable_and_lock_time() {
         let input = json!([{"txid": "11".repeat(32), "vout": 0}]);
-        for (rest, sequence) in [
-            (vec![], RBF_SEQUENCE),
-            (vec![json!(5), json!(false)], u32::MAX - 1),
-            (vec![json!(0), json!(false)], u32::MAX),
-        ] {
+        for (rest, sequence) in
+            [(vec![], RBF_SEQUENCE), (vec![json!(5), json!(false)], u32::MAX - 1), (vec![json!(0), json!(false)], u32::MAX)]
+        {
             let mut params = vec![input.clone(), json!({"data": "00"})];
             params.extend(rest);
             assert_eq!(make(Value::Array(params)).unwrap().input[0].sequence.0, sequence);

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, Handler};
 
-pub(super) const METHODS: &[(&str, Handler)] =
-    &[("estimaterawfee", estimaterawfee), ("estimatesmartfee", estimatesmartfee)];
+pub(super) const METHODS: &[(&str, Handler)] = &[("estimaterawfee", estimaterawfee), ("estimatesmartfee", estimatesmartfee)];
 
 /// Highest target that is tracked, blocks.
 const MAX_TARGET: i32 = 1008;
@@ -37,9 +36,7 @@ fn estimaterawfee(_: &Context, params: &Params) -> RpcResult<Value> {
         return Err(RpcError::parameter("Invalid threshold"));
     }
     let mut out = Map::new();
-    for (name, highest, decay, scale) in
-        [("short", 12, 0.962, 1), ("medium", 48, 0.9952, 2), ("long", 1008, 0.99931, 24)]
-    {
+    for (name, highest, decay, scale) in [("short", 12, 0.962, 1), ("medium", 48, 0.9952, 2), ("long", 1008, 0.99931, 24)] {
         if target > highest {
             continue;
         }

@@ -25,9 +25,10 @@ pub fn block_by_hash_or_height(state: &State, value: &Value) -> RpcResult<NodeId
     if height < 0 {
         return Err(RpcError::parameter(format!("Target block height {height} is negative")));
     }
-    state.active().at(height).ok_or_else(|| {
-        RpcError::parameter(format!("Target block height {height} after current tip {}", state.height()))
-    })
+    state
+        .active()
+        .at(height)
+        .ok_or_else(|| RpcError::parameter(format!("Target block height {height} after current tip {}", state.height())))
 }
 
 /// The tip of the active chain.

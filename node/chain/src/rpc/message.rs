@@ -11,8 +11,8 @@ use bitcoin::secp256k1::{self, Message, Scalar, Secp256k1, SecretKey};
 
 /// Group order minus two, big endian.
 const ORDER_MINUS_2: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xba, 0xae, 0xdc, 0xe6,
-    0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36, 0x41, 0x3f,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xba, 0xae, 0xdc, 0xe6, 0xaf,
+    0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36, 0x41, 0x3f,
 ];
 
 /// Hash of a message that is signed with a key of an address.
@@ -89,9 +89,8 @@ mod tests {
         let secret = SecretKey::from_slice(&[9; 32]).unwrap();
         let digest = Message::from_digest(message_hash("hello"));
         let compact = secp.sign_ecdsa(&digest, &secret).serialize_compact();
-        let found: Vec<_> = (31..33)
-            .filter_map(|first| recover_message_key(&[&[first][..], &compact].concat(), "hello"))
-            .collect();
+        let found: Vec<_> =
+            (31..33).filter_map(|first| recover_message_key(&[&[first][..], &compact].concat(), "hello")).collect();
         assert!(found.contains(&PublicKey::new(secret.public_key(&secp))));
         assert!(recover_message_key(&[&[31][..], &compact].concat(), "other") != Some(PublicKey::new(secret.public_key(&secp))));
     }

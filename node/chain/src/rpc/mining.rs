@@ -46,8 +46,8 @@ fn generate(context: &Context, script: &ScriptBuf, count: i32, tries: u64) -> Rp
 fn generatetoaddress(context: &Context, params: &Params) -> RpcResult<Value> {
     let count: i32 = params.int(0)?;
     let tries: i32 = params.opt_int(2)?.unwrap_or(DEFAULT_MAX_TRIES as i32);
-    let destination = decode_address(params.str(1)?, context.network)
-        .map_err(|_| RpcError::address_or_key("Error: Invalid address"))?;
+    let destination =
+        decode_address(params.str(1)?, context.network).map_err(|_| RpcError::address_or_key("Error: Invalid address"))?;
     generate(context, &destination.script(), count, u64::try_from(tries).unwrap_or(u64::MAX))
 }
 
@@ -58,13 +58,9 @@ fn script_of_descriptor(context: &Context, text: &str) -> RpcResult<ScriptBuf> {
         return Err(RpcError::parameter("Multipath descriptor not accepted"));
     };
     if descriptor.is_range() {
-        return Err(RpcError::parameter(
-            "Ranged descriptor not accepted. Maybe pass through deriveaddresses first?",
-        ));
+        return Err(RpcError::parameter("Ranged descriptor not accepted. Maybe pass through deriveaddresses first?"));
     }
-    let scripts = descriptor
-        .expand(0)
-        .ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
+    let scripts = descriptor.expand(0).ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
     // combo(): P2WPKH where the key allows it, else P2PKH.
     let index = match scripts.len() {
         4 => 2,
@@ -97,9 +93,7 @@ fn generateblock(context: &Context, params: &Params) -> RpcResult<Value> {
         let text = params::as_str(value)?;
         if let Ok(txid) = parse_txid(value, "txid") {
             let pool = context.pool.lock();
-            let entry = pool
-                .get(&txid)
-                .ok_or_else(|| RpcError::address_or_key(format!("Transaction {text} not in mempool.")))?;
+            let entry = pool.get(&txid).ok_or_else(|| RpcError::address_or_key(format!("Transaction {text} not in mempool.")))?;
             transactions.push((*entry.new.tx).clone());
         } else if let Some(tx) = decode_hex_tx(text, true, true) {
             transactions.push(tx);
@@ -120,9 +114,10 @@ fn generateblock(context: &Context, params: &Params) -> RpcResult<Value> {
         regenerate_commitment(&mut block, rules.is_active_at(Buried::Segwit, template.height));
         let prepared = PreparedBlock::new(block);
         let checks = Checks { proof_of_work: false, merkle_root: false };
-        context.chain.test_block_validity(&state, &prepared, checks).map_err(|reject| {
-            RpcError::new(VERIFY_ERROR, format!("TestBlockValidity failed: {reject}"))
-        })?;
+        context
+            .chain
+            .test_block_validity(&state, &prepared, checks)
+            .map_err(|reject| RpcError::new(VERIFY_ERROR, format!("TestBlockValidity failed: {reject}")))?;
         prepared.into_block()
     };
     let mut tries = DEFAULT_MAX_TRIES;
@@ -226,13 +221,12 @@ pub(super) fn bip22_result(result: Result<(), Reject>) -> RpcResult<Value> {
 }
 
 fn submitblock(context: &Context, params: &Params) -> RpcResult<Value> {
-    let mut block =
-        decode_hex_block(params.str(0)?).ok_or_else(|| RpcError::deserialization("Block decode failed"))?;
+    let mut block = decode_hex_block(params.str(0)?).ok_or_else(|| RpcError::deserialization("Block decode failed"))?;
     {
         let state = context.state();
-        let segwit = state.lookup(&block.header.prev_blockhash).is_some_and(|prev| {
-            context.chain.params().is_active_at(Buried::Segwit, state.node(prev).height + 1)
-        });
+        let segwit = state
+            .lookup(&block.header.prev_blockhash)
+            .is_some_and(|prev| context.chain.params().is_active_at(Buried::Segwit, state.node(prev).height + 1));
         // Miners of old leave out the witness of the coinbase.
         if segwit
             && witness_commitment_index(&block).is_some()
@@ -255,8 +249,7 @@ fn submitblock(context: &Context, params: &Params) -> RpcResult<Value> {
 }
 
 fn submitheader(context: &Context, params: &Params) -> RpcResult<Value> {
-    let header = decode_hex_header(params.str(0)?)
-        .ok_or_else(|| RpcError::deserialization("Block header decode failed"))?;
+    let header = decode_hex_header(params.str(0)?).ok_or_else(|| RpcError::deserialization("Block header decode failed"))?;
     if context.state().lookup(&header.prev_blockhash).is_none() {
         let text = format!("Must submit previous header ({}) first", header.prev_blockhash);
         return Err(RpcError::new(VERIFY_ERROR, text));
@@ -273,9 +266,7 @@ fn prioritisetransaction(context: &Context, params: &Params) -> RpcResult<Value>
     let dummy = params.opt_f64(1)?;
     let delta: i64 = params.int(2)?;
     if dummy.is_some_and(|dummy| dummy != 0.0) {
-        return Err(RpcError::parameter(
-            "Priority is no longer supported, dummy argument to prioritisetransaction must be 0.",
-        ));
+        return Err(RpcError::parameter("Priority is no longer supported, dummy argument to prioritisetransaction must be 0."));
     }
     let mut pool = context.pool.lock();
     let options = pool.options();

@@ -62,8 +62,8 @@ fn find_block(state: &State, txids: &BTreeSet<Txid>) -> RpcResult<Option<NodeId>
 
 fn verifytxoutproof(context: &Context, params: &Params) -> RpcResult<Value> {
     let bytes = parse_hex_value(params.get(0), "proof")?;
-    let proof: MerkleBlock = deserialize(&bytes)
-        .map_err(|_| RpcError::new(MISC_ERROR, "SpanReader::read(): end of data: iostream error"))?;
+    let proof: MerkleBlock =
+        deserialize(&bytes).map_err(|_| RpcError::new(MISC_ERROR, "SpanReader::read(): end of data: iostream error"))?;
     let (mut matches, mut indexes) = (Vec::new(), Vec::new());
     if proof.extract_matches(&mut matches, &mut indexes).is_err() {
         return Ok(Value::Array(Vec::new()));

@@ -48,9 +48,7 @@ fn getrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
     }
     let block = state.read_block(id).map_err(storage_error)?;
     let position = block.txdata.iter().position(|tx| tx.compute_txid() == txid).ok_or_else(|| {
-        RpcError::address_or_key(
-            "No such transaction found in the provided block. Use gettransaction for wallet transactions.",
-        )
+        RpcError::address_or_key("No such transaction found in the provided block. Use gettransaction for wallet transactions.")
     })?;
     let tx = &block.txdata[position];
     if verbosity <= 0 {
@@ -69,12 +67,7 @@ fn getrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
     let mut out = Map::new();
     let is_active = state.is_active(id);
     out.insert("in_active_chain".into(), is_active.into());
-    let context_of_tx = TxContext {
-        block_hash: None,
-        include_hex: true,
-        prevouts: prevouts.as_deref(),
-        show_prevouts: true,
-    };
+    let context_of_tx = TxContext { block_hash: None, include_hex: true, prevouts: prevouts.as_deref(), show_prevouts: true };
     out.extend(tx_to_json(tx, context.network, context_of_tx));
     out.insert("blockhash".into(), hash.to_string().into());
     if is_active {
@@ -115,19 +108,14 @@ fn combinerawtransaction(context: &Context, params: &Params) -> RpcResult<Value>
     let mut variants = Vec::new();
     for (i, text) in texts.iter().enumerate() {
         let tx = decode_hex_tx(params::as_str(text)?, true, true).ok_or_else(|| {
-            RpcError::deserialization(format!(
-                "TX decode failed for tx {i}. Make sure the tx has at least one input."
-            ))
+            RpcError::deserialization(format!("TX decode failed for tx {i}. Make sure the tx has at least one input."))
         })?;
         variants.push(tx);
     }
     let first = bare(&variants[0]);
     for (i, tx) in variants.iter().enumerate().skip(1) {
         if bare(tx) != first {
-            return Err(RpcError::parameter(format!(
-                "Transaction number {} not compatible with first transaction",
-                i + 1
-            )));
+            return Err(RpcError::parameter(format!("Transaction number {} not compatible with first transaction", i + 1)));
         }
     }
     let mut merged = variants[0].clone();

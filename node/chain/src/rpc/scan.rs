@@ -57,13 +57,12 @@ pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcRe
     let mut found = Vec::new();
     for position in low..=high {
         for descriptor in &descriptors {
-            let scripts = descriptor.expand(position).ok_or_else(|| {
-                RpcError::address_or_key(format!("Cannot derive script without private keys: '{text}'"))
-            })?;
+            let scripts = descriptor
+                .expand(position)
+                .ok_or_else(|| RpcError::address_or_key(format!("Cannot derive script without private keys: '{text}'")))?;
             for (i, expanded) in scripts.into_iter().enumerate() {
-                let label = descriptor
-                    .describe(position, i)
-                    .unwrap_or_else(|| infer_descriptor(&expanded.script, context.network));
+                let label =
+                    descriptor.describe(position, i).unwrap_or_else(|| infer_descriptor(&expanded.script, context.network));
                 found.push((expanded.script, label));
             }
         }

@@ -1,7 +1,7 @@
 //! `decodescript`.
 
-use bitcoin::hashes::{Hash, hash160, sha256};
 use bitcoin::ScriptBuf;
+use bitcoin::hashes::{Hash, hash160, sha256};
 use bulkhead_rpc_util::codec::parse_hex_value;
 use bulkhead_rpc_util::descriptor::with_checksum;
 use bulkhead_rpc_util::opcode::{self, Ops};

@@ -13,11 +13,8 @@ use super::lookup::storage_error;
 use super::{Context, Handler};
 use crate::mempool_accept::{AcceptOptions, PackageOutcome, check_package_form, submit_package, test_package};
 
-pub(super) const METHODS: &[(&str, Handler)] = &[
-    ("sendrawtransaction", sendrawtransaction),
-    ("submitpackage", submitpackage),
-    ("testmempoolaccept", testmempoolaccept),
-];
+pub(super) const METHODS: &[(&str, Handler)] =
+    &[("sendrawtransaction", sendrawtransaction), ("submitpackage", submitpackage), ("testmempoolaccept", testmempoolaccept)];
 
 /// 0.10 coins per 1000 virtual bytes.
 const DEFAULT_MAX_FEE_RATE: i64 = 10_000_000;
@@ -50,9 +47,8 @@ pub(super) fn reject_error(reject: &Reject) -> RpcError {
 }
 
 fn sendrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
-    let tx = decode_hex_tx(params.str(0)?, true, true).ok_or_else(|| {
-        RpcError::deserialization("TX decode failed. Make sure the tx has at least one input.")
-    })?;
+    let tx = decode_hex_tx(params.str(0)?, true, true)
+        .ok_or_else(|| RpcError::deserialization("TX decode failed. Make sure the tx has at least one input."))?;
     check_burn(params, &tx)?;
     let rate = max_fee_rate(params)?;
     let max_fee = rate.fee((tx.weight().to_wu() as i64 + 3) / 4);
@@ -92,9 +88,7 @@ pub fn broadcast(context: &Context, tx: &Arc<Transaction>, max_fee: i64) -> RpcR
 fn read_transactions(params: &Params) -> RpcResult<Vec<Arc<Transaction>>> {
     let texts = params.array(0)?;
     if texts.is_empty() || texts.len() > MAX_PACKAGE_COUNT {
-        return Err(RpcError::parameter(format!(
-            "Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions."
-        )));
+        return Err(RpcError::parameter(format!("Array must contain between 1 and {MAX_PACKAGE_COUNT} transactions.")));
     }
     let mut transactions = Vec::new();
     for text in texts {
@@ -195,11 +189,7 @@ fn submitpackage(context: &Context, params: &Params) -> RpcResult<Value> {
         return Err(RpcError::new(VERIFY_ERROR, text));
     }
     let mut message = "success".to_owned();
-    let options = AcceptOptions {
-        time: context.now(),
-        max_fee_rate: (rate.0 > 0).then_some(rate.0),
-        ..AcceptOptions::default()
-    };
+    let options = AcceptOptions { time: context.now(), max_fee_rate: (rate.0 > 0).then_some(rate.0), ..AcceptOptions::default() };
     let outcomes = match check_package_form(&transactions) {
         Err(error) if transactions.len() > 1 => {
             message = error.into();

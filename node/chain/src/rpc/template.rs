@@ -130,12 +130,7 @@ fn transactions_json(template: &BlockTemplate, pre_segwit: bool) -> Value {
     out.into()
 }
 
-fn template_json(
-    context: &Context,
-    state: &State,
-    template: BlockTemplate,
-    updates: u64,
-) -> RpcResult<Value> {
+fn template_json(context: &Context, state: &State, template: BlockTemplate, updates: u64) -> RpcResult<Value> {
     let chain = context.chain.params();
     let view = state.index().view(state.active().tip());
     let pre_segwit = !chain.is_active_at(Buried::Segwit, template.height);

@@ -144,9 +144,8 @@ fn deriveaddresses(context: &Context, params: &Params) -> RpcResult<Value> {
 fn derive(context: &Context, descriptor: &Descriptor, (low, high): (u32, u32)) -> RpcResult<Value> {
     let mut addresses = Vec::new();
     for position in low..=high {
-        let scripts = descriptor
-            .expand(position)
-            .ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
+        let scripts =
+            descriptor.expand(position).ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
         for (i, expanded) in scripts.iter().enumerate() {
             match Destination::from_script(&expanded.script) {
                 Some(destination) => addresses.push(Value::from(encode_address(&destination, context.network))),
@@ -205,10 +204,7 @@ fn createmultisig(context: &Context, params: &Params) -> RpcResult<Value> {
     let script = multisig_script(required, &keys);
     let kind = if keys.iter().all(|key| key.compressed) { wanted } else { "legacy" };
     if kind == "legacy" && script.len() > MAX_ELEMENT_SIZE {
-        return Err(RpcError::parameter(format!(
-            "redeemScript exceeds size limit: {} > {MAX_ELEMENT_SIZE}",
-            script.len()
-        )));
+        return Err(RpcError::parameter(format!("redeemScript exceeds size limit: {} > {MAX_ELEMENT_SIZE}", script.len())));
     }
     let texts: Vec<String> = keys.iter().map(PublicKey::to_string).collect();
     let multi = format!("multi({required},{})", texts.join(","));
@@ -229,17 +225,14 @@ fn multisig_destination(script: &ScriptBuf, multi: &str, kind: &str) -> (Destina
     let witness = Destination::Witness(0, sha256::Hash::hash(script.as_bytes()).to_byte_array().to_vec());
     match kind {
         "bech32" => (witness, format!("wsh({multi})")),
-        "p2sh-segwit" => {
-            (Destination::ScriptHash(hash(witness.script().as_bytes())), format!("sh(wsh({multi}))"))
-        }
+        "p2sh-segwit" => (Destination::ScriptHash(hash(witness.script().as_bytes())), format!("sh(wsh({multi}))")),
         _ => (Destination::ScriptHash(hash(script.as_bytes())), format!("sh({multi})")),
     }
 }
 
 fn verifymessage(context: &Context, params: &Params) -> RpcResult<Value> {
     let (address, signature, message) = (params.str(0)?, params.str(1)?, params.str(2)?);
-    let destination =
-        decode_address(address, context.network).map_err(|_| RpcError::address_or_key("Invalid address"))?;
+    let destination = decode_address(address, context.network).map_err(|_| RpcError::address_or_key("Invalid address"))?;
     let Destination::PubKeyHash(hash) = destination else {
         return Err(RpcError::type_error("Address does not refer to key"));
     };

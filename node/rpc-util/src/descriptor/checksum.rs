@@ -1,7 +1,6 @@
 //! The eight-character checksum behind `#` (BIP380).
 
-const INPUT_CHARSET: &str =
-    "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
+const INPUT_CHARSET: &str = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ ";
 const CHECKSUM_CHARSET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 
 fn polymod(mut checksum: u64, value: u64) -> u64 {
@@ -86,7 +85,15 @@ mod tests {
     fn bip380_vectors_hold() {
         assert_eq!(split_checksum("raw(deadbeef)#89f8spxm", true).unwrap().0, "raw(deadbeef)");
         assert_eq!(with_checksum("raw(deadbeef)"), "raw(deadbeef)#89f8spxm");
-        for bad in ["raw(deadbeef)", "raw(deadbeef)#", "raw(deadbeef)#89f8spxmx", "raw(deadbeef)#89f8spx", "raw(deedbeef)#89f8spxm", "raw(deadbeef)##9f8spxm", "raw(Ü)#00000000"] {
+        for bad in [
+            "raw(deadbeef)",
+            "raw(deadbeef)#",
+            "raw(deadbeef)#89f8spxmx",
+            "raw(deadbeef)#89f8spx",
+            "raw(deedbeef)#89f8spxm",
+            "raw(deadbeef)##9f8spxm",
+            "raw(Ü)#00000000",
+        ] {
             assert!(split_checksum(bad, true).is_err(), "{bad}");
         }
     }

@@ -72,9 +72,7 @@ fn parse_path<'a>(parts: impl Iterator<Item = &'a str>, apostrophe: &mut bool) -
     parts
         .map(|part| {
             if part.starts_with('<') && part.ends_with('>') {
-                return Err(format!(
-                    "Key path value '{part}' specifies multipath in a section where multipath is not allowed"
-                ));
+                return Err(format!("Key path value '{part}' specifies multipath in a section where multipath is not allowed"));
             }
             parse_number(part, apostrophe)
         })
@@ -165,8 +163,7 @@ impl Key {
             (None, Source::Single { .. }) => None,
             (Some(origin), Source::Single { .. }) => Some(origin.clone()),
             (origin, Source::Extended { public, path, wildcard, .. }) => {
-                let (fingerprint, mut full) =
-                    origin.clone().unwrap_or_else(|| (public.fingerprint().to_bytes(), Vec::new()));
+                let (fingerprint, mut full) = origin.clone().unwrap_or_else(|| (public.fingerprint().to_bytes(), Vec::new()));
                 full.extend(path);
                 match wildcard {
                     Wildcard::None => {}
@@ -238,10 +235,7 @@ fn parse_origin(text: &str, apostrophe: &mut bool) -> Result<([u8; 4], Vec<u32>)
     let mut parts = inner.split('/');
     let fingerprint = parts.next().unwrap_or_default();
     if fingerprint.len() != 8 {
-        return Err(format!(
-            "Fingerprint is not 4 bytes ({} characters instead of 8 characters)",
-            fingerprint.len()
-        ));
+        return Err(format!("Fingerprint is not 4 bytes ({} characters instead of 8 characters)", fingerprint.len()));
     }
     let bytes = hex::decode(fingerprint).map_err(|_| format!("Fingerprint '{fingerprint}' is not hex"))?;
     let bytes: [u8; 4] = bytes.try_into().map_err(|_| format!("Fingerprint '{fingerprint}' is not hex"))?;

@@ -30,12 +30,7 @@ struct Failed;
 impl<T, F> Translator<String> for Map<F>
 where
     F: FnMut(&str) -> Option<T>,
-    T: MiniscriptKey<
-            Sha256 = sha256::Hash,
-            Hash256 = hash256::Hash,
-            Ripemd160 = ripemd160::Hash,
-            Hash160 = hash160::Hash,
-        >,
+    T: MiniscriptKey<Sha256 = sha256::Hash, Hash256 = hash256::Hash, Ripemd160 = ripemd160::Hash, Hash160 = hash160::Hash>,
 {
     type TargetPk = T;
     type Error = Failed;

@@ -85,7 +85,8 @@ impl Node {
             Node::Raw(script) => format!("raw({})", hex::encode(script)),
             Node::Miniscript(part) => part.text(network),
             Node::Tr { internal, leaves } => {
-                let tree = if leaves.is_empty() { String::new() } else { format!(",{}", tree_text(&leaf_texts(leaves, network))) };
+                let tree =
+                    if leaves.is_empty() { String::new() } else { format!(",{}", tree_text(&leaf_texts(leaves, network))) };
                 format!("tr({}{tree})", internal.public_text(network))
             }
         }
@@ -96,14 +97,7 @@ impl Node {
         self.derived_inner(position, index, network, secp, false)
     }
 
-    fn derived_inner(
-        &self,
-        position: u32,
-        index: usize,
-        network: Network,
-        secp: &Secp256k1<All>,
-        tap: bool,
-    ) -> Option<String> {
+    fn derived_inner(&self, position: u32, index: usize, network: Network, secp: &Secp256k1<All>, tap: bool) -> Option<String> {
         let key_text = |key: &Key| key.derived_text(position, tap, secp);
         let x_only_text = |key: &Key| key.derived_text(position, true, secp);
         let inner = |node: &Node, tap| node.derived_inner(position, index, network, secp, tap);

@@ -271,10 +271,7 @@ impl Parser<'_> {
         }
         let (kind, max) = if tap { ("multi_a", MAX_MULTI_A_KEYS) } else { ("multisig", MAX_MULTISIG_KEYS) };
         if keys.is_empty() || keys.len() > max {
-            return Err(format!(
-                "Cannot have {} keys in {kind}; must have between 1 and {max} keys, inclusive",
-                keys.len()
-            ));
+            return Err(format!("Cannot have {} keys in {kind}; must have between 1 and {max} keys, inclusive", keys.len()));
         }
         if required < 1 {
             return Err(format!("Multisig threshold cannot be {required}, must be at least 1"));
@@ -359,10 +356,14 @@ mod tests {
             ["512077aab6e066f8a7419c5ab714c12c67d25007ed55a43cadcacb4d7a970a093f11"]
         );
         assert_eq!(
-            scripts("tr(a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd,pk(669b8afcec803a0d323e9a17f3ea8e68e8abe5a278020a929adbec52421adbd0))", 0),
+            scripts(
+                "tr(a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd,pk(669b8afcec803a0d323e9a17f3ea8e68e8abe5a278020a929adbec52421adbd0))",
+                0
+            ),
             ["512017cf18db381d836d8923b1bdb246cfcd818da1a9f0e6e7907f187f0b2f937754"]
         );
-        let xpub = "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDznezpbZb7ap6r1D3tgFxHmwMkQTPH";
+        let xpub =
+            "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDznezpbZb7ap6r1D3tgFxHmwMkQTPH";
         assert_eq!(
             scripts(&format!("wpkh([ffffffff/13'){xpub}/1/2/*)").replace("13')", "13']"), 0),
             ["0014326b2249e3a25d5dc60935f044ee835d090ba859"]
@@ -396,7 +397,8 @@ mod tests {
 
     #[test]
     fn multipath_gives_several() {
-        let xpub = "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDznezpbZb7ap6r1D3tgFxHmwMkQTPH";
+        let xpub =
+            "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDznezpbZb7ap6r1D3tgFxHmwMkQTPH";
         let parsed = Descriptor::parse(&format!("wpkh({xpub}/<0;1>/*)"), Network::Bitcoin, false).unwrap();
         let texts: Vec<String> = parsed.iter().map(Descriptor::public_text).collect();
         assert!(texts[0].starts_with(&format!("wpkh({xpub}/0/*)#")) && texts[1].starts_with(&format!("wpkh({xpub}/1/*)#")));

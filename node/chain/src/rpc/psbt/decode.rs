@@ -99,17 +99,12 @@ fn inner_script(script: &bitcoin::Script) -> Value {
 }
 
 fn derivations<'a>(entries: impl Iterator<Item = (String, &'a KeySource)>) -> Value {
-    let entry = |(pubkey, source): (String, &KeySource)| {
-        json!({"pubkey": pubkey, "master_fingerprint": source.0.to_string(), "path": path_text(source)})
-    };
+    let entry = |(pubkey, source): (String, &KeySource)| json!({"pubkey": pubkey, "master_fingerprint": source.0.to_string(), "path": path_text(source)});
     entries.map(entry).collect()
 }
 
 fn tap_derivations(
-    entries: &std::collections::BTreeMap<
-        bitcoin::XOnlyPublicKey,
-        (Vec<bitcoin::TapLeafHash>, KeySource),
-    >,
+    entries: &std::collections::BTreeMap<bitcoin::XOnlyPublicKey, (Vec<bitcoin::TapLeafHash>, KeySource)>,
 ) -> Value {
     let entry = |(key, (leaves, source)): (&bitcoin::XOnlyPublicKey, &(Vec<bitcoin::TapLeafHash>, KeySource))| {
         json!({

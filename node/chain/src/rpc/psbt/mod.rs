@@ -81,9 +81,7 @@ fn combinepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
         combined = Some(match combined {
             None => psbt,
             Some(mut first) => {
-                first.combine(psbt).map_err(|_| {
-                    RpcError::parameter("PSBTs not compatible (different transactions)")
-                })?;
+                first.combine(psbt).map_err(|_| RpcError::parameter("PSBTs not compatible (different transactions)"))?;
                 first
             }
         });
@@ -125,10 +123,7 @@ fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
         for (txin, input) in psbt.unsigned_tx.input.iter().zip(&psbt.inputs) {
             if inputs.iter().any(|(known, _): &(bitcoin::TxIn, _)| known.previous_output == txin.previous_output) {
                 let outpoint = txin.previous_output;
-                return Err(RpcError::parameter(format!(
-                    "Input {}:{} exists in multiple PSBTs",
-                    outpoint.txid, outpoint.vout
-                )));
+                return Err(RpcError::parameter(format!("Input {}:{} exists in multiple PSBTs", outpoint.txid, outpoint.vout)));
             }
             inputs.push((txin.clone(), input.clone()));
         }
