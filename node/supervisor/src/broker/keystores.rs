@@ -10,11 +10,14 @@ use bulkhead_control::{Component, Edge, OpenKeystore, TypedConfig, stream_pair};
 use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// The file in a wallet's directory.
 const WALLET_FILE: &str = "wallet.dat";
 /// More key stores than this are refused: each is a process.
 const MAX_KEYSTORES: usize = 200;
+/// How long a key store that was let go may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Longest wallet name, bytes.
 const MAX_NAME: usize = 4096;
 
@@ -23,6 +26,8 @@ const MAX_NAME: usize = 4096;
 pub(crate) struct PendingOpen {
     asked: Asked,
     open: OpenKeystore,
+    /// When it is given up: the other key store is not about to end.
+    pub deadline: Instant,
 }
 
 /// Directory and file of a wallet.
@@ -100,10 +105,18 @@ impl Family {
             }
             return;
         }
-        match self.prepare(asked, &open) {
-            Ok(None) => self.pending_opens.push_back(PendingOpen { asked, open }),
+        self.open_or_wait(PendingOpen { asked, open, deadline: Instant::now() + PATIENCE });
+    }
+
+    fn open_or_wait(&mut self, pending: PendingOpen) {
+        match self.prepare(pending.asked, &pending.open) {
+            Ok(None) if pending.deadline <= Instant::now() => {
+                let text = format!("Wallet \"{}\" is already loaded.", pending.open.name);
+                self.answer(pending.asked, Err((code::LOADED, text)));
+            }
+            Ok(None) => self.pending_opens.push_back(pending),
             Ok(Some(())) => {}
-            Err(refusal) => self.answer(asked, Err(refusal)),
+            Err(refusal) => self.answer(pending.asked, Err(refusal)),
         }
     }
 
@@ -122,13 +135,9 @@ impl Family {
         }
         let taken = self.children.iter().filter(|child| child.directory.as_ref() == Some(&place.directory));
         if let Some(owner) = taken.into_iter().find(|child| child.instance == open.name || place.file == WALLET_FILE) {
-            // Its wallet let go of it and it is about to end, unless the wallet asks twice.
-            let leaving = self.wallet_let_go(owner.id);
-            return if leaving {
-                Ok(None)
-            } else {
-                Err((code::LOADED, format!("Wallet \"{}\" is already loaded.", open.name)))
-            };
+            // Either its wallet let go of it and it is about to end, or it will not end: the deadline decides.
+            tracing::debug!(target: "ipc", "key store {} waits for the end of process {}", open.name, owner.pid);
+            return Ok(None);
         }
         let created = open.create && !place.directory.exists();
         if created {
@@ -151,15 +160,10 @@ impl Family {
         Ok(Some(()))
     }
 
-    /// The wallet is the only one who knows; a second request for an open wallet means that it lost the first stream.
-    fn wallet_let_go(&self, owner: ChildId) -> bool {
-        self.children.iter().any(|child| child.id == owner && child.asked.is_none())
-    }
-
-    /// A key store ended: its directory is free.
+    /// A key store ended, or the time of a request is up.
     pub(crate) fn retry_opens(&mut self) {
-        for PendingOpen { asked, open } in std::mem::take(&mut self.pending_opens) {
-            self.open_keystore(asked, open);
+        for pending in std::mem::take(&mut self.pending_opens) {
+            self.open_or_wait(pending);
         }
     }
 

@@ -25,6 +25,10 @@ fn descriptors(pid: i32) -> Option<Vec<String>> {
             found.push((number, target));
         }
     }
+    // A process that hides them shows an empty folder; ours always have some.
+    if found.is_empty() {
+        return None;
+    }
     found.sort();
     Some(found.into_iter().map(|(number, target)| format!("{number} {target}")).collect())
 }
@@ -69,13 +73,27 @@ fn child_row(child: &Child) -> Value {
     row(child.component.word(), wallet, child.pid, child.report.as_ref().unwrap_or(&nothing), state)
 }
 
+/// A spawner has no control channel. It told at its start that all of its policy is in force, else we would not run;
+/// the one that runs commands has no filter of its own, because commands would inherit it.
+fn spawner_report(family: &Family, name: &str) -> Report {
+    let mode = family.outfit.sandbox;
+    let mut report = Report { mode: mode.name().into(), ..Report::default() };
+    if let Some(policy) = bulkhead_sandbox::policy(name).filter(|_| mode != bulkhead_sandbox::Mode::Off) {
+        report.filter_hash = policy.filter_hash.into();
+        report.allowed_syscalls = policy.allowed_syscalls;
+        report.filtered_syscalls = policy.filtered_syscalls;
+        report.landlock_abi = family.own_report.landlock_abi;
+        report.landlock_rights = policy.landlock.fs.iter().map(|right| format!("{right:?}")).collect();
+    }
+    report
+}
+
 /// The JSON text.
 pub(crate) fn sandbox_info(family: &Family) -> String {
     let own = i32::try_from(std::process::id()).unwrap_or_default();
     let mut rows = vec![row("node", None, own, &family.own_report, "ready")];
     for (pid, name) in family.spawner_pids() {
-        let report = Report { mode: family.outfit.sandbox.name().into(), ..Report::default() };
-        rows.push(row(name, None, pid, &report, "ready"));
+        rows.push(row(name, None, pid, &spawner_report(family, name), "ready"));
     }
     rows.extend(family.children.iter().filter(|child| child.pid != 0).map(child_row));
     json!({ "mode": family.outfit.sandbox.name(), "processes": rows }).to_string()

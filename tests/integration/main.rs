@@ -1,0 +1,9 @@
+//! The node as a whole: bad input, and the life and death of its processes. Needs the built binaries beside this
+//! test (`make test` builds them) or in `BULKHEAD_BIN`.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bad_input;
+mod life;
+mod notifications;
+mod support;
