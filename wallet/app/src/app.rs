@@ -1,14 +1,16 @@
 //! Everything this process knows: loaded wallets, peers, options. Lives on the event loop's thread.
 
 use bitcoin::Network;
-use bulkhead_control::{Handle, WalletConfig};
+use bulkhead_control::WalletConfig;
 use bulkhead_keystore_edge::{Record, Reply, Request, Status};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
 use crate::ipc::chain::{Chain, ChainState};
 use crate::ipc::keystore::{Keystore, KeystoreError};
+use crate::ipc::supervisor::Supervisor;
 use crate::spend::build::BuildOptions;
 use crate::spend::fees::FeeOptions;
 use crate::state::{BlockRef, OutputType, StateOptions, Wallet};
@@ -90,7 +92,7 @@ pub struct App {
     /// Options of building.
     pub build: BuildOptions,
     /// Supervisor.
-    pub control: Handle,
+    pub control: Arc<dyn Supervisor>,
     /// Chain.
     pub chain: Chain,
     /// Loaded wallets in the order of loading.
@@ -119,7 +121,7 @@ pub fn network_by_name(name: &str) -> Option<Network> {
 
 impl App {
     /// Puts the process together.
-    pub fn new(config: WalletConfig, network: Network, control: Handle, chain: Chain) -> App {
+    pub fn new(config: WalletConfig, network: Network, control: Arc<dyn Supervisor>, chain: Chain) -> App {
         let fees = FeeOptions {
             fallback: config.fallbackfee,
             min_tx: config.mintxfee,

@@ -5,7 +5,7 @@ use bitcoin_wallet::ipc::chain::Chain;
 use bitcoin_wallet::ipc::events::{self, Events};
 use bitcoin_wallet::ipc::serve::{Gui, Rpc};
 use bitcoin_wallet::wallets;
-use bulkhead_control::{Component, ControlError, Edge, Event, Handle, WalletConfig, birth};
+use bulkhead_control::{Component, ControlError, Edge, Event, WalletConfig, birth};
 use bulkhead_link::Peer;
 use bulkhead_schema::wire::gui_node_capnp::gui_wallet;
 use bulkhead_schema::wire::rpc_wallet_capnp::rpc_wallet;
@@ -13,6 +13,7 @@ use bulkhead_schema::wire::wallet_chain_capnp::{wallet_chain, wallet_events};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
@@ -53,7 +54,7 @@ fn start() -> Result<(), StartError> {
     });
     bulkhead_link::run(async move {
         let chain = Chain::new(Peer::new("chain"));
-        let app = Rc::new(App::new(config, network, handle.clone(), chain));
+        let app = Rc::new(App::new(config, network, Arc::new(handle.clone()), chain));
         for (edge, descriptor) in wires {
             wire(&app, &edge, descriptor).await;
         }
@@ -70,7 +71,7 @@ fn start() -> Result<(), StartError> {
                     }
                 }
                 Event::Shutdown => {
-                    stop(&app, &handle).await;
+                    stop(&app).await;
                     return;
                 }
                 Event::PeerGone => return,
@@ -81,7 +82,7 @@ fn start() -> Result<(), StartError> {
     Ok(())
 }
 
-async fn stop(app: &App, _: &Handle) {
+async fn stop(app: &App) {
     for loaded in app.all() {
         wallets::close(app, &loaded).await;
     }

@@ -115,6 +115,8 @@ pub enum Record {
         id: DescId,
     },
     LockedCoin(OutPoint),
+    /// The client that opened the wallet last.
+    Version(i32),
     /// A record that wallet logic has no use for.
     Other(String),
 }
@@ -220,6 +222,7 @@ pub fn decode(key: &[u8], value: &[u8]) -> Result<Record, RecordError> {
         }
         "orderposnext" => Record::OrderPosNext(v.decode()?),
         "flags" => Record::Flags(v.decode()?),
+        "version" => Record::Version(v.decode()?),
         "walletdescriptor" => Record::Descriptor {
             id: k.array()?,
             text: v.text()?,
@@ -344,6 +347,11 @@ pub fn write_best_block(locator: &[BlockHash]) -> [Change; 2] {
         Change { key: key("bestblock"), value: Some(value(&[])) },
         Change { key: key("bestblock_nomerkle"), value: Some(value(locator)) },
     ]
+}
+
+/// Version of the client that opened the wallet last.
+pub fn write_version(version: i32) -> Change {
+    Change { key: key("version"), value: Some(version.to_le_bytes().to_vec()) }
 }
 
 /// Next position in the order of transactions.

@@ -10,10 +10,14 @@ use std::rc::Rc;
 use crate::app::{App, Loaded};
 use crate::ipc::chain::ChainError;
 use crate::ipc::events::{self, SyncError};
-use crate::ipc::keystore::{Keystore, KeystoreError, Opener};
+use crate::ipc::keystore::{Keystore, KeystoreError};
+use crate::records;
 use crate::state::{BlockRef, Wallet, flags};
 use bulkhead_rpc_util::RpcError;
 use bulkhead_rpc_util::error as code;
+
+/// What we write as the version of the client; RPC clients gate features on the same number.
+const CLIENT_VERSION: i32 = 319_900;
 
 /// Seconds that block times may be off.
 pub const TIMESTAMP_WINDOW: i64 = 2 * 60 * 60;
@@ -70,12 +74,12 @@ pub async fn ask_supervisor(app: &App, request: ControlRequest) -> Result<(Strin
 /// A key store for a wallet, not opened yet.
 async fn open_keystore(app: &App, name: &str, create: bool) -> Result<Keystore, RpcError> {
     let (control, wanted) = (app.control.clone(), name.to_owned());
-    let stream = match blocking(move || control.open(&wanted, create)).await {
+    let stream = match blocking(move || control.open_keystore(&wanted, create)).await {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => return Err(keystore_error(&error.into())),
         None => return Err(RpcError::internal("worker thread failed")),
     };
-    Keystore::start(name, Box::new(app.control.clone()), stream).map_err(|error| RpcError::internal(error.to_string()))
+    Keystore::start(name, app.control.clone(), stream).map_err(|error| RpcError::internal(error.to_string()))
 }
 
 /// Keeps a name reserved while its wallet is being opened.
@@ -175,6 +179,7 @@ pub async fn create(app: &App, name: &str, options: CreateOptions) -> Result<Rc<
     let status = status_of(&keys, request).await?;
     let (mut wallet, _) = read_wallet(app, name, &keys).await?;
     wallet.top_up_all(0);
+    wallet.push(records::write_version(CLIENT_VERSION));
     let loaded = make_loaded(name, wallet, keys, status);
     let _guard = app.sync.lock().await;
     // A new wallet has no history: it starts at the tip.
@@ -225,6 +230,12 @@ pub async fn restore(app: &App, name: &str, backup: OwnedFd) -> Result<Rc<Loaded
 
 async fn attach(app: &App, name: &str, keys: Keystore, status: Status) -> Result<Rc<Loaded>, RpcError> {
     let (mut wallet, found) = read_wallet(app, name, &keys).await?;
+    if let Some(version) = found.last_client {
+        tracing::info!("[{}] Last client version = {version}", wallet.display_name());
+    }
+    if found.last_client != Some(CLIENT_VERSION) {
+        wallet.push(records::write_version(CLIENT_VERSION));
+    }
     wallet.top_up_all(0);
     let loaded = make_loaded(name, wallet, keys, status);
     let _guard = app.sync.lock().await;

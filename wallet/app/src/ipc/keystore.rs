@@ -4,9 +4,11 @@
 //! A key store that dies is started again through the supervisor; the wallet comes back locked. Requests
 //! that change nothing when they are repeated are then sent once more, the rest fail with an error.
 
-use bulkhead_control::{ControlError, Handle, OpenKeystore, Request as ControlRequest};
+use super::supervisor::Supervisor;
+use bulkhead_control::ControlError;
 use bulkhead_keystore_edge::{ClientError, KeystoreClient, Reply, Request};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
@@ -43,23 +45,6 @@ struct Job {
     answer: oneshot::Sender<Result<Reply, KeystoreError>>,
 }
 
-/// Where key stores come from.
-pub trait Opener: Send + 'static {
-    /// Starts a key store for a wallet and answers the stream to it.
-    ///
-    /// # Errors
-    /// What the supervisor said.
-    fn open(&self, name: &str, create: bool) -> Result<OwnedFd, ControlError>;
-}
-
-impl Opener for Handle {
-    fn open(&self, name: &str, create: bool) -> Result<OwnedFd, ControlError> {
-        let mut answer =
-            self.request(ControlRequest::OpenKeystore(OpenKeystore { name: name.to_owned(), create, one_shot: false }))?;
-        answer.descriptors.pop().ok_or(ControlError::PeerGone)
-    }
-}
-
 /// Queue to one key store.
 #[derive(Clone)]
 pub struct Keystore {
@@ -70,12 +55,12 @@ fn repeatable(request: &Request) -> bool {
     matches!(request, Request::Records { .. } | Request::Write(_) | Request::Status | Request::Flush)
 }
 
-fn run(name: &str, opener: &dyn Opener, mut client: KeystoreClient, jobs: &Receiver<Job>) {
+fn run(name: &str, opener: &dyn Supervisor, mut client: KeystoreClient, jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
         let mut result = client.call(&job.request, job.beside.as_ref()).map_err(KeystoreError::from);
         if matches!(result, Err(KeystoreError::Client(ClientError::Wire(_)))) && !matches!(job.request, Request::Close) {
             tracing::warn!("[{name}] the key store is gone, starting it again");
-            match opener.open(name, false).map_err(KeystoreError::from) {
+            match opener.open_keystore(name, false).map_err(KeystoreError::from) {
                 Ok(stream) => {
                     client = KeystoreClient::new(stream);
                     match client.open() {
@@ -103,7 +88,7 @@ impl Keystore {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(name: &str, opener: Box<dyn Opener>, stream: OwnedFd) -> Result<Keystore, std::io::Error> {
+    pub fn start(name: &str, opener: Arc<dyn Supervisor>, stream: OwnedFd) -> Result<Keystore, std::io::Error> {
         let (jobs, queue) = channel();
         let name = name.to_owned();
         std::thread::Builder::new()

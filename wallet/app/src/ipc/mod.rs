@@ -4,3 +4,4 @@ pub mod chain;
 pub mod events;
 pub mod keystore;
 pub mod serve;
+pub mod supervisor;

@@ -24,7 +24,7 @@ async fn fresh(call: &Call, loaded: &Loaded, kind: OutputType, internal: bool) -
     let script = match first {
         Ok(script) => script,
         Err(crate::state::keys::KeyError::RanOut) => {
-            crate::rpc::descriptors::extend(call, loaded, kind, internal).await?;
+            crate::rpc::descriptors::top_up(call, loaded, 0).await?;
             let again = loaded.wallet.borrow_mut().new_script(kind, internal);
             again.map_err(|error| RpcError::new(code::WALLET_KEYPOOL_RAN_OUT, error.to_string()))?
         }

@@ -1,6 +1,6 @@
 //! Descriptors of a wallet: list, HD keys, new ones from a key; and taking over what the key store made.
 
-use bulkhead_keystore_edge::{DescriptorInfo, HdKey, Reply, Request};
+use bulkhead_keystore_edge::{DescriptorInfo, HdKey, Reply, Request, decode_pair};
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Map, Value, json};
@@ -11,11 +11,15 @@ use super::util::{ensure_unlocked, persist, wallet_of};
 use crate::app::Loaded;
 use crate::records::{self, DescId};
 use crate::state::OutputType;
+use crate::state::descriptor::PublicDescriptor;
+use crate::state::keys::Spkm;
 use crate::state::load::DescriptorSet;
 use crate::wallets::{all_records, keystore_error};
 
 /// Reads all descriptors again, after the key store made or changed some.
 pub(super) async fn reload(call: &Call, loaded: &Loaded) -> RpcResult<()> {
+    // What is only in memory yet must not be lost.
+    persist(&call.app, loaded).await?;
     let all = all_records(&loaded.keys).await?;
     let mut set = DescriptorSet::default();
     for record in &all {
@@ -34,19 +38,55 @@ pub(super) async fn reload(call: &Call, loaded: &Loaded) -> RpcResult<()> {
     persist(&call.app, loaded).await
 }
 
-/// Has the key store derive more of a descriptor that needs private keys for each index.
-pub(super) async fn extend(call: &Call, loaded: &Loaded, kind: OutputType, internal: bool) -> RpcResult<()> {
-    let wanted = {
-        let wallet = loaded.wallet.borrow();
-        let id = wallet.active.get(&(internal, kind)).copied();
-        id.and_then(|id| wallet.spkms.get(&id)).map(|spkm| (spkm.id, spkm.next.saturating_add(wallet.options.keypool)))
-    };
-    let Some((id, range_end)) = wanted else { return Ok(()) };
-    // A locked wallet refuses; the caller then says that the pool ran out.
-    if loaded.keys.call(Request::TopUp { id, range_end }).await.is_err() {
-        return Ok(());
+/// Takes over one descriptor that the key store made, changed or extended.
+pub(super) fn take_over(call: &Call, loaded: &Loaded, info: &DescriptorInfo) -> RpcResult<()> {
+    let mut wallet = loaded.wallet.borrow_mut();
+    let old = wallet.spkms.get(&info.id).cloned();
+    let mut cache = old.as_ref().map(|spkm| spkm.cache.clone()).unwrap_or_default();
+    for pair in &info.cache {
+        let record = decode_pair(pair).and_then(|(key, value)| records::decode(key, value).ok());
+        cache.take(record, call.app.network);
     }
-    reload(call, loaded).await
+    let failed = |error: crate::state::descriptor::DescriptorError| RpcError::new(code::WALLET_ERROR, error.to_string());
+    let descriptor = PublicDescriptor::new(&info.public, &cache, call.app.network).map_err(failed)?;
+    let spkm = Spkm {
+        id: info.id,
+        stored: info.public.clone(),
+        descriptor,
+        cache,
+        creation: u64::try_from(info.creation_time).unwrap_or(0),
+        next: info.next_index,
+        start: info.range_start,
+        end: info.range_end,
+        expanded_to: 0,
+    };
+    wallet.add_descriptor(spkm).map_err(failed)
+}
+
+/// Extends key pools to `size` unused addresses (0: `-keypool`); descriptors that need private keys for each index
+/// are extended by the key store, if the wallet is not locked.
+pub(super) async fn top_up(call: &Call, loaded: &Loaded, size: i32) -> RpcResult<()> {
+    let ids: Vec<DescId> = loaded.wallet.borrow().spkms.keys().copied().collect();
+    let waiting: Vec<DescId> = {
+        let mut wallet = loaded.wallet.borrow_mut();
+        ids.into_iter().filter(|id| !wallet.top_up(id, size)).collect()
+    };
+    persist(&call.app, loaded).await?;
+    for id in waiting {
+        let wanted = {
+            let wallet = loaded.wallet.borrow();
+            let target = if size > 0 { size } else { wallet.options.keypool };
+            wallet.spkms.get(&id).map(|spkm| spkm.next.saturating_add(target).max(spkm.end))
+        };
+        let Some(range_end) = wanted else { continue };
+        // A locked wallet refuses; whoever needs the address then says that the pool ran out.
+        if let Ok(Reply::Descriptors(list)) = loaded.keys.call(Request::TopUp { id, range_end }).await {
+            for info in &list {
+                take_over(call, loaded, info)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Private form of a descriptor.
@@ -168,7 +208,7 @@ pub(super) async fn create(call: &Call) -> RpcResult {
     for internal in sides {
         let before = loaded.wallet.borrow().spkms.len();
         let info = generate(&loaded, hd_key, kind, internal).await?;
-        reload(call, &loaded).await?;
+        take_over(call, &loaded, &info)?;
         let fresh = loaded.wallet.borrow().spkms.len() > before;
         loaded.wallet.borrow_mut().activate(&info.id, kind, internal);
         persist(&call.app, &loaded).await?;

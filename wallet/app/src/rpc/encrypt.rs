@@ -93,7 +93,7 @@ pub(super) async fn passphrase(call: &Call) -> RpcResult {
     }
     let request = Request::Unlock { passphrase: passphrase.as_bytes().to_vec().into(), seconds: seconds.min(MAX_SECONDS) };
     loaded.keys.call(request).await.map_err(|error| wrong(keystore_error(&error), passphrase, "wallet", "walletpassphrase"))?;
-    loaded.wallet.borrow_mut().top_up_all(0);
+    super::descriptors::top_up(call, &loaded, 0).await?;
     persist(&call.app, &loaded).await?;
     Ok(Value::Null)
 }

@@ -47,7 +47,7 @@ pub(super) async fn create(call: &Call) -> RpcResult {
     }
     let name = params.str(0)?.to_owned();
     if name.is_empty() {
-        return Err(RpcError::new(code::WALLET_ERROR, "Wallet name cannot be empty"));
+        return Err(RpcError::parameter("Wallet name cannot be empty"));
     }
     wallets::create(&call.app, &name, options).await?;
     warnings.extend(wallets::remember(&call.app, &name, params.opt_bool(6)?).await);
@@ -101,6 +101,9 @@ pub(super) async fn backup(call: &Call) -> RpcResult {
 pub(super) async fn restore(call: &Call) -> RpcResult {
     let name = call.params.str(0)?.to_owned();
     let path = call.params.str(1)?.to_owned();
+    if name.is_empty() {
+        return Err(RpcError::parameter("Wallet name cannot be empty"));
+    }
     let request = ControlRequest::OpenFile(OpenFile { purpose: "restoreWallet".into(), path });
     let source = wallets::ask_supervisor(&call.app, request).await?.1;
     let source = source.ok_or_else(|| RpcError::parameter("Backup file does not exist"))?;

@@ -190,7 +190,7 @@ async fn add(
         Reply::Descriptors(mut list) if list.len() == 1 => list.remove(0),
         _ => return Err(RpcError::internal("key store: unexpected reply to addDescriptor")),
     };
-    super::descriptors::reload(call, loaded).await?;
+    super::descriptors::take_over(call, loaded, &info)?;
     {
         let mut wallet = loaded.wallet.borrow_mut();
         let Some(spkm) = wallet.spkms.get(&info.id) else {
@@ -301,7 +301,8 @@ mod tests {
         assert_eq!(range_of(&json!(5)).unwrap(), (0, 5));
         assert_eq!(range_of(&json!([2, 4])).unwrap(), (2, 4));
         assert_eq!(range_of(&json!([4, 2])).unwrap_err().message, "Range specified as [begin,end] must not have begin after end");
-        assert_eq!(range_of(&json!(-1)).unwrap_err().message, "Range should be greater or equal than 0");
+        assert_eq!(range_of(&json!(-1)).unwrap_err().message, "End of range is too high");
+        assert_eq!(range_of(&json!([-1, 1])).unwrap_err().message, "Range should be greater or equal than 0");
         assert_eq!(range_of(&json!(2_000_000)).unwrap_err().message, "Range is too large");
         assert_eq!(range_of(&json!(1i64 << 31)).unwrap_err().message, "End of range is too high");
     }

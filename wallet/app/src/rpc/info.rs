@@ -89,9 +89,9 @@ pub(super) async fn keypool_refill(call: &Call) -> RpcResult {
         None => 0,
     };
     ensure_unlocked(&loaded).await?;
+    super::descriptors::top_up(call, &loaded, size).await?;
     let enough = {
-        let mut wallet = loaded.wallet.borrow_mut();
-        wallet.top_up_all(size);
+        let wallet = loaded.wallet.borrow();
         wallet.count_keys(false) + wallet.count_keys(true) >= size
     };
     persist(&call.app, &loaded).await?;

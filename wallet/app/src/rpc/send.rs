@@ -56,6 +56,7 @@ pub(super) async fn circumstances(app: &App, loaded: &Loaded, control: &CoinCont
         ancestry,
         max_ancestors: u64::try_from(app.config.limitancestorcount).unwrap_or(25),
         max_descendants: u64::try_from(app.config.limitdescendantcount).unwrap_or(25),
+        max_cluster: usize::try_from(app.config.limitclustercount).unwrap_or(64),
     })
 }
 

@@ -33,6 +33,8 @@ pub struct Circumstances {
     pub max_ancestors: u64,
     /// `-limitdescendantcount`.
     pub max_descendants: u64,
+    /// `-limitclustercount`.
+    pub max_cluster: usize,
 }
 
 /// Wallet options about building.
@@ -275,6 +277,9 @@ fn create_once(
         if current > options.fees.max_tx_fee {
             return Err(SpendError::text("Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"));
         }
+        if options.reject_long_chains && cluster_size(wallet, &tx) > around.max_cluster {
+            return Err(SpendError::text("too many unconfirmed transactions in cluster"));
+        }
         tracing::info!(
             "[{}] Coin Selection: Algorithm:{}, Waste Metric Score:{}",
             wallet.display_name(),
@@ -392,6 +397,23 @@ fn assemble(
         output,
     };
     (tx, spent)
+}
+
+/// Transactions of the mempool cluster that a new transaction would join, itself included, as far as we know them.
+fn cluster_size(wallet: &Wallet, tx: &Transaction) -> usize {
+    let mut seen = std::collections::HashSet::new();
+    let mut todo: Vec<bitcoin::Txid> = tx.input.iter().map(|input| input.previous_output.txid).collect();
+    while let Some(txid) = todo.pop() {
+        let Some(wtx) = wallet.txs.get(&txid).filter(|wtx| wtx.in_mempool()) else { continue };
+        if !seen.insert(txid) {
+            continue;
+        }
+        todo.extend(wtx.tx.input.iter().map(|input| input.previous_output.txid));
+        for vout in 0..wtx.tx.output.len() as u32 {
+            todo.extend(wallet.spenders(&OutPoint { txid, vout }));
+        }
+    }
+    seen.len() + 1
 }
 
 /// Lock time that makes stealing the fees of a block by mining it again less worthwhile; 0 when the tip is old.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::OutputType;
+use crate::records::Record;
 
 /// Why a descriptor cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,21 @@ pub struct KeyCache {
     pub last_hardened: BTreeMap<u32, Xpub>,
     /// Keys at an index, for descriptors that end in `/*h`.
     pub derived: BTreeMap<(u32, u32), Xpub>,
+}
+
+impl KeyCache {
+    /// Takes a cache record in; others are left alone.
+    pub fn take(&mut self, record: Option<Record>, network: Network) {
+        match record {
+            Some(Record::LastHardenedCache { key, xpub, .. }) => {
+                self.last_hardened.extend(decode_xpub(&xpub, network).map(|xpub| (key, xpub)));
+            }
+            Some(Record::DerivedCache { key, index, xpub, .. }) => {
+                self.derived.extend(decode_xpub(&xpub, network).map(|xpub| ((key, index), xpub)));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// One output script of a descriptor at one index.

@@ -86,6 +86,8 @@ impl DescriptorSet {
 pub struct Loaded {
     /// Locator of the last block that the wallet processed; empty when it never did.
     pub locator: Vec<BlockHash>,
+    /// Version of the client that opened the wallet last.
+    pub last_client: Option<i32>,
     /// Blocks whose heights chain must tell ([`Wallet::set_block_heights`]).
     pub blocks: Vec<BlockHash>,
 }
@@ -122,6 +124,7 @@ impl Wallet {
                 Record::BestBlock(locator) => loaded.locator = locator,
                 Record::OrderPosNext(next) => wallet.next_order = next,
                 Record::Flags(bits) => wallet.flags = bits,
+                Record::Version(version) => loaded.last_client = Some(version),
                 Record::LockedCoin(coin) => {
                     wallet.locked.insert(coin, true);
                 }
