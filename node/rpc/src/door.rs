@@ -84,10 +84,11 @@ impl Door {
         })
     }
 
-    /// Whether this node has the method: wallet methods exist only beside a wallet process.
+    /// Whether this node has the method: wallet methods exist only beside a wallet process, and external signers are
+    /// not supported.
     #[must_use]
     pub fn has(&self, method: &Method) -> bool {
-        method.owner != Owner::Wallet || self.config.wallet
+        method.category != "signer" && (method.owner != Owner::Wallet || self.config.wallet)
     }
 
     /// Calls that are being executed: method and microseconds so far.

@@ -71,8 +71,13 @@ fn run() -> Result<(), RunError> {
             tokio::task::spawn_local(ipc::serve(Rc::clone(&door), listener));
         }
         let waking = Rc::clone(&door);
-        tokio::task::spawn_local(async move { waking.warmup.follow(&waking.owners, waking.config.wallet).await });
-        control.ready()?;
+        // Ready means that calls are executed, so that "Done loading" is true when the supervisor logs it.
+        tokio::task::spawn_local(async move {
+            waking.warmup.follow(&waking.owners, waking.config.wallet).await;
+            if let Err(error) = waking.control.ready() {
+                tracing::debug!(target: "ipc", "not told that we are ready: {error}");
+            }
+        });
 
         let mut events = forward(events);
         while let Some(event) = events.recv().await {
