@@ -4,8 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
 
 use bitcoin_chain::mempool_accept::MempoolFile;
 use bitcoin_chain::rpc::Context;
@@ -43,7 +43,8 @@ fn run() -> Result<(), RunError> {
     let mut birth = bulkhead_control::birth::<ChainConfig>(Component::Chain)?;
     let config = Arc::new(birth.config.clone());
     let mut descriptors = birth.take_descriptors();
-    let files = descriptors.take_all("loadblock").into_iter().map(|(name, fd)| (shown_name(&config, &name), File::from(fd))).collect();
+    let files =
+        descriptors.take_all("loadblock").into_iter().map(|(name, fd)| (shown_name(&config, &name), File::from(fd))).collect();
     if let Err(error) = start::prepare_directories(&config) {
         birth.init_error(&error.to_string());
         return Err(error.into());
@@ -81,7 +82,10 @@ fn run() -> Result<(), RunError> {
                     waking.interrupt();
                     break;
                 }
-                Event::PeerGone => return Err(ControlError::PeerGone.into()),
+                Event::PeerGone => {
+                    waking.interrupt();
+                    return Err(ControlError::PeerGone.into());
+                }
                 _ => {}
             }
         }
@@ -116,7 +120,14 @@ fn open_mempool_file(config: &ChainConfig) -> Option<MempoolFile> {
 }
 
 /// Opens the engine, lets calls in, imports.
-fn run_node(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay, files: Vec<(String, File)>, mempool_file: Option<MempoolFile>) {
+fn run_node(
+    config: &Arc<ChainConfig>,
+    handle: &Handle,
+    startup: &Arc<Startup>,
+    relay: &Relay,
+    files: Vec<(String, File)>,
+    mempool_file: Option<MempoolFile>,
+) {
     let context = match start::open(config, handle, startup, relay) {
         Ok(context) => context,
         Err(error) => {
@@ -139,7 +150,6 @@ fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(
         handle.fatal(&error.to_string());
     }
 }
-
 
 /// Path of a `-loadblock` file, for the log.
 fn shown_name(config: &ChainConfig, descriptor: &str) -> String {

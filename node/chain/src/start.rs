@@ -21,9 +21,9 @@ const MAX_SCRIPT_THREADS: i64 = 15;
 /// Why the process cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An option has a value that makes no sense; checked by the supervisor too.
-    #[error("Invalid value for {0}")]
-    Option(&'static str),
+    /// An option has a value that makes no sense. Core's text.
+    #[error("{0}")]
+    Option(String),
     /// The data cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -63,17 +63,17 @@ impl Notifier for Voice {
 pub fn params(config: &ChainConfig) -> Result<Params, StartError> {
     let challenge = config.signetchallenge.as_str();
     let mut params = if config.network == "signet" && !challenge.is_empty() {
-        networks::signet(Some(hex::decode(challenge).map_err(|_| StartError::Option("-signetchallenge"))?))
+        networks::signet(Some(
+            hex::decode(challenge).map_err(|_| invalid(format!("-signetchallenge must be hex, not '{challenge}'.")))?,
+        ))
     } else {
-        networks::by_name(&config.network).ok_or(StartError::Option("-chain"))?
+        networks::by_name(&config.network).ok_or_else(|| invalid(format!("Unknown chain {}.", config.network)))?
     };
     for entry in &config.testactivationheight {
-        let parsed = entry.split_once('@').and_then(|(name, height)| Some((Buried::from_name(name)?, height.parse().ok()?)));
-        let (deployment, height) = parsed.ok_or(StartError::Option("-testactivationheight"))?;
-        params.set_buried_height(deployment, height);
+        set_activation_height(&mut params, entry)?;
     }
     for entry in &config.vbparams {
-        set_deployment(&mut params, entry).ok_or(StartError::Option("-vbparams"))?;
+        set_deployment(&mut params, entry)?;
     }
     params.enforce_bip94 |= config.test.iter().any(|name| name == "bip94");
     if config.fastprune && config.network == "regtest" {
@@ -82,15 +82,41 @@ pub fn params(config: &ChainConfig) -> Result<Params, StartError> {
     Ok(params)
 }
 
+fn invalid(text: impl Into<String>) -> StartError {
+    StartError::Option(text.into())
+}
+
+/// `name@height`.
+fn set_activation_height(params: &mut Params, entry: &str) -> Result<(), StartError> {
+    let wrong = |what: &str| invalid(format!("Invalid {what} ({entry}) for -testactivationheight=name@height."));
+    let (name, height) = entry.split_once('@').ok_or_else(|| wrong("format"))?;
+    let height = height.parse().ok().filter(|height| (0..i32::MAX).contains(height)).ok_or_else(|| wrong("height value"))?;
+    let deployment = Buried::from_name(name).ok_or_else(|| wrong("name"))?;
+    params.set_buried_height(deployment, height);
+    Ok(())
+}
+
 /// `deployment:start:end[:min_activation_height]`.
-fn set_deployment(params: &mut Params, entry: &str) -> Option<()> {
-    let mut parts = entry.split(':');
-    let name = parts.next()?;
-    let deployment = params.deployments.iter_mut().find(|deployment| deployment.name == name)?;
-    deployment.start_time = parts.next()?.parse().ok()?;
-    deployment.timeout = parts.next()?.parse().ok()?;
-    deployment.min_activation_height = parts.next().map_or(Some(0), |height| height.parse().ok())?;
-    parts.next().is_none().then_some(())
+fn set_deployment(params: &mut Params, entry: &str) -> Result<(), StartError> {
+    let parts: Vec<&str> = entry.split(':').collect();
+    let (name, start, end, height) = match parts.as_slice() {
+        [name, start, end] => (name, start, end, "0"),
+        [name, start, end, height] => (name, start, end, *height),
+        _ => return Err(invalid("Version bits parameters malformed, expecting deployment:start:end[:min_activation_height]")),
+    };
+    let start_time = start.parse().map_err(|_| invalid(format!("Invalid nStartTime ({start})")))?;
+    let timeout = end.parse().map_err(|_| invalid(format!("Invalid nTimeout ({end})")))?;
+    let min_activation_height = height.parse().map_err(|_| invalid(format!("Invalid min_activation_height ({height})")))?;
+    let found = params.deployments.iter_mut().find(|deployment| deployment.name == *name);
+    let deployment = found.ok_or_else(|| invalid(format!("Invalid deployment ({name})")))?;
+    (deployment.start_time, deployment.timeout, deployment.min_activation_height) = (start_time, timeout, min_activation_height);
+    Ok(())
+}
+
+/// A number of up to 64 hex digits, with or without `0x`, filled up with zeros.
+fn padded_hex(text: &str) -> Option<String> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    (digits.len() <= 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())).then(|| format!("{digits:0>64}"))
 }
 
 fn script_threads(par: i64) -> usize {
@@ -103,7 +129,9 @@ fn assume_valid(text: &str, default: Option<BlockHash>) -> Result<Option<BlockHa
     match text {
         "" => Ok(default),
         text if text.bytes().all(|digit| digit == b'0') => Ok(None),
-        text => format!("{text:0>64}").parse().map(Some).map_err(|_| StartError::Option("-assumevalid")),
+        text => padded_hex(text).and_then(|digits| digits.parse().ok()).map(Some).ok_or_else(|| {
+            invalid(format!("Invalid assumevalid block hash specified ({text}), must be up to 64 hex digits (or 0 to disable)"))
+        }),
     }
 }
 
@@ -126,8 +154,10 @@ fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions,
     options.stop_at_height = i32::try_from(config.stopatheight).unwrap_or(0);
     options.max_tip_age = config.maxtipage;
     if !config.minimumchainwork.is_empty() {
-        let padded = format!("{:0>64}", config.minimumchainwork);
-        options.minimum_chain_work = Work::from_unprefixed_hex(&padded).map_err(|_| StartError::Option("-minimumchainwork"))?;
+        let given = &config.minimumchainwork;
+        let parsed = padded_hex(given).and_then(|digits| Work::from_unprefixed_hex(&digits).ok());
+        let wrong = || invalid(format!("Invalid minimum work specified ({given}), must be up to 64 hex digits"));
+        options.minimum_chain_work = parsed.ok_or_else(wrong)?;
     }
     options.assume_valid = assume_valid(&config.assumevalid, options.params.assume_valid)?;
     Ok(options)
@@ -181,7 +211,12 @@ pub fn databases(config: &ChainConfig) -> [(PathBuf, bool); 2] {
 ///
 /// # Errors
 /// Core's texts for the user.
-pub fn open(config: &Arc<ChainConfig>, handle: &Handle, startup: &Arc<Startup>, relay: &Relay) -> Result<Arc<Context>, StartError> {
+pub fn open(
+    config: &Arc<ChainConfig>,
+    handle: &Handle,
+    startup: &Arc<Startup>,
+    relay: &Relay,
+) -> Result<Arc<Context>, StartError> {
     let params = params(config)?;
     let voice = Arc::new(Voice { handle: handle.clone(), startup: Arc::clone(startup) });
     let options = engine_options(config, params.clone())?;
@@ -244,8 +279,10 @@ mod tests {
         let mut params = networks::regtest();
         set_deployment(&mut params, "testdummy:5:9:144").unwrap();
         assert_eq!((params.deployments[0].start_time, params.deployments[0].min_activation_height), (5, 144));
-        assert!(set_deployment(&mut params, "testdummy:5").is_none());
-        assert!(set_deployment(&mut params, "nothing:5:9").is_none());
+        assert!(set_deployment(&mut params, "testdummy:5").is_err());
+        assert_eq!(set_deployment(&mut params, "nothing:5:9").unwrap_err().to_string(), "Invalid deployment (nothing)");
+        let wrong = set_activation_height(&mut params, "name@2").unwrap_err().to_string();
+        assert_eq!(wrong, "Invalid name (name@2) for -testactivationheight=name@height.");
     }
 
     #[test]

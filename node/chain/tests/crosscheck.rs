@@ -45,7 +45,10 @@ fn assert_matches(manager: &ChainManager, expected: &Value) {
     let tip = manager.tip();
     assert_eq!(tip.hash.to_string(), expected["besthash"]);
     assert_eq!(tip.height, expected["height"]);
-    assert_eq!(format!("{:x}", tip.chain_work).trim_start_matches("0x").trim_start_matches('0'), expected["chainwork"].as_str().unwrap().trim_start_matches('0'));
+    assert_eq!(
+        format!("{:x}", tip.chain_work).trim_start_matches("0x").trim_start_matches('0'),
+        expected["chainwork"].as_str().unwrap().trim_start_matches('0')
+    );
     let utxo = &expected["utxo"];
     let stats = manager.utxo_stats(HashKind::Serialized).unwrap();
     let wanted = &utxo["hash_serialized_3"];
@@ -61,7 +64,8 @@ fn assert_matches(manager: &ChainManager, expected: &Value) {
         assert_eq!(state.active_at(height.parse().unwrap()).unwrap().hash.to_string(), at["hash"]);
     }
     let mut tips: Vec<String> = state.tips().into_iter().map(|id| state.node(id).hash.to_string()).collect();
-    let mut wanted: Vec<String> = expected["tips"].as_array().unwrap().iter().map(|tip| tip["hash"].as_str().unwrap().into()).collect();
+    let mut wanted: Vec<String> =
+        expected["tips"].as_array().unwrap().iter().map(|tip| tip["hash"].as_str().unwrap().into()).collect();
     tips.sort();
     wanted.sort();
     assert_eq!(tips, wanted);

@@ -5,7 +5,8 @@ use bitcoin::{Block, TxMerkleNode};
 
 use crate::params::Buried;
 use crate::{
-    HeaderView, MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, Params, PreparedBlock, Reject, WITNESS_SCALE_FACTOR, header, merkle, sigops, tx,
+    HeaderView, MAX_BLOCK_SIGOPS_COST, MAX_BLOCK_WEIGHT, Params, PreparedBlock, Reject, WITNESS_SCALE_FACTOR, header, merkle,
+    sigops, tx,
 };
 
 /// Smallest script of a witness commitment.
@@ -136,7 +137,10 @@ pub fn check_witness(block: &Block, expect_commitment: bool) -> Result<(), Rejec
         let witness = &block.txdata[0].input[0].witness;
         let reserved = witness.nth(0).filter(|value| witness.len() == 1 && value.len() == 32);
         let Some(reserved) = reserved else {
-            return Err(Reject::mutated("bad-witness-nonce-size", "CheckWitnessMalleation : invalid witness reserved value size"));
+            return Err(Reject::mutated(
+                "bad-witness-nonce-size",
+                "CheckWitnessMalleation : invalid witness reserved value size",
+            ));
         };
         let mut engine = sha256d::Hash::engine();
         engine.input(merkle::witness_root(block).as_byte_array());
@@ -144,7 +148,10 @@ pub fn check_witness(block: &Block, expect_commitment: bool) -> Result<(), Rejec
         let expected = sha256d::Hash::from_engine(engine);
         let script = block.txdata[0].output[index].script_pubkey.as_bytes();
         if &script[6..38] != expected.as_byte_array() {
-            return Err(Reject::mutated("bad-witness-merkle-match", "CheckWitnessMalleation : witness merkle commitment mismatch"));
+            return Err(Reject::mutated(
+                "bad-witness-merkle-match",
+                "CheckWitnessMalleation : witness merkle commitment mismatch",
+            ));
         }
         return Ok(());
     }

@@ -16,8 +16,8 @@ pub mod pow;
 pub mod prepared;
 pub mod reject;
 pub mod sequence;
-pub mod sigops;
 pub mod signet;
+pub mod sigops;
 pub mod tx;
 pub mod versionbits;
 

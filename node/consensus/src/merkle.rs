@@ -32,9 +32,11 @@ fn join(left: sha256d::Hash, right: sha256d::Hash) -> sha256d::Hash {
 
 /// Root over the witness ids, with zero in place of the coinbase's.
 pub fn witness_root(block: &Block) -> sha256d::Hash {
-    let leaves = block.txdata.iter().enumerate().map(|(index, tx)| {
-        if index == 0 { Wtxid::all_zeros().to_raw_hash() } else { tx.compute_wtxid().to_raw_hash() }
-    });
+    let leaves = block
+        .txdata
+        .iter()
+        .enumerate()
+        .map(|(index, tx)| if index == 0 { Wtxid::all_zeros().to_raw_hash() } else { tx.compute_wtxid().to_raw_hash() });
     root(leaves.collect()).0
 }
 

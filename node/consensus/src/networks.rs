@@ -9,10 +9,10 @@ use crate::params::{AssumeUtxo, Bip9, ChainTxData, Params, ScriptException};
 
 /// Challenge of the default signet.
 const SIGNET_CHALLENGE: [u8; 71] = [
-    0x51, 0x21, 0x03, 0xad, 0x5e, 0x0e, 0xda, 0xd1, 0x8c, 0xb1, 0xf0, 0xfc, 0x0d, 0x28, 0xa3, 0xd4, 0xf1, 0xf3, 0xe4, 0x45, 0x64, 0x03,
-    0x37, 0x48, 0x9a, 0xbb, 0x10, 0x40, 0x4f, 0x2d, 0x1e, 0x08, 0x6b, 0xe4, 0x30, 0x21, 0x03, 0x59, 0xef, 0x50, 0x21, 0x96, 0x4f, 0xe2,
-    0x2d, 0x6f, 0x8e, 0x05, 0xb2, 0x46, 0x3c, 0x95, 0x40, 0xce, 0x96, 0x88, 0x3f, 0xe3, 0xb2, 0x78, 0x76, 0x0f, 0x04, 0x8f, 0x51, 0x89,
-    0xf2, 0xe6, 0xc4, 0x52, 0xae,
+    0x51, 0x21, 0x03, 0xad, 0x5e, 0x0e, 0xda, 0xd1, 0x8c, 0xb1, 0xf0, 0xfc, 0x0d, 0x28, 0xa3, 0xd4, 0xf1, 0xf3, 0xe4, 0x45, 0x64,
+    0x03, 0x37, 0x48, 0x9a, 0xbb, 0x10, 0x40, 0x4f, 0x2d, 0x1e, 0x08, 0x6b, 0xe4, 0x30, 0x21, 0x03, 0x59, 0xef, 0x50, 0x21, 0x96,
+    0x4f, 0xe2, 0x2d, 0x6f, 0x8e, 0x05, 0xb2, 0x46, 0x3c, 0x95, 0x40, 0xce, 0x96, 0x88, 0x3f, 0xe3, 0xb2, 0x78, 0x76, 0x0f, 0x04,
+    0x8f, 0x51, 0x89, 0xf2, 0xe6, 0xc4, 0x52, 0xae,
 ];
 
 /// Parameters by Core's network name; `None` for an unknown one. Signet gets the default challenge.
@@ -57,8 +57,14 @@ pub fn main() -> Params {
         genesis,
         subsidy_halving_interval: 210_000,
         script_exceptions: vec![
-            ScriptException { hash: hash("00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22"), p2sh_and_witness: false },
-            ScriptException { hash: hash("0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad"), p2sh_and_witness: true },
+            ScriptException {
+                hash: hash("00000000000002dc756eebf4f49723ed8d30cc28a5f108eb94b1ba88ac4f9c22"),
+                p2sh_and_witness: false,
+            },
+            ScriptException {
+                hash: hash("0000000000000000000f14c35b2d841e986ab5441de8c585d5ffe55ea1e395ad"),
+                p2sh_and_witness: true,
+            },
         ],
         bip34_height: 227_931,
         bip34_hash: Some(hash("000000000000024b89b42a942fe0d9fea3bb44ab7bd1b19115dd6a759c0808b8")),
@@ -80,10 +86,30 @@ pub fn main() -> Params {
         prune_after_height: 100_000,
         chain_tx_data: ChainTxData { time: 1_772_055_173, tx_count: 1_315_805_869, tx_rate: 5.40111006496122 },
         assume_utxo: vec![
-            snapshot(840_000, "a2a5521b1b5ab65f67818e5e8eccabb7171a517f9e2382208f77687310768f96", 991_032_194, "0000000000000000000320283a032748cef8227873ff4872689bf23f1cda83a5"),
-            snapshot(880_000, "dbd190983eaf433ef7c15f78a278ae42c00ef52e0fd2a54953782175fbadcea9", 1_145_604_538, "000000000000000000010b17283c3c400507969a9c2afd1dcf2082ec5cca2880"),
-            snapshot(910_000, "4daf8a17b4902498c5787966a2b51c613acdab5df5db73f196fa59a4da2f1568", 1_226_586_151, "0000000000000000000108970acb9522ffd516eae17acddcb1bd16469194a821"),
-            snapshot(935_000, "e4b90ef9eae834f56c4b64d2d50143cee10ad87994c614d7d04125e2a6025050", 1_305_397_408, "0000000000000000000147034958af1652b2b91bba607beacc5e72a56f0fb5ee"),
+            snapshot(
+                840_000,
+                "a2a5521b1b5ab65f67818e5e8eccabb7171a517f9e2382208f77687310768f96",
+                991_032_194,
+                "0000000000000000000320283a032748cef8227873ff4872689bf23f1cda83a5",
+            ),
+            snapshot(
+                880_000,
+                "dbd190983eaf433ef7c15f78a278ae42c00ef52e0fd2a54953782175fbadcea9",
+                1_145_604_538,
+                "000000000000000000010b17283c3c400507969a9c2afd1dcf2082ec5cca2880",
+            ),
+            snapshot(
+                910_000,
+                "4daf8a17b4902498c5787966a2b51c613acdab5df5db73f196fa59a4da2f1568",
+                1_226_586_151,
+                "0000000000000000000108970acb9522ffd516eae17acddcb1bd16469194a821",
+            ),
+            snapshot(
+                935_000,
+                "e4b90ef9eae834f56c4b64d2d50143cee10ad87994c614d7d04125e2a6025050",
+                1_305_397_408,
+                "0000000000000000000147034958af1652b2b91bba607beacc5e72a56f0fb5ee",
+            ),
         ],
         is_test_chain: false,
     }
@@ -115,8 +141,18 @@ pub fn testnet3() -> Params {
         prune_after_height: 1000,
         chain_tx_data: ChainTxData { time: 1_772_051_651, tx_count: 536_108_416, tx_rate: 0.02691479016257117 },
         assume_utxo: vec![
-            snapshot(2_500_000, "f841584909f68e47897952345234e37fcd9128cd818f41ee6c3ca68db8071be7", 66_484_552, "0000000000000093bcb68c03a9a168ae252572d348a2eaeba2cdf9231d73206f"),
-            snapshot(4_840_000, "ce6bb677bb2ee9789c4a1c9d73e6683c53fc20e8fdbedbdaaf468982a0c8db2a", 536_078_574, "00000000000000f4971a7fb37fbdff89315b69a2e1920c467654a382f0d64786"),
+            snapshot(
+                2_500_000,
+                "f841584909f68e47897952345234e37fcd9128cd818f41ee6c3ca68db8071be7",
+                66_484_552,
+                "0000000000000093bcb68c03a9a168ae252572d348a2eaeba2cdf9231d73206f",
+            ),
+            snapshot(
+                4_840_000,
+                "ce6bb677bb2ee9789c4a1c9d73e6683c53fc20e8fdbedbdaaf468982a0c8db2a",
+                536_078_574,
+                "00000000000000f4971a7fb37fbdff89315b69a2e1920c467654a382f0d64786",
+            ),
         ],
         ..main()
     }
@@ -146,8 +182,18 @@ pub fn testnet4() -> Params {
         prune_after_height: 1000,
         chain_tx_data: ChainTxData { time: 1_772_013_387, tx_count: 14_191_421, tx_rate: 0.01848579579528412 },
         assume_utxo: vec![
-            snapshot(90_000, "784fb5e98241de66fdd429f4392155c9e7db5c017148e66e8fdbc95746f8b9b5", 11_347_043, "0000000002ebe8bcda020e0dd6ccfbdfac531d2f6a81457191b99fc2df2dbe3b"),
-            snapshot(120_000, "10b05d05ad468d0971162e1b222a4aa66caca89da2bb2a93f8f37fb29c4794b0", 14_141_057, "000000000bd2317e51b3c5794981c35ba894ce27d3e772d5c39ecd9cbce01dc8"),
+            snapshot(
+                90_000,
+                "784fb5e98241de66fdd429f4392155c9e7db5c017148e66e8fdbc95746f8b9b5",
+                11_347_043,
+                "0000000002ebe8bcda020e0dd6ccfbdfac531d2f6a81457191b99fc2df2dbe3b",
+            ),
+            snapshot(
+                120_000,
+                "10b05d05ad468d0971162e1b222a4aa66caca89da2bb2a93f8f37fb29c4794b0",
+                14_141_057,
+                "000000000bd2317e51b3c5794981c35ba894ce27d3e772d5c39ecd9cbce01dc8",
+            ),
         ],
         ..main()
     }
@@ -165,7 +211,11 @@ pub fn signet(challenge: Option<Vec<u8>>) -> Params {
             ChainTxData { time: 1_772_055_248, tx_count: 28_676_833, tx_rate: 0.06736623436338929 },
         )
     } else {
-        ("0000000000000000000000000000000000000000000000000000000000000000", None, ChainTxData { time: 0, tx_count: 0, tx_rate: 0.0 })
+        (
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            None,
+            ChainTxData { time: 0, tx_count: 0, tx_rate: 0.0 },
+        )
     };
     Params {
         name: "signet",
@@ -181,8 +231,18 @@ pub fn signet(challenge: Option<Vec<u8>>) -> Params {
         signet_challenge: Some(challenge),
         chain_tx_data,
         assume_utxo: vec![
-            snapshot(160_000, "fe0a44309b74d6b5883d246cb419c6221bcccf0b308c9b59b7d70783dbdf928a", 2_289_496, "0000003ca3c99aff040f2563c2ad8f8ec88bd0fd6b8f0895cfaf1ef90353a62c"),
-            snapshot(290_000, "97267e000b4b876800167e71b9123f1529d13b14308abec2888bbd2160d14545", 28_547_497, "0000000577f2741bb30cd9d39d6d71b023afbeb9764f6260786a97969d5c9ac0"),
+            snapshot(
+                160_000,
+                "fe0a44309b74d6b5883d246cb419c6221bcccf0b308c9b59b7d70783dbdf928a",
+                2_289_496,
+                "0000003ca3c99aff040f2563c2ad8f8ec88bd0fd6b8f0895cfaf1ef90353a62c",
+            ),
+            snapshot(
+                290_000,
+                "97267e000b4b876800167e71b9123f1529d13b14308abec2888bbd2160d14545",
+                28_547_497,
+                "0000000577f2741bb30cd9d39d6d71b023afbeb9764f6260786a97969d5c9ac0",
+            ),
         ],
         ..testnet4()
     }
@@ -217,9 +277,24 @@ pub fn regtest() -> Params {
         assume_valid: None,
         chain_tx_data: ChainTxData { time: 0, tx_count: 0, tx_rate: 0.001 },
         assume_utxo: vec![
-            snapshot(110, "86e9a1205b418b16dde3a18a78c730e30137e28466bda5dbf6b33ab8fc05447c", 111, "135eec25a6fb277884e5824e7aa7d052c4868161c99a5122170b5266f86c273d"),
-            snapshot(200, "17dcc016d188d16068907cdeb38b75691a118d43053b8cd6a25969419381d13a", 201, "385901ccbd69dff6bbd00065d01fb8a9e464dede7cfe0372443884f9b1dcf6b9"),
-            snapshot(299, "106b2c56233e378a824cf0d5ff2be42ed32c72f1605c9be288d00942908a40ac", 334, "0c552ced4721c249a389eb9b08cb8da261cd46f0e7b5f9d064d48f3113406853"),
+            snapshot(
+                110,
+                "86e9a1205b418b16dde3a18a78c730e30137e28466bda5dbf6b33ab8fc05447c",
+                111,
+                "135eec25a6fb277884e5824e7aa7d052c4868161c99a5122170b5266f86c273d",
+            ),
+            snapshot(
+                200,
+                "17dcc016d188d16068907cdeb38b75691a118d43053b8cd6a25969419381d13a",
+                201,
+                "385901ccbd69dff6bbd00065d01fb8a9e464dede7cfe0372443884f9b1dcf6b9",
+            ),
+            snapshot(
+                299,
+                "106b2c56233e378a824cf0d5ff2be42ed32c72f1605c9be288d00942908a40ac",
+                334,
+                "0c552ced4721c249a389eb9b08cb8da261cd46f0e7b5f9d064d48f3113406853",
+            ),
         ],
         is_test_chain: true,
         ..testnet4()

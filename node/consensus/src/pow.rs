@@ -69,7 +69,8 @@ pub fn is_permitted_transition(params: &Params, height: i64, old_bits: u32, new_
 }
 
 fn target_of(bits: u32) -> Target {
-    compact::derive_target(bits, Target::from_be_bytes([0xff; 32])).unwrap_or(Target::from_compact(CompactTarget::from_consensus(0)))
+    compact::derive_target(bits, Target::from_be_bytes([0xff; 32]))
+        .unwrap_or(Target::from_compact(CompactTarget::from_consensus(0)))
 }
 
 #[cfg(test)]

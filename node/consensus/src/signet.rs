@@ -40,7 +40,8 @@ pub fn transactions(block: &Block, challenge: &[u8]) -> Option<SignetTransaction
     data.extend_from_slice(&block.header.time.to_le_bytes());
     let mut spend_sig = vec![0x00, data.len() as u8]; // OP_0 and a push of 72 bytes
     spend_sig.extend_from_slice(&data);
-    let to_spend = single(OutPoint::null(), ScriptBuf::from_bytes(spend_sig), Witness::new(), ScriptBuf::from_bytes(challenge.to_vec()));
+    let to_spend =
+        single(OutPoint::null(), ScriptBuf::from_bytes(spend_sig), Witness::new(), ScriptBuf::from_bytes(challenge.to_vec()));
     let previous = OutPoint { txid: to_spend.compute_txid(), vout: 0 };
     let to_sign = single(previous, script_sig, witness, ScriptBuf::from_bytes(vec![0x6a]));
     Some(SignetTransactions { to_spend, to_sign })

@@ -57,7 +57,11 @@ pub fn check_transaction(tx: &Transaction) -> Result<(), Reject> {
 fn has_duplicate_inputs(tx: &Transaction) -> bool {
     if tx.input.len() < 9 {
         // Comparing a few pairs is cheaper than hashing.
-        return tx.input.iter().enumerate().any(|(at, one)| tx.input[..at].iter().any(|other| other.previous_output == one.previous_output));
+        return tx
+            .input
+            .iter()
+            .enumerate()
+            .any(|(at, one)| tx.input[..at].iter().any(|other| other.previous_output == one.previous_output));
     }
     let mut seen: HashSet<&OutPoint> = HashSet::with_capacity(tx.input.len());
     !tx.input.iter().all(|input| seen.insert(&input.previous_output))

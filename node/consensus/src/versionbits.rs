@@ -145,8 +145,15 @@ mod tests {
         }
     }
 
-    const DUMMY: Bip9 =
-        Bip9 { name: "testdummy", bit: 28, start_time: 0, timeout: Bip9::NO_TIMEOUT, min_activation_height: 0, period: 144, threshold: 108 };
+    const DUMMY: Bip9 = Bip9 {
+        name: "testdummy",
+        bit: 28,
+        start_time: 0,
+        timeout: Bip9::NO_TIMEOUT,
+        min_activation_height: 0,
+        period: 144,
+        threshold: 108,
+    };
 
     #[test]
     fn states_follow_each_other_period_by_period() {

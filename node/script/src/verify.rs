@@ -64,7 +64,8 @@ impl SpendCheck {
     pub fn verify(&self, input: usize) -> Result<(), ScriptError> {
         let prepared = self.kernel.get_or_init(|| prepare(&self.transaction, &self.spent));
         let prepared = prepared.as_ref().map_err(Clone::clone)?;
-        let output = prepared.outputs.get(input).ok_or_else(|| ScriptError::Kernel("more inputs than outputs to spend".into()))?;
+        let output =
+            prepared.outputs.get(input).ok_or_else(|| ScriptError::Kernel("more inputs than outputs to spend".into()))?;
         let result = bitcoinkernel::verify(
             &output.script_pubkey(),
             Some(output.value()),
@@ -96,7 +97,12 @@ fn prepare(transaction: &bitcoin::Transaction, spent: &[bitcoin::TxOut]) -> Resu
 }
 
 /// Checks one input of a transaction. `spent` holds the output that each input spends, in order.
-pub fn verify_input(transaction: &bitcoin::Transaction, spent: &[bitcoin::TxOut], input: usize, flags: Flags) -> Result<(), ScriptError> {
+pub fn verify_input(
+    transaction: &bitcoin::Transaction,
+    spent: &[bitcoin::TxOut],
+    input: usize,
+    flags: Flags,
+) -> Result<(), ScriptError> {
     SpendCheck::new(transaction.clone(), spent.to_vec(), flags).verify(input)
 }
 

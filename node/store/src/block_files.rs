@@ -85,6 +85,32 @@ impl BlockFiles {
         })
     }
 
+    /// Before a rebuild of a pruned node: removes undo files, and block files that do not follow each other from 0 on, because
+    /// blocks that were pruned must be fetched again (Core: `CleanupBlockRevFiles`).
+    pub fn clean_up(directory: &Path) -> Result<(), StoreError> {
+        tracing::info!("Removing unusable blk?????.dat and rev?????.dat files for -reindex with -prune");
+        let mut numbers = Vec::new();
+        for entry in std::fs::read_dir(directory).map_err(StoreError::file(directory))? {
+            let entry = entry.map_err(StoreError::file(directory))?;
+            let name = entry.file_name();
+            let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".dat")).filter(|stem| stem.len() == 8) else {
+                continue;
+            };
+            if stem.starts_with("rev") {
+                std::fs::remove_file(entry.path()).map_err(StoreError::file(entry.path()))?;
+            } else if let Some(number) = stem.strip_prefix("blk").and_then(|digits| digits.parse::<u32>().ok()) {
+                numbers.push((number, entry.path()));
+            }
+        }
+        numbers.sort_unstable();
+        for (expected, (number, path)) in (0u32..).zip(numbers) {
+            if number != expected {
+                std::fs::remove_file(&path).map_err(StoreError::file(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The XOR key, for the log.
     pub fn key(&self) -> XorKey {
         self.key
@@ -190,7 +216,11 @@ impl BlockFiles {
     /// Reads the bytes of a block.
     pub fn read_raw_block(&self, position: Position) -> Result<Vec<u8>, StoreError> {
         if position.offset < HEADER {
-            return Err(StoreError::BadBlockFile { what: "block lies before the first record", file: position.file, position: position.offset });
+            return Err(StoreError::BadBlockFile {
+                what: "block lies before the first record",
+                file: position.file,
+                position: position.offset,
+            });
         }
         self.read_record(&self.blocks, position, 0)
     }
@@ -230,6 +260,11 @@ impl BlockFiles {
 
     /// Brings everything written so far to the disk.
     pub fn sync(&mut self) -> Result<(), StoreError> {
+        if !self.infos.is_empty() {
+            // Both files of the current pair exist after a flush, as with Core.
+            self.unsynced_blocks.insert(self.current);
+            self.unsynced_undo.insert(self.current);
+        }
         for file in std::mem::take(&mut self.unsynced_blocks) {
             self.blocks.sync(file, None)?;
         }
@@ -237,11 +272,6 @@ impl BlockFiles {
             self.undo.sync(file, None)?;
         }
         Ok(())
-    }
-
-    /// Cuts the current files to their used length and syncs all: for a clean end.
-    pub fn finalize(&mut self) -> Result<(), StoreError> {
-        self.sync()
     }
 
     fn sync_block_file(&mut self, file: u32, finalize: bool) -> Result<(), StoreError> {
@@ -288,7 +318,10 @@ impl BlockFiles {
 }
 
 fn describe(info: FileInfo) -> String {
-    format!("CBlockFileInfo(blocks={}, size={}, heights={}...{}, time={}...{})", info.blocks, info.size, info.height_first, info.height_last, info.time_first, info.time_last)
+    format!(
+        "CBlockFileInfo(blocks={}, size={}, heights={}...{}, time={}...{})",
+        info.blocks, info.size, info.height_first, info.height_last, info.time_first, info.time_last
+    )
 }
 
 fn checksum(parent: BlockHash, payload: &[u8]) -> sha256d::Hash {

@@ -223,7 +223,7 @@ pub fn compress_amount(satoshi: u64) -> u64 {
     }
     let mut rest = satoshi;
     let mut exponent = 0;
-    while rest % 10 == 0 && exponent < 9 {
+    while rest.is_multiple_of(10) && exponent < 9 {
         rest /= 10;
         exponent += 1;
     }
@@ -254,7 +254,13 @@ mod tests {
 
     #[test]
     fn varints_are_core_s() {
-        for (value, bytes) in [(0u64, vec![0u8]), (0x7f, vec![0x7f]), (0x80, vec![0x80, 0]), (0x1234, vec![0xa3, 0x34]), (0xffff, vec![0x82, 0xfe, 0x7f])] {
+        for (value, bytes) in [
+            (0u64, vec![0u8]),
+            (0x7f, vec![0x7f]),
+            (0x80, vec![0x80, 0]),
+            (0x1234, vec![0xa3, 0x34]),
+            (0xffff, vec![0x82, 0xfe, 0x7f]),
+        ] {
             let mut out = Vec::new();
             put_varint(&mut out, value);
             assert_eq!(out, bytes);
@@ -269,7 +275,9 @@ mod tests {
 
     #[test]
     fn amounts_compress_to_core_s_numbers() {
-        for (amount, code) in [(0, 0), (1, 1), (1_000_000, 7), (100_000_000, 9), (5_000_000_000, 0x32), (2_100_000_000_000_000, 0x1406f40)] {
+        for (amount, code) in
+            [(0, 0), (1, 1), (1_000_000, 7), (100_000_000, 9), (5_000_000_000, 0x32), (2_100_000_000_000_000, 0x1406f40)]
+        {
             assert_eq!(compress_amount(amount), code);
             assert_eq!(decompress_amount(code), amount);
         }

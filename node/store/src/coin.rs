@@ -88,7 +88,9 @@ mod tests {
 
     #[test]
     fn corrupt_coins_are_errors() {
-        let good = Coin { output: TxOut { value: Amount::from_sat(5), script_pubkey: ScriptBuf::new() }, height: 3, coinbase: true }.encode();
+        let good =
+            Coin { output: TxOut { value: Amount::from_sat(5), script_pubkey: ScriptBuf::new() }, height: 3, coinbase: true }
+                .encode();
         for cut in 0..good.len() {
             assert!(Coin::decode(&good[..cut]).is_err());
         }

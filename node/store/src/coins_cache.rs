@@ -184,7 +184,11 @@ mod tests {
     use bitcoin::{Amount, ScriptBuf, TxOut, Txid};
 
     fn coin(value: u64) -> Coin {
-        Coin { output: TxOut { value: Amount::from_sat(value), script_pubkey: ScriptBuf::from_bytes(vec![0x51]) }, height: 1, coinbase: false }
+        Coin {
+            output: TxOut { value: Amount::from_sat(value), script_pubkey: ScriptBuf::from_bytes(vec![0x51]) },
+            height: 1,
+            coinbase: false,
+        }
     }
 
     fn point(vout: u32) -> OutPoint {

@@ -68,7 +68,11 @@ impl CoinsDb {
     }
 
     /// Applies changed coins (`None`: spent) together with the block that they lead to, and waits for the disk.
-    pub fn write<'a>(&self, changes: impl Iterator<Item = (&'a OutPoint, Option<&'a Coin>)>, best_block: BlockHash) -> Result<(), StoreError> {
+    pub fn write<'a>(
+        &self,
+        changes: impl Iterator<Item = (&'a OutPoint, Option<&'a Coin>)>,
+        best_block: BlockHash,
+    ) -> Result<(), StoreError> {
         let mut batch = self.database.batch();
         for (outpoint, coin) in changes {
             let key = coin::key(outpoint);

@@ -9,7 +9,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rocksdb::{BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, IteratorMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, IteratorMode, Options, WriteBatch, WriteOptions,
+};
 
 use crate::StoreError;
 
@@ -76,7 +78,9 @@ impl Database {
             wipe(path)?;
         }
         let general = general_options();
-        let descriptors = std::iter::once(META).chain(tables.iter().copied()).map(|name| ColumnFamilyDescriptor::new(name, table_options(options)));
+        let descriptors = std::iter::once(META)
+            .chain(tables.iter().copied())
+            .map(|name| ColumnFamilyDescriptor::new(name, table_options(options)));
         let db = DB::open_cf_descriptors(&general, path, descriptors.collect::<Vec<_>>())
             .map_err(|error| StoreError::Database { path: path.to_path_buf(), message: error.into_string() })?;
         let database = Self { db, path: path.to_path_buf() };
@@ -93,7 +97,11 @@ impl Database {
             }
             Some(bytes) => {
                 let found = bytes.try_into().map(u32::from_le_bytes).unwrap_or(0);
-                if found == FORMAT { Ok(()) } else { Err(StoreError::Format { path: self.path.clone(), found, expected: FORMAT }) }
+                if found == FORMAT {
+                    Ok(())
+                } else {
+                    Err(StoreError::Format { path: self.path.clone(), found, expected: FORMAT })
+                }
             }
         }
     }

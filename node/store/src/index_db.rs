@@ -31,30 +31,46 @@ impl IndexDb {
     /// All blocks, in order of hash.
     pub fn blocks(&self) -> Result<Vec<(BlockHash, BlockRecord)>, StoreError> {
         let mut blocks = Vec::new();
-        self.database.for_each(BLOCKS, || {}, |key, value| {
-            let hash = key.try_into().map(BlockHash::from_byte_array).map_err(|_| CodecError::Truncated).map_err(StoreError::corrupt(BLOCKS))?;
-            blocks.push((hash, BlockRecord::decode(value).map_err(StoreError::corrupt(BLOCKS))?));
-            Ok(())
-        })?;
+        self.database.for_each(
+            BLOCKS,
+            || {},
+            |key, value| {
+                let hash = key
+                    .try_into()
+                    .map(BlockHash::from_byte_array)
+                    .map_err(|_| CodecError::Truncated)
+                    .map_err(StoreError::corrupt(BLOCKS))?;
+                blocks.push((hash, BlockRecord::decode(value).map_err(StoreError::corrupt(BLOCKS))?));
+                Ok(())
+            },
+        )?;
         Ok(blocks)
     }
 
     /// All block files, by number.
     pub fn files(&self) -> Result<Vec<FileInfo>, StoreError> {
         let mut files = Vec::new();
-        self.database.for_each(FILES, || {}, |key, value| {
-            let number = key.try_into().map(u32::from_be_bytes).map_err(|_| CodecError::Truncated).map_err(StoreError::corrupt(FILES))?;
-            let info = FileInfo::decode(value).map_err(StoreError::corrupt(FILES))?;
-            let number = number as usize;
-            if number > files.len() + 1_000_000 {
-                return Err(StoreError::Corrupt { table: FILES, source: CodecError::Overflow });
-            }
-            if files.len() <= number {
-                files.resize(number + 1, FileInfo::default());
-            }
-            files[number] = info;
-            Ok(())
-        })?;
+        self.database.for_each(
+            FILES,
+            || {},
+            |key, value| {
+                let number = key
+                    .try_into()
+                    .map(u32::from_be_bytes)
+                    .map_err(|_| CodecError::Truncated)
+                    .map_err(StoreError::corrupt(FILES))?;
+                let info = FileInfo::decode(value).map_err(StoreError::corrupt(FILES))?;
+                let number = number as usize;
+                if number > files.len() + 1_000_000 {
+                    return Err(StoreError::Corrupt { table: FILES, source: CodecError::Overflow });
+                }
+                if files.len() <= number {
+                    files.resize(number + 1, FileInfo::default());
+                }
+                files[number] = info;
+                Ok(())
+            },
+        )?;
         Ok(files)
     }
 

@@ -1,7 +1,7 @@
 //! Undo data of a block: the coins that it spent (Core: `undo.h`).
 
-use crate::coin::Coin;
 use crate::codec::{CodecError, Reader, put_count, put_tx_out, put_varint};
+use crate::coin::Coin;
 
 /// Coins that one block spent: per transaction after the coinbase, per input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

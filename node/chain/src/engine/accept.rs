@@ -12,7 +12,6 @@ use bulkhead_store::block_files::Position;
 use super::prune::MIN_BLOCKS_TO_KEEP;
 use super::{ChainManager, NodeId, State};
 
-
 /// What became of a block that was not refused.
 #[derive(Debug, Clone)]
 pub struct Accepted {
@@ -41,7 +40,9 @@ impl ChainManager {
             }
         }
         outcome?;
-        if self.notify_header_tip() && let Some(last) = last {
+        if self.notify_header_tip()
+            && let Some(last) = last
+        {
             self.log_header_sync(last);
         }
         Ok(last)
@@ -68,7 +69,11 @@ impl ChainManager {
         if let Some(id) = state.lookup(&hash) {
             if hash != params.genesis_hash && state.node(id).status.is_failed() {
                 tracing::debug!(target: "validation", "AcceptBlockHeader: block {hash} is marked invalid");
-                return Err(Reject::new(RejectKind::CachedInvalid, "duplicate-invalid", format!("block {hash} was previously marked invalid")));
+                return Err(Reject::new(
+                    RejectKind::CachedInvalid,
+                    "duplicate-invalid",
+                    format!("block {hash} was previously marked invalid"),
+                ));
             }
             return Ok(id);
         }
@@ -124,13 +129,20 @@ impl ChainManager {
 
     fn check_signet(&self, prepared: &PreparedBlock) -> Result<(), Reject> {
         let params = self.params();
-        let Some(challenge) = params.signet_challenge.as_ref().filter(|_| prepared.hash() != params.genesis_hash) else { return Ok(()) };
+        let Some(challenge) = params.signet_challenge.as_ref().filter(|_| prepared.hash() != params.genesis_hash) else {
+            return Ok(());
+        };
         let verified = signet::transactions(prepared.block(), challenge)
             .is_some_and(|pair| verify_input(&pair.to_sign, &pair.to_spend.output, 0, Flags::SIGNET).is_ok());
         if verified { Ok(()) } else { Err(Reject::consensus("bad-signet-blksig", "signet block signature validation failure")) }
     }
 
-    pub(super) fn process_prepared(&self, prepared: Arc<PreparedBlock>, force: bool, min_pow_checked: bool) -> Result<Accepted, Reject> {
+    pub(super) fn process_prepared(
+        &self,
+        prepared: Arc<PreparedBlock>,
+        force: bool,
+        min_pow_checked: bool,
+    ) -> Result<Accepted, Reject> {
         let hash = prepared.hash();
         let accepted = {
             let mut state = self.lock();
@@ -204,7 +216,10 @@ impl ChainManager {
     fn is_unwanted(&self, state: &State, id: NodeId) -> bool {
         let node = state.node(id);
         let less_work = state.tip().is_some_and(|tip| node.chain_work < tip.chain_work);
-        node.n_tx != 0 || less_work || node.height > state.height() + MIN_BLOCKS_TO_KEEP || node.chain_work < self.options().minimum_chain_work
+        node.n_tx != 0
+            || less_work
+            || node.height > state.height() + MIN_BLOCKS_TO_KEEP
+            || node.chain_work < self.options().minimum_chain_work
     }
 
     /// Notes that a block's data is on disk, and which blocks may connect because of it.

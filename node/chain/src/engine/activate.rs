@@ -17,7 +17,11 @@ pub(super) type Checked = Option<Result<(), Reject>>;
 impl ChainManager {
     /// Connects blocks until no better candidate is left. `block`: one that is at hand and need not be read from disk; what
     /// came of connecting it goes to `checked`.
-    pub(super) fn activate_best_chain(&self, block: Option<Arc<PreparedBlock>>, checked: &mut Checked) -> Result<(), EngineError> {
+    pub(super) fn activate_best_chain(
+        &self,
+        block: Option<Arc<PreparedBlock>>,
+        checked: &mut Checked,
+    ) -> Result<(), EngineError> {
         let _activation = self.activation.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut most_work = None;
         loop {
@@ -112,7 +116,13 @@ impl ChainManager {
 
     /// Goes one step towards `target`: back to the fork, then forward until the tip is better than before. Gives whether an
     /// invalid block was met.
-    fn step(&self, state: &mut State, target: NodeId, block: Option<&Arc<PreparedBlock>>, checked: &mut Checked) -> Result<bool, EngineError> {
+    fn step(
+        &self,
+        state: &mut State,
+        target: NodeId,
+        block: Option<&Arc<PreparedBlock>>,
+        checked: &mut Checked,
+    ) -> Result<bool, EngineError> {
         let old_work = state.tip().map(|tip| tip.chain_work);
         let fork = state.active.find_fork(&state.index, target);
         while state.active.tip().is_some() && state.active.tip() != fork {
@@ -314,8 +324,11 @@ impl ChainManager {
         let now = self.now();
         let best_height = state.best_header().map_or(-1, |header| header.height);
         let recent = (now - i64::from(node.time())).abs() <= 2 * 60 * 60 && best_height >= node.height;
-        let block_time =
-            if recent { now - i64::from(best_height - node.height) * i64::from(self.params().target_spacing) } else { i64::from(node.time()) };
+        let block_time = if recent {
+            now - i64::from(best_height - node.height) * i64::from(self.params().target_spacing)
+        } else {
+            i64::from(node.time())
+        };
         let total = if node.chain_tx <= data.tx_count {
             data.tx_count as f64 + (now - data.time) as f64 * data.tx_rate
         } else {
@@ -330,49 +343,12 @@ impl ChainManager {
             return;
         }
         let recent = state.tip().is_some_and(|tip| {
-            tip.chain_work >= self.options().minimum_chain_work && i64::from(tip.time()) >= self.now() - self.options().max_tip_age
+            tip.chain_work >= self.options().minimum_chain_work
+                && i64::from(tip.time()) >= self.now() - self.options().max_tip_age
         });
         if recent {
             tracing::info!("Leaving InitialBlockDownload (latching to false)");
             state.initial_download = false;
-        }
-    }
-
-    /// Marks a block that broke a rule.
-    pub(super) fn invalid_block_found(&self, state: &mut State, id: NodeId) {
-        state.remove_candidate(id);
-        let node = state.index.get_mut(id);
-        node.status = node.status.with_failed(true);
-        self.invalid_chain_found(state, id);
-    }
-
-    pub(super) fn note_invalid(&self, state: &mut State, id: NodeId) {
-        if state.best_invalid.is_none_or(|known| state.node(id).chain_work > state.node(known).chain_work) {
-            state.best_invalid = Some(id);
-        }
-    }
-
-    /// Marks all descendants of an invalid block and logs.
-    pub(super) fn invalid_chain_found(&self, state: &mut State, id: NodeId) {
-        self.note_invalid(state, id);
-        let height = state.node(id).height;
-        for other in state.index.ids() {
-            if other != id && state.index.ancestor(other, height) == Some(id) && !state.node(other).status.is_failed() {
-                state.remove_candidate(other);
-                let node = state.index.get_mut(other);
-                node.status = node.status.with_failed(true);
-            }
-        }
-        if state.best_header.is_some_and(|best| state.index.ancestor(best, height) == Some(id)) {
-            state.recalculate_best_header();
-        }
-        let describe = |what: &str, node: &BlockNode| {
-            let work = compact::log2_work(node.chain_work);
-            tracing::info!("InvalidChainFound: {what}={} height={} log2_work={work:.6} date={}", node.hash, node.height, iso8601(i64::from(node.time())));
-        };
-        describe("invalid block", state.node(id));
-        if let Some(tip) = state.tip() {
-            describe("current best", tip);
         }
     }
 

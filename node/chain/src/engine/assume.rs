@@ -14,7 +14,9 @@ impl ChainManager {
         if state.script_reason != Some(reason) {
             let node = state.node(id);
             match reason {
-                Some(reason) => tracing::info!("Enabling script verification at block #{} ({}): {reason}.", node.height, node.hash),
+                Some(reason) => {
+                    tracing::info!("Enabling script verification at block #{} ({}): {reason}.", node.height, node.hash)
+                }
                 None => tracing::info!("Disabling script verification at block #{} ({}).", node.height, node.hash),
             }
             state.script_reason = Some(reason);

@@ -49,12 +49,18 @@ pub fn connect_block(
             let fee = check_inputs(tx, facts, height).map_err(|reject| in_transaction(reject, txid))?;
             fees = fees.saturating_add(fee);
             if !in_money_range(fees) {
-                return Err(Reject::consensus("bad-txns-accumulated-fee-outofrange", "accumulated fee in the block out of range").into());
+                return Err(Reject::consensus(
+                    "bad-txns-accumulated-fee-outofrange",
+                    "accumulated fee in the block out of range",
+                )
+                .into());
             }
             let heights: Vec<i32> = coins.iter().map(|coin| coin.height as i32).collect(); // heights are below 2^31
             let locks = sequence::sequence_locks(tx, &heights, &chain, enforce_locks);
             if !sequence::are_satisfied(locks, height, median_time) {
-                return Err(Reject::consensus("bad-txns-nonfinal", format!("contains a non-BIP68-final transaction {txid}")).into());
+                return Err(
+                    Reject::consensus("bad-txns-nonfinal", format!("contains a non-BIP68-final transaction {txid}")).into()
+                );
             }
             sigops_cost += sigops::transaction_cost(tx, coins.iter().map(|coin| coin.output.script_pubkey.as_script()));
             if want_scripts {
@@ -115,7 +121,13 @@ fn add_outputs(tx: &bitcoin::Transaction, txid: bitcoin::Txid, height: i32, view
     }
 }
 
-fn check_bip30(prepared: &PreparedBlock, prev: Option<NodeId>, index: &BlockIndex, params: &Params, view: &Overlay<'_>) -> Result<(), EngineError> {
+fn check_bip30(
+    prepared: &PreparedBlock,
+    prev: Option<NodeId>,
+    index: &BlockIndex,
+    params: &Params,
+    view: &Overlay<'_>,
+) -> Result<(), EngineError> {
     let height = prev.map_or(0, |prev| index.get(prev).height + 1);
     let at_bip34 = prev.and_then(|prev| index.ancestor(prev, params.bip34_height));
     let known = at_bip34.is_some_and(|id| Some(index.get(id).hash) == params.bip34_hash);
@@ -166,7 +178,8 @@ pub fn disconnect_block(
                 continue;
             }
             let coin = view.spend(&OutPoint { txid: *txid, vout })?;
-            let matches = coin.is_some_and(|coin| coin.output == *output && coin.height == height.unsigned_abs() && coin.coinbase == coinbase);
+            let matches = coin
+                .is_some_and(|coin| coin.output == *output && coin.height == height.unsigned_abs() && coin.coinbase == coinbase);
             clean &= matches || (coinbase && overwritten);
         }
         if coinbase {

@@ -80,7 +80,8 @@ impl<R: Read> Scanner<R> {
             if !self.fill(8)? {
                 return Ok(None);
             }
-            let length = self.buffer[self.at + 4..self.at + 8].iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte));
+            let length =
+                self.buffer[self.at + 4..self.at + 8].iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte));
             if !(MIN_BLOCK..=MAX_BLOCK).contains(&length) || !self.fill(8 + length)? {
                 self.at += 1;
                 continue;

@@ -273,7 +273,11 @@ impl HeaderView for IndexView<'_> {
 
     fn header_at(&self, height: i32) -> Option<HeaderFacts> {
         let node = self.index.get(self.index.ancestor(self.tip?, height)?);
-        Some(HeaderFacts { version: node.header.version.to_consensus(), time: node.header.time, bits: node.header.bits.to_consensus() })
+        Some(HeaderFacts {
+            version: node.header.version.to_consensus(),
+            time: node.header.time,
+            bits: node.header.bits.to_consensus(),
+        })
     }
 
     fn median_time_past(&self, height: i32) -> i64 {

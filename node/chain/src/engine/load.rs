@@ -89,7 +89,16 @@ impl OpenError {
     /// Whether Core asks the user if it should rebuild the databases.
     pub fn suggests_reindex(&self) -> bool {
         use OpenError as E;
-        matches!(self, E::BlockDatabase(_) | E::CoinsDatabase(_) | E::Load(_) | E::Initialize | E::Corrupted | E::WasPruned | E::FromTheFuture)
+        matches!(
+            self,
+            E::BlockDatabase(_)
+                | E::CoinsDatabase(_)
+                | E::Load(_)
+                | E::Initialize
+                | E::Corrupted
+                | E::WasPruned
+                | E::FromTheFuture
+        )
     }
 }
 
@@ -97,22 +106,32 @@ impl ChainManager {
     /// Opens or creates the databases, loads the index, verifies the last blocks and connects genesis in a new chain.
     pub fn open(options: EngineOptions, notifier: Arc<dyn Notifier>) -> Result<Arc<Self>, OpenError> {
         notifier.init_message("Loading block index…");
-        let index_db = IndexDb::open(&options.data_dir.join("blocks/index"), INDEX_CACHE, options.reindex).map_err(OpenError::block_database)?;
+        let index_db = IndexDb::open(&options.data_dir.join("blocks/index"), INDEX_CACHE, options.reindex)
+            .map_err(OpenError::block_database)?;
         if options.reindex {
             index_db.set_reindexing(true).map_err(OpenError::block_database)?;
         }
         let reindexing = index_db.is_reindexing().map_err(OpenError::block_database)?;
+        if options.reindex && options.prune.is_some() {
+            BlockFiles::clean_up(&options.blocks_dir).map_err(OpenError::Files)?;
+        }
         let infos = index_db.files().map_err(OpenError::Load)?;
-        let file_options = BlockFileOptions { magic: options.params.magic, fast_prune: options.fast_prune, xor: options.blocks_xor };
+        let file_options =
+            BlockFileOptions { magic: options.params.magic, fast_prune: options.fast_prune, xor: options.blocks_xor };
         let files = BlockFiles::open(&options.blocks_dir, file_options, infos).map_err(OpenError::Files)?;
-        tracing::info!("Using obfuscation key for blocksdir *.dat files ({}): '{}'", options.blocks_dir.display(), files.key().hex());
+        tracing::info!(
+            "Using obfuscation key for blocksdir *.dat files ({}): '{}'",
+            options.blocks_dir.display(),
+            files.key().hex()
+        );
         let pruned = index_db.is_pruned().map_err(OpenError::Load)?;
         let index = load_index(&index_db, &files)?;
         if pruned && options.prune.is_none() {
             return Err(OpenError::WasPruned);
         }
         let wipe_coins = options.reindex || options.reindex_chainstate;
-        let coins_db = CoinsDb::open(&options.data_dir.join("chainstate"), COINS_DB_CACHE, wipe_coins).map_err(OpenError::coins_database)?;
+        let coins_db =
+            CoinsDb::open(&options.data_dir.join("chainstate"), COINS_DB_CACHE, wipe_coins).map_err(OpenError::coins_database)?;
         let coins = CoinsCache::new(coins_db).map_err(OpenError::coins_database)?;
         if !index.is_empty() && index.lookup(&options.params.genesis_hash).is_none() {
             return Err(OpenError::WrongGenesis);
@@ -191,7 +210,8 @@ impl ChainManager {
     }
 
     fn verify_at_start(&self) -> Result<(), OpenError> {
-        let in_future = self.lock().tip().is_some_and(|tip| i64::from(tip.time()) > self.now() + bulkhead_consensus::MAX_FUTURE_BLOCK_TIME);
+        let in_future =
+            self.lock().tip().is_some_and(|tip| i64::from(tip.time()) > self.now() + bulkhead_consensus::MAX_FUTURE_BLOCK_TIME);
         if in_future {
             return Err(OpenError::FromTheFuture);
         }

@@ -7,15 +7,16 @@
 //! Listeners run with `state` held and get it by reference; they must not call the manager.
 
 mod accept;
-mod assume;
 mod activate;
 pub mod active;
+mod assume;
 mod connect;
 pub mod dates;
 mod fail;
 mod flush;
 mod import;
 pub mod index;
+mod invalid;
 mod load;
 pub mod muhash;
 mod operator;

@@ -57,7 +57,8 @@ impl ChainManager {
         if files.is_empty() {
             return Ok(());
         }
-        let gone: Vec<NodeId> = state.index.ids().filter(|id| state.node(*id).have_data() && files.contains(&state.node(*id).file)).collect();
+        let gone: Vec<NodeId> =
+            state.index.ids().filter(|id| state.node(*id).have_data() && files.contains(&state.node(*id).file)).collect();
         for id in gone {
             let node = state.index.get_mut(id);
             let witness = node.status.has_witness();
@@ -97,11 +98,10 @@ impl State {
     /// Height of the last block of the active chain whose data or undo data is gone; `None` when nothing is (Core:
     /// `GetPruneHeight`).
     pub fn prune_height(&self) -> Option<i32> {
-        let tip = self.tip()?;
+        let tip = self.tip().filter(|_| self.pruned)?;
         self.active.at(1)?;
         let has_both = |id: NodeId| self.node(id).have_data() && self.node(id).have_undo();
-        let gone = (1..=tip.height).rev().find(|height| !self.active.at(*height).is_some_and(has_both));
-        gone
+        (1..=tip.height).rev().find(|height| !self.active.at(*height).is_some_and(has_both))
     }
 
     /// Removes files that an earlier run pruned from the index but not from the disk.

@@ -72,10 +72,13 @@ impl ScriptPool {
         let slices: Vec<_> = checks
             .iter()
             .enumerate()
-            .flat_map(|(at, check)| (0..check.inputs()).step_by(SLICE).map(move |first| (at, first, (first + SLICE).min(check.inputs()))))
+            .flat_map(|(at, check)| {
+                (0..check.inputs()).step_by(SLICE).map(move |first| (at, first, (first + SLICE).min(check.inputs())))
+            })
             .collect();
         let helpers = self.workers.len().min(slices.len().saturating_sub(1));
-        let job = Arc::new(Job { checks, slices, next: AtomicUsize::new(0), stop: AtomicBool::new(false), failure: Mutex::new(None) });
+        let job =
+            Arc::new(Job { checks, slices, next: AtomicUsize::new(0), stop: AtomicBool::new(false), failure: Mutex::new(None) });
         let (done, finished) = channel();
         for worker in &self.workers[..helpers] {
             // A thread that is gone leaves its share to the others.
@@ -95,7 +98,8 @@ impl ScriptPool {
 fn describe(check: &SpendCheck, input: usize, error: ScriptError) -> ScriptFailure {
     let tx = check.transaction();
     let spent = tx.input.get(input).map(|input| input.previous_output).unwrap_or_default();
-    let debug = format!("input {input} of {} (wtxid {}), spending {}:{}", tx.compute_txid(), tx.compute_wtxid(), spent.txid, spent.vout);
+    let debug =
+        format!("input {input} of {} (wtxid {}), spending {}:{}", tx.compute_txid(), tx.compute_wtxid(), spent.txid, spent.vout);
     ScriptFailure { reason: "unknown error", debug, error }
 }
 

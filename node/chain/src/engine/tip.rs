@@ -39,7 +39,14 @@ impl TipInfo {
     }
 
     pub(crate) fn of(node: &BlockNode, median_time: i64, initial_download: bool) -> Self {
-        Self { hash: node.hash, height: node.height, time: node.time(), median_time, chain_work: node.chain_work, initial_download }
+        Self {
+            hash: node.hash,
+            height: node.height,
+            time: node.time(),
+            median_time,
+            chain_work: node.chain_work,
+            initial_download,
+        }
     }
 }
 
@@ -57,7 +64,12 @@ impl TipSignal {
         self.changed.notify_all();
     }
 
-    pub fn wait(&self, manager: &ChainManager, deadline: Option<Instant>, mut done: impl FnMut(&TipInfo) -> bool) -> Arc<TipInfo> {
+    pub fn wait(
+        &self,
+        manager: &ChainManager,
+        deadline: Option<Instant>,
+        mut done: impl FnMut(&TipInfo) -> bool,
+    ) -> Arc<TipInfo> {
         loop {
             let guard = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
             let tip = manager.tip();
@@ -67,7 +79,9 @@ impl TipSignal {
             match deadline {
                 None => drop(self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)),
                 Some(deadline) => {
-                    let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else { return tip };
+                    let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                        return tip;
+                    };
                     drop(self.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner));
                 }
             }

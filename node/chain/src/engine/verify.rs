@@ -64,7 +64,9 @@ impl ChainManager {
             let Some(id) = state.active.at(height) else { break };
             progress.report((tip_height - height) * share / depth);
             if !state.node(id).have_data() {
-                tracing::info!("Block verification stopping at height {height} (no data). This could be due to pruning or use of an assumeutxo snapshot.");
+                tracing::info!(
+                    "Block verification stopping at height {height} (no data). This could be due to pruning or use of an assumeutxo snapshot."
+                );
                 no_data = true;
                 break;
             }
@@ -90,7 +92,9 @@ impl ChainManager {
         }
         if let Some(failure) = failure {
             let last = tip_height - failure + 1;
-            tracing::error!("Verification error: coin database inconsistencies found (last {last} blocks, {good} good transactions before that)");
+            tracing::error!(
+                "Verification error: coin database inconsistencies found (last {last} blocks, {good} good transactions before that)"
+            );
             return VerifyOutcome::Corrupted;
         }
         if level >= 4 {
@@ -124,11 +128,16 @@ impl ChainManager {
                 return None;
             }
         };
-        if level >= 1 && let Err(reject) = self.check_block(&prepared) {
+        if level >= 1
+            && let Err(reject) = self.check_block(&prepared)
+        {
             tracing::error!("Verification error: found bad block at {height}, hash={hash} ({reject})");
             return None;
         }
-        if level >= 2 && node.have_undo() && let Err(error) = state.read_undo(id) {
+        if level >= 2
+            && node.have_undo()
+            && let Err(error) = state.read_undo(id)
+        {
             tracing::error!("{error} while reading block undo");
             tracing::error!("Verification error: found bad undo data at {height}, hash={hash}");
             return None;
@@ -137,7 +146,8 @@ impl ChainManager {
     }
 
     fn undo_in(&self, state: &State, id: NodeId, prepared: &PreparedBlock, view: &mut Overlay<'_>) -> Disconnected {
-        let outcome = state.read_undo(id).and_then(|undo| disconnect_block(prepared, undo, state.node(id).height, self.params(), view));
+        let outcome =
+            state.read_undo(id).and_then(|undo| disconnect_block(prepared, undo, state.node(id).height, self.params(), view));
         outcome.unwrap_or_else(|error| {
             tracing::error!("{error} while verifying");
             Disconnected::Failed

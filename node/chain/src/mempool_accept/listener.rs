@@ -45,10 +45,13 @@ struct Disconnected {
     order: VecDeque<Txid>,
     transactions: HashMap<Txid, Arc<Transaction>>,
     bytes: usize,
+    /// A block was taken back since the pool was last settled, with or without transactions.
+    moved_back: bool,
 }
 
 impl Disconnected {
     fn push_block(&mut self, block: &PreparedBlock) {
+        self.moved_back = true;
         // Blocks come newest first: each goes in front, its transactions in their order.
         for tx in block.block().txdata.iter().rev().filter(|tx| !tx.is_coinbase()) {
             let txid = tx.compute_txid();
@@ -82,6 +85,7 @@ impl Disconnected {
     fn take(&mut self) -> Vec<Arc<Transaction>> {
         let mut transactions = std::mem::take(&mut self.transactions);
         self.bytes = 0;
+        self.moved_back = false;
         std::mem::take(&mut self.order).iter().filter_map(|txid| transactions.remove(txid)).collect()
     }
 }
@@ -201,7 +205,7 @@ impl Listener for Pool {
     }
 
     fn tip_updated(&self, state: &State, _tip: &BlockNode, _fork: Option<&BlockNode>, _initial_download: bool) {
-        if !self.disconnected().order.is_empty() {
+        if self.disconnected().moved_back {
             self.settle(state);
         }
         self.deliver();

@@ -129,6 +129,11 @@ pub fn submit_package(
             together(state, pool, &mut inner, transactions, &low_fee, options, &mut outcomes);
         }
         limit(&mut inner, options.time);
+        for outcome in &mut outcomes {
+            if matches!(outcome, PackageOutcome::Accepted(accepted, ..) if inner.get(&accepted.txid).is_none()) {
+                *outcome = PackageOutcome::Refused(Reject::new(Kind::MempoolPolicy, "mempool full"));
+            }
+        }
     }
     pool.deliver();
     outcomes

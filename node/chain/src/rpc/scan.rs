@@ -116,7 +116,7 @@ fn start(context: &Context, objects: &[Value]) -> RpcResult<Value> {
     let result = database.for_each_then(
         || drop(state),
         |outpoint, coin| {
-            if count % 8192 == 0 {
+            if count.is_multiple_of(8192) {
                 use bitcoin::hashes::Hash;
                 let txid = outpoint.txid.to_byte_array();
                 let high = u32::from(txid[0]) * 256 + u32::from(txid[1]);

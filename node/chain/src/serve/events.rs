@@ -204,7 +204,10 @@ impl Hub {
 }
 
 /// Sends one event after the other; ends with the first that is not taken.
-async fn drain<F: Future<Output = Result<(), capnp::Error>>>(queue: Rc<Queue<VecDeque<Happening>>>, send: impl Fn(Happening) -> F) {
+async fn drain<F: Future<Output = Result<(), capnp::Error>>>(
+    queue: Rc<Queue<VecDeque<Happening>>>,
+    send: impl Fn(Happening) -> F,
+) {
     loop {
         let next = queue.waiting.borrow_mut().pop_front();
         let Some(next) = next else {

@@ -25,7 +25,11 @@ pub fn client(node: Rc<Node>) -> mining::Client {
 }
 
 impl mining::Server for Mining {
-    async fn is_test_chain(self: Rc<Self>, _: mining::IsTestChainParams, mut results: mining::IsTestChainResults) -> Result<(), capnp::Error> {
+    async fn is_test_chain(
+        self: Rc<Self>,
+        _: mining::IsTestChainParams,
+        mut results: mining::IsTestChainResults,
+    ) -> Result<(), capnp::Error> {
         let is_test = self.0.blocking(|context| context.chain.params().is_test_chain).await?;
         results.get().set_result(is_test);
         Ok(())
@@ -69,7 +73,11 @@ impl mining::Server for Mining {
         Ok(())
     }
 
-    async fn submit_block(self: Rc<Self>, params: mining::SubmitBlockParams, mut results: mining::SubmitBlockResults) -> Result<(), capnp::Error> {
+    async fn submit_block(
+        self: Rc<Self>,
+        params: mining::SubmitBlockParams,
+        mut results: mining::SubmitBlockResults,
+    ) -> Result<(), capnp::Error> {
         let bytes = decode::data("block", params.get()?.get_block()?, MAX_BLOCK_BYTES).map_err(malformed)?;
         let block: Block = bitcoin::consensus::deserialize(bytes).map_err(bulkhead_link::failed)?;
         let outcome = self.0.in_order(move |context| context.chain.process_new_block(block, true, true)).await?;

@@ -35,7 +35,11 @@ pub fn client(node: Rc<Node>) -> capnp::capability::Client {
 type Known = (Option<TipInfo>, bool);
 
 impl net_chain::Server for NetChain {
-    async fn subscribe(self: Rc<Self>, params: net_chain::SubscribeParams, mut results: net_chain::SubscribeResults) -> Result<(), capnp::Error> {
+    async fn subscribe(
+        self: Rc<Self>,
+        params: net_chain::SubscribeParams,
+        mut results: net_chain::SubscribeResults,
+    ) -> Result<(), capnp::Error> {
         let events = params.get()?.get_events()?;
         let tip = self.0.blocking(|context| context.chain.tip()).await?;
         self.0.hub.add_net(events);
@@ -43,7 +47,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn locator(self: Rc<Self>, params: net_chain::LocatorParams, mut results: net_chain::LocatorResults) -> Result<(), capnp::Error> {
+    async fn locator(
+        self: Rc<Self>,
+        params: net_chain::LocatorParams,
+        mut results: net_chain::LocatorResults,
+    ) -> Result<(), capnp::Error> {
         let from = params.get()?.get_from()?;
         let from = if from.is_empty() { None } else { Some(hash(from)?) };
         let found = self.0.blocking(move |context| queries::locator(context, from)).await?;
@@ -65,17 +73,21 @@ impl net_chain::Server for NetChain {
         if !rest.is_empty() {
             return Err(bulkhead_link::failed("headers must be whole"));
         }
-        let headers: Vec<Header> = chunks.iter().map(|chunk| deserialize(chunk)).collect::<Result<_, _>>().map_err(bulkhead_link::failed)?;
+        let headers: Vec<Header> =
+            chunks.iter().map(|chunk| deserialize(chunk)).collect::<Result<_, _>>().map_err(bulkhead_link::failed)?;
         let checked = params.get_min_pow_checked();
-        let (verdict, (last, active)) = self.0.in_order(move |context| {
-            let checked = checked || queries::has_enough_work(context, &headers);
-            let verdict = context.chain.process_headers(&headers, checked);
-            let state = context.state();
-            // The last header that is known, also when a later one was refused.
-            let known = headers.iter().rev().find_map(|header| state.lookup(&header.block_hash()));
-            let known: Known = known.map_or((None, false), |id| (tip_of(&state, Some(state.node(id))), state.is_active(id)));
-            (verdict.map(|_| ()), known)
-        }).await?;
+        let (verdict, (last, active)) = self
+            .0
+            .in_order(move |context| {
+                let checked = checked || queries::has_enough_work(context, &headers);
+                let verdict = context.chain.process_headers(&headers, checked);
+                let state = context.state();
+                // The last header that is known, also when a later one was refused.
+                let known = headers.iter().rev().find_map(|header| state.lookup(&header.block_hash()));
+                let known: Known = known.map_or((None, false), |id| (tip_of(&state, Some(state.node(id))), state.is_active(id)));
+                (verdict.map(|_| ()), known)
+            })
+            .await?;
         let mut results = results.get();
         fill_verdict(results.reborrow().init_verdict(), verdict.as_ref().copied());
         fill_tip(results.reborrow().init_last(), last.as_ref());
@@ -83,7 +95,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn submit_block(self: Rc<Self>, params: net_chain::SubmitBlockParams, mut results: net_chain::SubmitBlockResults) -> Result<(), capnp::Error> {
+    async fn submit_block(
+        self: Rc<Self>,
+        params: net_chain::SubmitBlockParams,
+        mut results: net_chain::SubmitBlockResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let bytes = decode::data("block", params.get_block()?, MAX_BLOCK_BYTES).map_err(malformed)?;
         let requested = params.get_requested();
@@ -135,7 +151,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn find_headers(self: Rc<Self>, params: net_chain::FindHeadersParams, mut results: net_chain::FindHeadersResults) -> Result<(), capnp::Error> {
+    async fn find_headers(
+        self: Rc<Self>,
+        params: net_chain::FindHeadersParams,
+        mut results: net_chain::FindHeadersResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let locator = hashes(params.get_locator()?, MAX_LOCATOR)?;
         let stop = optional_hash(params.get_stop()?)?;
@@ -145,7 +165,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn find_hashes(self: Rc<Self>, params: net_chain::FindHashesParams, mut results: net_chain::FindHashesResults) -> Result<(), capnp::Error> {
+    async fn find_hashes(
+        self: Rc<Self>,
+        params: net_chain::FindHashesParams,
+        mut results: net_chain::FindHashesResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let locator = hashes(params.get_locator()?, MAX_LOCATOR)?;
         let stop = optional_hash(params.get_stop()?)?;
@@ -158,7 +182,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn get_block(self: Rc<Self>, params: net_chain::GetBlockParams, mut results: net_chain::GetBlockResults) -> Result<(), capnp::Error> {
+    async fn get_block(
+        self: Rc<Self>,
+        params: net_chain::GetBlockParams,
+        mut results: net_chain::GetBlockResults,
+    ) -> Result<(), capnp::Error> {
         let hash = hash(params.get()?.get_hash()?)?;
         let bytes = self.0.blocking(move |context| queries::raw_block(context, hash)).await?;
         results.get().set_block(&bytes);
@@ -209,7 +237,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn header_info(self: Rc<Self>, params: net_chain::HeaderInfoParams, mut results: net_chain::HeaderInfoResults) -> Result<(), capnp::Error> {
+    async fn header_info(
+        self: Rc<Self>,
+        params: net_chain::HeaderInfoParams,
+        mut results: net_chain::HeaderInfoResults,
+    ) -> Result<(), capnp::Error> {
         let hash = hash(params.get()?.get_hash()?)?;
         let found = self.0.blocking(move |context| queries::header_info(context, hash)).await?;
         let mut results = results.get();
@@ -222,7 +254,11 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
-    async fn mempool_ids(self: Rc<Self>, params: net_chain::MempoolIdsParams, mut results: net_chain::MempoolIdsResults) -> Result<(), capnp::Error> {
+    async fn mempool_ids(
+        self: Rc<Self>,
+        params: net_chain::MempoolIdsParams,
+        mut results: net_chain::MempoolIdsResults,
+    ) -> Result<(), capnp::Error> {
         let rate = params.get()?.get_min_fee_rate();
         let ids = self.0.blocking(move |context| queries::mempool_ids(context, rate, MAX_MEMPOOL_IDS)).await?;
         let mut list = results.get().init_wtxids(ids.len() as u32); // at most MAX_MEMPOOL_IDS

@@ -151,7 +151,8 @@ pub fn raw_block(context: &Context, hash: BlockHash) -> Vec<u8> {
 pub fn transaction(context: &Context, id: [u8; 32], by_witness: bool) -> Vec<u8> {
     {
         let pool = context.pool.lock();
-        let entry = if by_witness { pool.get_by_wtxid(&Wtxid::from_byte_array(id)) } else { pool.get(&Txid::from_byte_array(id)) };
+        let entry =
+            if by_witness { pool.get_by_wtxid(&Wtxid::from_byte_array(id)) } else { pool.get(&Txid::from_byte_array(id)) };
         if let Some(entry) = entry {
             return serialize(&*entry.new.tx);
         }
@@ -222,7 +223,12 @@ pub fn header_info(context: &Context, hash: BlockHash) -> Option<HeaderInfo> {
     let state = context.state();
     let id = state.lookup(&hash)?;
     let node = state.node(id);
-    Some(HeaderInfo { tip: tip_of(&state, Some(node)), have_data: node.have_data(), active: state.is_active(id), valid: !node.status.is_failed() })
+    Some(HeaderInfo {
+        tip: tip_of(&state, Some(node)),
+        have_data: node.have_data(),
+        active: state.is_active(id),
+        valid: !node.status.is_failed(),
+    })
 }
 
 /// Witness ids of the mempool at or above a fee rate.

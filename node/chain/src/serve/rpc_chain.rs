@@ -42,12 +42,20 @@ impl rpc_chain::Server for RpcChain {
         Ok(())
     }
 
-    async fn subscribe(self: Rc<Self>, params: rpc_chain::SubscribeParams, _: rpc_chain::SubscribeResults) -> Result<(), capnp::Error> {
+    async fn subscribe(
+        self: Rc<Self>,
+        params: rpc_chain::SubscribeParams,
+        _: rpc_chain::SubscribeResults,
+    ) -> Result<(), capnp::Error> {
         self.0.hub.add_door(params.get()?.get_events()?);
         Ok(())
     }
 
-    async fn make_mining(self: Rc<Self>, _: rpc_chain::MakeMiningParams, mut results: rpc_chain::MakeMiningResults) -> Result<(), capnp::Error> {
+    async fn make_mining(
+        self: Rc<Self>,
+        _: rpc_chain::MakeMiningParams,
+        mut results: rpc_chain::MakeMiningResults,
+    ) -> Result<(), capnp::Error> {
         results.get().set_result(mining::client(Rc::clone(&self.0)));
         Ok(())
     }
@@ -56,7 +64,11 @@ impl rpc_chain::Server for RpcChain {
         Ok(())
     }
 
-    async fn echo(self: Rc<Self>, params: rpc_chain::EchoParams, mut results: rpc_chain::EchoResults) -> Result<(), capnp::Error> {
+    async fn echo(
+        self: Rc<Self>,
+        params: rpc_chain::EchoParams,
+        mut results: rpc_chain::EchoResults,
+    ) -> Result<(), capnp::Error> {
         let data = decode::data("data", params.get()?.get_data()?, MAX_ECHO).map_err(malformed)?;
         results.get().set_data(data);
         Ok(())

@@ -72,7 +72,11 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn get_block(self: Rc<Self>, params: wallet_chain::GetBlockParams, mut results: wallet_chain::GetBlockResults) -> Result<(), capnp::Error> {
+    async fn get_block(
+        self: Rc<Self>,
+        params: wallet_chain::GetBlockParams,
+        mut results: wallet_chain::GetBlockResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let data = params.get_hash()?;
         let wanted = if data.is_empty() { None } else { Some(hash(data)?) };
@@ -88,13 +92,20 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn find_fork(self: Rc<Self>, params: wallet_chain::FindForkParams, mut results: wallet_chain::FindForkResults) -> Result<(), capnp::Error> {
+    async fn find_fork(
+        self: Rc<Self>,
+        params: wallet_chain::FindForkParams,
+        mut results: wallet_chain::FindForkResults,
+    ) -> Result<(), capnp::Error> {
         let locator = hashes(params.get()?.get_locator()?, MAX_LOCATOR)?;
-        let found = self.0.blocking(move |context| {
-            let state = context.state();
-            let id = state.active().find_fork_of_locator(state.index(), &locator)?;
-            Some((state.node(id).hash, state.node(id).height))
-        }).await?;
+        let found = self
+            .0
+            .blocking(move |context| {
+                let state = context.state();
+                let id = state.active().find_fork_of_locator(state.index(), &locator)?;
+                Some((state.node(id).hash, state.node(id).height))
+            })
+            .await?;
         let mut results = results.get();
         match found {
             Some((hash, height)) => {
@@ -106,7 +117,11 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn broadcast(self: Rc<Self>, params: wallet_chain::BroadcastParams, mut results: wallet_chain::BroadcastResults) -> Result<(), capnp::Error> {
+    async fn broadcast(
+        self: Rc<Self>,
+        params: wallet_chain::BroadcastParams,
+        mut results: wallet_chain::BroadcastResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let bytes = decode::data("transaction", params.get_transaction()?, MAX_TRANSACTION).map_err(malformed)?;
         let tx: Transaction = deserialize(bytes).map_err(bulkhead_link::failed)?;
@@ -124,7 +139,11 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn coins(self: Rc<Self>, params: wallet_chain::CoinsParams, mut results: wallet_chain::CoinsResults) -> Result<(), capnp::Error> {
+    async fn coins(
+        self: Rc<Self>,
+        params: wallet_chain::CoinsParams,
+        mut results: wallet_chain::CoinsResults,
+    ) -> Result<(), capnp::Error> {
         let list = params.get()?.get_outpoints()?;
         decode::count("outpoints", list.len(), MAX_COINS).map_err(malformed)?;
         let mut outpoints = Vec::new();
@@ -146,13 +165,20 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn in_mempool(self: Rc<Self>, params: wallet_chain::InMempoolParams, mut results: wallet_chain::InMempoolResults) -> Result<(), capnp::Error> {
+    async fn in_mempool(
+        self: Rc<Self>,
+        params: wallet_chain::InMempoolParams,
+        mut results: wallet_chain::InMempoolResults,
+    ) -> Result<(), capnp::Error> {
         let txid = Txid::from_byte_array(decode::hash32("txid", params.get()?.get_txid()?).map_err(malformed)?);
-        let found = self.0.blocking(move |context| {
-            let pool = context.pool.lock();
-            pool.get(&txid)?;
-            Some((pool.ancestors(&txid).len(), pool.descendants(&txid).len()))
-        }).await?;
+        let found = self
+            .0
+            .blocking(move |context| {
+                let pool = context.pool.lock();
+                pool.get(&txid)?;
+                Some((pool.ancestors(&txid).len(), pool.descendants(&txid).len()))
+            })
+            .await?;
         if let Some((ancestors, descendants)) = found {
             let mut results = results.get();
             results.set_in_mempool(true);
@@ -162,18 +188,29 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn state(self: Rc<Self>, _: wallet_chain::StateParams, mut results: wallet_chain::StateResults) -> Result<(), capnp::Error> {
-        let (tip, (pruned, prune_height), fees) = self.0.blocking(|context| {
-            let (pruned, prune_height) = {
-                let state = context.state();
-                (context.config.prune > 0, state.prune_height().unwrap_or(-1))
-            };
-            let now = context.now();
-            let mut pool = context.pool.lock();
-            let min_fee = pool.min_fee(now).0.max(pool.options().min_relay.0);
-            let options = pool.options();
-            (context.chain.tip(), (pruned, prune_height), [min_fee, options.min_relay.0, options.incremental.0, options.dust.0])
-        }).await?;
+    async fn state(
+        self: Rc<Self>,
+        _: wallet_chain::StateParams,
+        mut results: wallet_chain::StateResults,
+    ) -> Result<(), capnp::Error> {
+        let (tip, (pruned, prune_height), fees) = self
+            .0
+            .blocking(|context| {
+                let (pruned, prune_height) = {
+                    let state = context.state();
+                    (context.config.prune > 0, state.prune_height().unwrap_or(-1))
+                };
+                let now = context.now();
+                let mut pool = context.pool.lock();
+                let min_fee = pool.min_fee(now).0.max(pool.options().min_relay.0);
+                let options = pool.options();
+                (
+                    context.chain.tip(),
+                    (pruned, prune_height),
+                    [min_fee, options.min_relay.0, options.incremental.0, options.dust.0],
+                )
+            })
+            .await?;
         let mut results = results.get();
         fill_tip(results.reborrow().init_tip(), Some(&tip));
         let [min_fee, relay, incremental, dust] = fees;
@@ -198,7 +235,11 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn mempool(self: Rc<Self>, _: wallet_chain::MempoolParams, mut results: wallet_chain::MempoolResults) -> Result<(), capnp::Error> {
+    async fn mempool(
+        self: Rc<Self>,
+        _: wallet_chain::MempoolParams,
+        mut results: wallet_chain::MempoolResults,
+    ) -> Result<(), capnp::Error> {
         let found = self.0.blocking(mempool_bytes).await?;
         let mut list = results.get().init_transactions(found.len() as u32); // fits 32 MiB
         for (at, bytes) in (0..).zip(&found) {
