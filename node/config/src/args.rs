@@ -171,11 +171,8 @@ impl ArgsManager {
     /// The raw value in force.
     #[must_use]
     pub fn setting(&self, name: &str) -> Option<SettingsValue> {
-        let lookup = Lookup {
-            section: &self.network,
-            ignore_default_section: self.ignores_default_section(name),
-            ..Lookup::default()
-        };
+        let lookup =
+            Lookup { section: &self.network, ignore_default_section: self.ignores_default_section(name), ..Lookup::default() };
         self.settings.get(bare(name), lookup).filter(|value| !value.is_null())
     }
 
@@ -346,10 +343,11 @@ impl ArgsManager {
             })
         };
         let chain = self.get("-chain");
-        let flags: Vec<_> = [("regtest", Chain::Regtest), ("signet", Chain::Signet), ("testnet", Chain::Test), ("testnet4", Chain::Testnet4)]
-            .into_iter()
-            .filter(|(name, _)| chosen(name))
-            .collect();
+        let flags: Vec<_> =
+            [("regtest", Chain::Regtest), ("signet", Chain::Signet), ("testnet", Chain::Test), ("testnet4", Chain::Testnet4)]
+                .into_iter()
+                .filter(|(name, _)| chosen(name))
+                .collect();
         if flags.len() + usize::from(chain.is_some()) > 1 {
             return Err(ArgsError::ChainCombination);
         }

@@ -186,12 +186,7 @@ impl ArgsManager {
         (names, values.len())
     }
 
-    fn read_includes(
-        &mut self,
-        files: &impl Files,
-        ignore_invalid: bool,
-        warnings: &mut Vec<String>,
-    ) -> Result<(), ConfError> {
+    fn read_includes(&mut self, files: &impl Files, ignore_invalid: bool, warnings: &mut Vec<String>) -> Result<(), ConfError> {
         // Only -noincludeconf can be here.
         if self.settings.command_line.contains_key("includeconf") {
             return Ok(());
@@ -216,9 +211,11 @@ impl ArgsManager {
         if chain_now != chain {
             ignored.extend(self.includes(&chain_now, 0).0);
         }
-        warnings.extend(ignored.into_iter().map(|name| {
-            format!("warning: -includeconf cannot be used from included files; ignoring -includeconf={name}")
-        }));
+        warnings.extend(
+            ignored
+                .into_iter()
+                .map(|name| format!("warning: -includeconf cannot be used from included files; ignoring -includeconf={name}")),
+        );
         Ok(())
     }
 }

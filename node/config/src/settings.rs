@@ -77,8 +77,8 @@ impl Settings {
             sources.push((Source::CommandLine, Span(values)));
         }
         if let Some(value) = self.read_write.get(name) {
-            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            sources.push((Source::ReadWrite, Span(values)));
+            // One value, even if it is a list: a false inside it is no negation.
+            sources.push((Source::ReadWrite, Span(std::slice::from_ref(value))));
         }
         let in_section = |section: &str| self.config.get(section).and_then(|values| values.get(name));
         if !section.is_empty()

@@ -57,8 +57,7 @@ impl<'de> serde::Deserialize<'de> for Pairs {
 /// # Errors
 /// Not JSON, not an object, or a key twice.
 pub fn parse_settings(path: &str, text: &str) -> Result<BTreeMap<String, SettingsValue>, SettingsFileError> {
-    let value: SettingsValue =
-        serde_json::from_str(text).map_err(|_| SettingsFileError::NotJson(path.to_owned()))?;
+    let value: SettingsValue = serde_json::from_str(text).map_err(|_| SettingsFileError::NotJson(path.to_owned()))?;
     if !value.is_object() {
         return Err(SettingsFileError::NotObject(path.to_owned(), value.to_string()));
     }

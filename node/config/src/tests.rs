@@ -51,10 +51,7 @@ fn test_command_line_texts() {
     assert_eq!(text(&["-regtest.port=1"]), "Invalid parameter -regtest.port=1");
     assert_eq!(text(&["-nodatadir"]), "Negating of -datadir is meaningless and therefore forbidden");
     assert_eq!(text(&["-proxy"]), "Can not set -proxy with no value. Please specify value with -proxy=value.");
-    assert_eq!(
-        text(&["-includeconf=x"]),
-        "-includeconf cannot be used from commandline; -includeconf=\"x\""
-    );
+    assert_eq!(text(&["-includeconf=x"]), "-includeconf cannot be used from commandline; -includeconf=\"x\"");
     assert_eq!(text(&["-noincludeconf=0"]), "-includeconf cannot be used from commandline; -includeconf=true");
 }
 
@@ -108,9 +105,15 @@ fn test_chain_combinations() {
 fn test_conf_texts() {
     let text = |conf: &str| with_conf(&[], conf).unwrap_err().to_string();
     assert_eq!(text("garbage"), "parse error on line 1: garbage");
-    assert_eq!(text("\n-dash=1"), "parse error on line 2: -dash=1, options in configuration file must be specified without leading -");
+    assert_eq!(
+        text("\n-dash=1"),
+        "parse error on line 2: -dash=1, options in configuration file must be specified without leading -"
+    );
     assert_eq!(text("nono"), "parse error on line 1: nono, if you intended to specify a negated option, use nono=1 instead");
-    assert_eq!(text("[main]\nrpcpassword=a#b"), "parse error on line 2, using # in rpcpassword can be ambiguous and should be avoided");
+    assert_eq!(
+        text("[main]\nrpcpassword=a#b"),
+        "parse error on line 2, using # in rpcpassword can be ambiguous and should be avoided"
+    );
     assert!(text("conf=x").starts_with("conf cannot be set in the configuration file;"));
     assert_eq!(text("includeconf=none.conf"), "Failed to include configuration file none.conf");
     assert_eq!(text("includeconf=folder"), "Included config file \"/d/folder\" is a directory.");
@@ -122,10 +125,7 @@ fn test_conf_texts() {
 fn test_includeconf_once_and_never_from_an_included_file() {
     let (args, warnings) = with_conf(&[], "uacomment=main # comment\nincludeconf=more.conf\n").unwrap();
     assert_eq!(args.get_all("-uacomment"), ["main", "more"]);
-    assert_eq!(
-        warnings,
-        ["warning: -includeconf cannot be used from included files; ignoring -includeconf=other.conf"]
-    );
+    assert_eq!(warnings, ["warning: -includeconf cannot be used from included files; ignoring -includeconf=other.conf"]);
     let (args, _) = with_conf(&["-noincludeconf"], "includeconf=more.conf\n").unwrap();
     assert!(args.get_all("-uacomment").is_empty());
 }

@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn test_fill_replaces_known_placeholders_once() {
-        let filled = fill("walletnotify", "x %s %w %b %h %z 5%", &[('s', "ab"), ('w', "my %s"), ('b', "unconfirmed"), ('h', "-1")]);
+        let filled =
+            fill("walletnotify", "x %s %w %b %h %z 5%", &[('s', "ab"), ('w', "my %s"), ('b', "unconfirmed"), ('h', "-1")]);
         assert_eq!(filled.as_deref(), Some("x ab 'my %s' unconfirmed -1 %z 5%"));
     }
 

@@ -2,12 +2,12 @@
 
 use crate::error::{NodeError, init};
 use crate::family::{Family, Outfit, Signals};
+use crate::handout;
 use crate::listen::{http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials};
 use crate::startup::files::RealFiles;
 use crate::startup::{checks, directories, interaction, log, network, proxies};
-use crate::handout;
 use bulkhead_control::{Component, enter};
 use bulkhead_sandbox::{Mode, spawner};
 use std::fs::File;

@@ -35,10 +35,23 @@ pub(super) const TABLE: &[Opt] = &[
 ];
 
 pub(super) const LOGGING: &[Opt] = &[
-    Opt::new("-debug", "=<category>", DebugTest, "Log details of a category: addrman, bench, blockstorage, cmpctblock, coindb, estimatefee, http, i2p, ipc, kernel, leveldb, mempool, mempoolrej, net, privatebroadcast, proxy, prune, qt, rand, reindex, rpc, scan, selectcoins, tor, txpackages, txreconciliation, validation, walletdb, zmq; 1 or no value means all, 0 or none means none; may be given several times"),
+    Opt::new(
+        "-debug",
+        "=<category>",
+        DebugTest,
+        "Log details of a category: addrman, bench, blockstorage, cmpctblock, coindb, estimatefee, http, i2p, ipc, kernel, leveldb, mempool, mempoolrej, net, privatebroadcast, proxy, prune, qt, rand, reindex, rpc, scan, selectcoins, tor, txpackages, txreconciliation, validation, walletdb, zmq; 1 or no value means all, 0 or none means none; may be given several times",
+    ),
     Opt::new("-debugexclude", "=<category>", DebugTest, "Leave a category out, whatever -debug says; may be given several times"),
     Opt::new("-logips", "", DebugTest, "Write IP addresses of peers into the log (default: 0)"),
-    Opt::new("-loglevel", "=<level>|<category>:<level>", DebugTest, "How much detail to log: info, debug or trace, for all or one of the enabled categories (default: debug)").with(Flags::DEBUG_ONLY).with(Flags::NO_NEGATION).with(Flags::NO_ELISION),
+    Opt::new(
+        "-loglevel",
+        "=<level>|<category>:<level>",
+        DebugTest,
+        "How much detail to log: info, debug or trace, for all or one of the enabled categories (default: debug)",
+    )
+    .with(Flags::DEBUG_ONLY)
+    .with(Flags::NO_NEGATION)
+    .with(Flags::NO_ELISION),
     Opt::new("-loglevelalways", "", DebugTest, "Write category and level on every line (default: 0)"),
     Opt::new("-logratelimit", "", DebugTest, "Limit how fast lines may fill the disk (default: 1)"),
     Opt::new("-logsourcelocations", "", DebugTest, "Write file, line and function (default: 0)"),

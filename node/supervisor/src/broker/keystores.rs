@@ -143,12 +143,7 @@ impl Family {
         if created {
             create_directories(&place.directory).map_err(|error| failed(error.to_string()))?;
         }
-        let config = handout::keystore(
-            &self.outfit.options,
-            &open.name,
-            Some((&place.directory, &place.file)),
-            open.create,
-        );
+        let config = handout::keystore(&self.outfit.options, &open.name, Some((&place.directory, &place.file)), open.create);
         let born = self.bear_keystore(config.to_fields(), &open.name, Some(place.directory.clone()), asked);
         if let Err(error) = born {
             if created {

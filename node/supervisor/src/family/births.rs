@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 /// The children that exist once, in the order of their birth. The slowest comes first.
-const SINGLES: [Component; 5] =
-    [Component::Chain, Component::Rpc, Component::Net, Component::Wallet, Component::Notify];
+const SINGLES: [Component; 5] = [Component::Chain, Component::Rpc, Component::Net, Component::Wallet, Component::Notify];
 
 impl Family {
     /// Starts every child that exists once, and wires them.
@@ -82,13 +81,7 @@ impl Family {
         Ok(())
     }
 
-    fn bear(
-        &mut self,
-        component: Component,
-        channel: Parent,
-        theirs: OwnedFd,
-        arguments: &[&str],
-    ) -> Result<ChildId, NodeError> {
+    fn bear(&mut self, component: Component, channel: Parent, theirs: OwnedFd, arguments: &[&str]) -> Result<ChildId, NodeError> {
         let spawner = match &mut self.commands {
             Some(commands) if component == Component::Notify => commands,
             _ => &mut self.spawner,

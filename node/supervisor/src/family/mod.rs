@@ -19,8 +19,8 @@ pub(crate) use signals::Signals;
 
 use crate::broker::PendingOpen;
 use broadcast::Broadcast;
-use bulkhead_control::{Component, Report};
 use bulkhead_control::message::{Outcome, Reply, ToChild};
+use bulkhead_control::{Component, Report};
 use bulkhead_sandbox::spawner::SpawnerHandle;
 use exits::Rebirth;
 use std::collections::VecDeque;

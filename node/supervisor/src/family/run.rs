@@ -30,10 +30,8 @@ impl Family {
     }
 
     fn wait(&self) -> Result<(), NodeError> {
-        let mut descriptors = vec![
-            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.spawner.as_fd(), PollFlags::POLLIN),
-        ];
+        let mut descriptors =
+            vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN), PollFd::new(self.spawner.as_fd(), PollFlags::POLLIN)];
         descriptors.extend(self.commands.iter().map(|spawner| PollFd::new(spawner.as_fd(), PollFlags::POLLIN)));
         let channels = self.children.iter().filter(|child| !child.mute);
         descriptors.extend(channels.map(|child| PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)));

@@ -14,8 +14,7 @@ impl Signals {
     /// their own.
     pub(crate) fn new() -> Result<Self, NodeError> {
         let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)
-            .map_err(|error| NodeError::system("cannot block signals", error))?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None).map_err(|error| NodeError::system("cannot block signals", error))?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .map(Self)
             .map_err(|error| NodeError::system("cannot open a signal descriptor", error))

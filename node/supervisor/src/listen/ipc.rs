@@ -41,10 +41,7 @@ fn path(given: &str, datadir: &Path) -> Result<PathBuf, String> {
         _ => return Err(format!("Unrecognized address '{given}'")),
     };
     if path.as_os_str().len() > MAX_PATH {
-        return Err(format!(
-            "Unix address path \"{}\" exceeded maximum socket path length",
-            path.display()
-        ));
+        return Err(format!("Unix address path \"{}\" exceeded maximum socket path length", path.display()));
     }
     Ok(path)
 }

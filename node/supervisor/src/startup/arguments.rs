@@ -40,8 +40,7 @@ fn take_ipc_descriptor(arguments: &mut Vec<String>) -> Option<i32> {
 pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeError> {
     let ipc_descriptor = take_ipc_descriptor(&mut arguments);
     let mut args = ArgsManager::new(options::NODE);
-    args.parse_parameters(&arguments)
-        .map_err(|error| init(format!("Error parsing command line arguments: {error}")))?;
+    args.parse_parameters(&arguments).map_err(|error| init(format!("Error parsing command line arguments: {error}")))?;
     let files = RealFiles;
     if !args.datadir_option_is_directory(&files) {
         let given = args.get("-datadir").unwrap_or_default();
@@ -49,9 +48,8 @@ pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeEr
     }
     let original_datadir = args.datadir(&files);
     let original_conf = args.config_file(&files);
-    let warnings = args
-        .read_config_files(&files, true)
-        .map_err(|error| init(format!("Error reading configuration file: {error}")))?;
+    let warnings =
+        args.read_config_files(&files, true).map_err(|error| init(format!("Error reading configuration file: {error}")))?;
     for warning in warnings {
         eprintln!("{warning}");
     }
@@ -68,9 +66,7 @@ pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeEr
     open_settings(&mut args, chain)?;
     // Loose words: everything from the first one on is a "command".
     if let Some(word) = args.command().first() {
-        let text = format!(
-            "Command line contains unexpected token '{word}', see bitcoind -h for a list of options."
-        );
+        let text = format!("Command line contains unexpected token '{word}', see bitcoind -h for a list of options.");
         return Err(init(text));
     }
     if args.help_requested() || args.bool_or("-version", false) {
@@ -163,8 +159,7 @@ fn open_settings(args: &mut ArgsManager, chain: Chain) -> Result<(), NodeError> 
     if path.exists() {
         let shown = path.display().to_string();
         let text = fs::read(&path).map_err(|_| unreadable(format!("{shown}. Please check permissions.")))?;
-        let settings =
-            parse_settings(&shown, &String::from_utf8_lossy(&text)).map_err(|error| unreadable(error.to_string()))?;
+        let settings = parse_settings(&shown, &String::from_utf8_lossy(&text)).map_err(|error| unreadable(error.to_string()))?;
         args.set_read_write_settings(settings);
     }
     save_settings(args, &path)
@@ -187,6 +182,5 @@ pub(crate) fn save_settings(args: &ArgsManager, path: &Path) -> Result<(), NodeE
     file.write_all(write_settings(args.read_write_settings()).as_bytes())
         .map_err(|_| unwritable(format!("Error: Unable to write settings file {shown}")))?;
     drop(file);
-    fs::rename(&temporary, path)
-        .map_err(|_| unwritable(format!("Failed renaming settings file {shown} to {}\n", path.display())))
+    fs::rename(&temporary, path).map_err(|_| unwritable(format!("Failed renaming settings file {shown} to {}\n", path.display())))
 }

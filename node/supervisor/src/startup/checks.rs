@@ -135,9 +135,7 @@ fn mining(args: &ArgsManager) -> Result<(), NodeError> {
     }
     for (option, value) in [("-blockreservedweight", reserved), ("-blockmaxweight", largest)] {
         if value > MAX_BLOCK_WEIGHT {
-            return Err(init(format!(
-                "{option} ({value}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})"
-            )));
+            return Err(init(format!("{option} ({value}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})")));
         }
     }
     if reserved > largest {
@@ -184,9 +182,7 @@ fn chain_and_mempool(options: &Options) -> Result<(), NodeError> {
         return Err(init("Prune cannot be configured with a negative value."));
     }
     if prune > 1 && prune < MIN_PRUNE_MIB {
-        return Err(init(format!(
-            "Prune configured below the minimum of {MIN_PRUNE_MIB} MiB.  Please use a higher number."
-        )));
+        return Err(init(format!("Prune configured below the minimum of {MIN_PRUNE_MIB} MiB.  Please use a higher number.")));
     }
     relay_fees(args)?;
     let test_chain = options.chain != Chain::Main;

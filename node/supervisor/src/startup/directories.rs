@@ -31,9 +31,7 @@ pub(crate) fn blocks(options: &Options) -> Result<PathBuf, NodeError> {
 
 /// Takes the lock of a directory for as long as the file is kept.
 pub(crate) fn lock(directory: &Path) -> Result<File, NodeError> {
-    let unwritable = |_| {
-        init(format!("Cannot write to directory '{}'; check permissions.", directory.display()))
-    };
+    let unwritable = |_| init(format!("Cannot write to directory '{}'; check permissions.", directory.display()));
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -67,8 +65,7 @@ pub(crate) fn pid_file(options: &Options) -> Result<Option<PathBuf>, NodeError> 
     }
     let path = join(&options.datadir, &options.args.path_arg("-pid", "bitcoind.pid"));
     let write = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         writeln!(file, "{}", std::process::id())
     };
     match write() {
@@ -119,6 +116,5 @@ pub(crate) fn wallets(options: &Options) -> Result<PathBuf, NodeError> {
     if !path.is_absolute() {
         return Err(init(format!("Specified -walletdir \"{shown}\" is a relative path")));
     }
-    std::fs::canonicalize(&path)
-        .map_err(|error| NodeError::system(format!("cannot resolve -walletdir {shown}"), error))
+    std::fs::canonicalize(&path).map_err(|error| NodeError::system(format!("cannot resolve -walletdir {shown}"), error))
 }

@@ -72,8 +72,7 @@ fn level_words(args: &ArgsManager) -> Result<Levels, NodeError> {
         let has_colon = given.char_indices().skip(3).any(|(_, character)| character == ':');
         if !has_colon {
             if !known(&given) {
-                let text =
-                    format!("Unsupported global logging level -loglevel={given}. Valid values: {LEVELS}.");
+                let text = format!("Unsupported global logging level -loglevel={given}. Valid values: {LEVELS}.");
                 return Err(init(text));
             }
             global = given;

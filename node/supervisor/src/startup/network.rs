@@ -56,9 +56,7 @@ pub(crate) fn check_networks(options: &Options) -> Result<(), NodeError> {
     }
     let reachable = |network: &str| only.is_empty() || only.iter().any(|name| name == network);
     if !args.is_set("-cjdnsreachable") && !only.is_empty() && reachable("cjdns") {
-        return Err(init(
-            "Outbound connections restricted to CJDNS (-onlynet=cjdns) but -cjdnsreachable is not provided",
-        ));
+        return Err(init("Outbound connections restricted to CJDNS (-onlynet=cjdns) but -cjdnsreachable is not provided"));
     }
     if args.get_bool("-dnsseed") == Some(true) && !reachable("ipv4") && !reachable("ipv6") {
         return Err(init(

@@ -17,7 +17,9 @@ fn resolves(args: &ArgsManager, text: &str, default: u16) -> bool {
     if host.parse::<std::net::IpAddr>().is_ok() {
         return true;
     }
-    args.bool_or("-dns", true) && !host.is_empty() && (host.as_str(), port).to_socket_addrs().is_ok_and(|mut a| a.next().is_some())
+    args.bool_or("-dns", true)
+        && !host.is_empty()
+        && (host.as_str(), port).to_socket_addrs().is_ok_and(|mut a| a.next().is_some())
 }
 
 fn is_proxy(args: &ArgsManager, text: &str) -> bool {
