@@ -59,7 +59,7 @@ pub(super) const METHODS: &[Method] = &[
     m("getaddrmaninfo", "network", Net, "Returns how many addresses of each network are known.", &[]),
     m("getconnectioncount", "network", Net, "Returns the number of connected peers.", &[]),
     m("getnettotals", "network", Net, "Returns the bytes sent and received since the start.", &[]),
-    m("getnetworkinfo", "network", Net, "Returns the state of the P2P network.", &[]),
+    m("getnetworkinfo", "network", Net, "Returns the state of the P2P network, for each of (ipv4, ipv6, onion, i2p, cjdns) too.", &[]),
     m(
         "getnodeaddresses",
         "network",
@@ -74,7 +74,13 @@ pub(super) const METHODS: &[Method] = &[
         "Returns the transactions that wait for their parents. Its form may change.",
         &[a("verbosity", Num, Default("0"), "How much detail").unchecked()],
     ),
-    m("getpeerinfo", "network", Net, "Returns what is known of each connected peer.", &[]),
+    m(
+        "getpeerinfo",
+        "network",
+        Net,
+        "Returns what is known of each connected peer. Its network is one of (ipv4, ipv6, onion, i2p, cjdns, not_publicly_routable).",
+        &[],
+    ),
     m("getrawaddrman", "hidden", Net, "Returns every entry of the address manager's tables. For tests.", &[]),
     m("listbanned", "network", Net, "Returns the banned addresses and subnets.", &[]),
     m("ping", "network", Net, "Pings every peer, to measure the time until they answer. The results appear in getpeerinfo.", &[]),
