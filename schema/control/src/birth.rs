@@ -58,8 +58,7 @@ pub fn birth_on<C: TypedConfig>(component: Component, socket: OwnedFd) -> Result
 }
 
 pub(crate) fn receive(socket: &OwnedFd) -> Result<(ToChild, Vec<OwnedFd>), ControlError> {
-    let (bytes, descriptors) =
-        receive_message(socket, MsgFlags::empty())?.ok_or(ControlError::OutOfOrder("a message"))?;
+    let (bytes, descriptors) = receive_message(socket, MsgFlags::empty())?.ok_or(ControlError::OutOfOrder("a message"))?;
     let message = ToChild::decode(&bytes)?;
     if let Some(announced) = message.descriptors().filter(|announced| *announced != descriptors.len()) {
         return Err(ControlError::DescriptorCount { announced, carried: descriptors.len() });

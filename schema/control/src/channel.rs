@@ -25,12 +25,7 @@ pub fn stream_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Sends one message. Blocks while the socket buffer is full unless `flags` say otherwise.
-pub(crate) fn send(
-    socket: &OwnedFd,
-    bytes: &[u8],
-    descriptors: &[RawFd],
-    flags: MsgFlags,
-) -> Result<(), ControlError> {
+pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[RawFd], flags: MsgFlags) -> Result<(), ControlError> {
     let rights = [ControlMessage::ScmRights(descriptors)];
     let beside: &[ControlMessage<'_>] = if descriptors.is_empty() { &[] } else { &rights };
     let flags = flags | MsgFlags::MSG_NOSIGNAL;
@@ -44,11 +39,11 @@ pub(crate) fn send(
     }
 }
 
+/// Bytes of a message and the descriptors beside it.
+pub(crate) type Datagram = (Vec<u8>, Vec<OwnedFd>);
+
 /// Receives one message; `None` when `flags` hold `MSG_DONTWAIT` and nothing is there.
-pub(crate) fn receive_message(
-    socket: &OwnedFd,
-    flags: MsgFlags,
-) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, ControlError> {
+pub(crate) fn receive_message(socket: &OwnedFd, flags: MsgFlags) -> Result<Option<Datagram>, ControlError> {
     let mut buffer = vec![0; MAX_MESSAGE];
     loop {
         match receive(socket.as_fd(), &mut buffer, flags) {

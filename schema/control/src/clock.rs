@@ -27,9 +27,7 @@ pub fn now_micros() -> i64 {
 #[must_use]
 pub fn system_micros() -> i64 {
     // A clock before 1970 counts as 1970.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The mocked time in seconds, 0 if none.

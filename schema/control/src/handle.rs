@@ -83,7 +83,9 @@ pub(crate) fn apply(message: ToChild, mut descriptors: Vec<OwnedFd>, shared: Opt
             Some(Event::LogLevels(levels))
         }
         ToChild::ReopenLog => {
-            descriptors.pop().map(log::replace_file);
+            if let Some(file) = descriptors.pop() {
+                log::replace_file(file);
+            }
             Some(Event::ReopenLog)
         }
         ToChild::Reply(reply) => {

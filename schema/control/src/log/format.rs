@@ -133,13 +133,8 @@ mod tests {
 
     #[test]
     fn test_line_full_style() {
-        let style = Style {
-            timestamps: true,
-            time_micros: true,
-            thread_names: true,
-            source_locations: true,
-            level_always: false,
-        };
+        let style =
+            Style { timestamps: true, time_micros: true, thread_names: true, source_locations: true, level_always: false };
         let net = super::super::categories::category("net");
         let text = line(style, &facts(net, Level::DEBUG, "x\u{1b}y"));
         assert_eq!(text, "2026-11-22T20:44:00.000012Z [http] [a.rs:7] [m] [net] x\\x1by\n");

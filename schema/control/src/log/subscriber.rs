@@ -154,11 +154,8 @@ struct Text(String);
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         // Writing to a String can't fail.
-        let _ = if field.name() == "message" {
-            write!(self.0, "{value:?}")
-        } else {
-            write!(self.0, " {}={value:?}", field.name())
-        };
+        let _ =
+            if field.name() == "message" { write!(self.0, "{value:?}") } else { write!(self.0, " {}={value:?}", field.name()) };
     }
 }
 

@@ -66,19 +66,12 @@ pub struct LogLevel {
     pub level: String,
 }
 
-pub(super) fn read_levels(
-    list: capnp::struct_list::Reader<'_, wire::log_level::Owned>,
-) -> Result<Vec<LogLevel>, ControlError> {
+pub(super) fn read_levels(list: capnp::struct_list::Reader<'_, wire::log_level::Owned>) -> Result<Vec<LogLevel>, ControlError> {
     bound(list.len(), "log levels")?;
-    list.iter()
-        .map(|entry| Ok(LogLevel { category: text(entry.get_category())?, level: text(entry.get_level())? }))
-        .collect()
+    list.iter().map(|entry| Ok(LogLevel { category: text(entry.get_category())?, level: text(entry.get_level())? })).collect()
 }
 
-pub(super) fn write_levels(
-    mut list: capnp::struct_list::Builder<'_, wire::log_level::Owned>,
-    levels: &[LogLevel],
-) {
+pub(super) fn write_levels(mut list: capnp::struct_list::Builder<'_, wire::log_level::Owned>, levels: &[LogLevel]) {
     for (index, level) in (0..).zip(levels) {
         let mut entry = list.reborrow().get(index);
         entry.set_category(&level.category);
@@ -103,13 +96,9 @@ impl Edge {
     }
 }
 
-pub(super) fn read_edges(
-    list: capnp::struct_list::Reader<'_, wire::edge::Owned>,
-) -> Result<Vec<Edge>, ControlError> {
+pub(super) fn read_edges(list: capnp::struct_list::Reader<'_, wire::edge::Owned>) -> Result<Vec<Edge>, ControlError> {
     bound(list.len(), "edges")?;
-    list.iter()
-        .map(|edge| Ok(Edge { name: text(edge.get_name())?, instance: text(edge.get_instance())? }))
-        .collect()
+    list.iter().map(|edge| Ok(Edge { name: text(edge.get_name())?, instance: text(edge.get_instance())? })).collect()
 }
 
 pub(super) fn write_edges(mut list: capnp::struct_list::Builder<'_, wire::edge::Owned>, edges: &[Edge]) {
@@ -132,10 +121,8 @@ pub struct Command {
 pub(super) fn read_command(command: wire::command::Reader<'_>) -> Result<Command, ControlError> {
     let list = command.get_values()?;
     bound(list.len(), "values")?;
-    let values = list
-        .iter()
-        .map(|value| Ok((text(value.get_key())?, text(value.get_value())?)))
-        .collect::<Result<_, ControlError>>()?;
+    let values =
+        list.iter().map(|value| Ok((text(value.get_key())?, text(value.get_value())?))).collect::<Result<_, ControlError>>()?;
     Ok(Command { template: text(command.get_template())?, values })
 }
 

@@ -1,6 +1,8 @@
 //! What a child says to the supervisor.
 
-use super::common::{Command, LogLevel, Report, read_command, read_levels, read_report, write_command, write_levels, write_report};
+use super::common::{
+    Command, LogLevel, Report, read_command, read_levels, read_report, write_command, write_levels, write_report,
+};
 use super::{from_bytes, length, put_texts, text, texts, to_bytes};
 use crate::ControlError;
 use bulkhead_schema::wire::control_capnp as wire;

@@ -29,9 +29,7 @@ pub(crate) fn to_bytes(builder: &Builder<HeapAllocator>) -> Result<Vec<u8>, Cont
 }
 
 /// Parses one datagram, which must be consumed completely.
-pub(crate) fn from_bytes(
-    bytes: &[u8],
-) -> Result<capnp::message::Reader<capnp::serialize::OwnedSegments>, ControlError> {
+pub(crate) fn from_bytes(bytes: &[u8]) -> Result<capnp::message::Reader<capnp::serialize::OwnedSegments>, ControlError> {
     if bytes.len() > MAX_MESSAGE {
         return Err(ControlError::TooLarge(bytes.len()));
     }
@@ -49,10 +47,7 @@ pub(crate) fn text(reader: capnp::Result<capnp::text::Reader<'_>>) -> Result<Str
 }
 
 /// A list of texts, bounded.
-pub(crate) fn texts(
-    list: capnp::Result<capnp::text_list::Reader<'_>>,
-    name: &'static str,
-) -> Result<Vec<String>, ControlError> {
+pub(crate) fn texts(list: capnp::Result<capnp::text_list::Reader<'_>>, name: &'static str) -> Result<Vec<String>, ControlError> {
     let list = list?;
     bound(list.len(), name)?;
     list.iter().map(text).collect()
