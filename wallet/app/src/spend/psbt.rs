@@ -71,7 +71,7 @@ pub fn fill_utxo(input: &mut psbt::Input, previous: &Transaction, output: &TxOut
     if (script.witness_version().is_some() || script.is_p2sh()) && input.witness_utxo.is_none() {
         input.witness_utxo = Some(output.clone());
     }
-    if script.is_p2sh() && !input.redeem_script.as_ref().is_some_and(|redeem| redeem.witness_version().is_some()) {
+    if script.is_p2sh() && input.redeem_script.as_ref().is_none_or(|redeem| redeem.witness_version().is_none()) {
         // Only a nested witness program may stand with its output alone; the filler decides below.
         input.witness_utxo = None;
     }

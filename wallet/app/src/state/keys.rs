@@ -99,8 +99,12 @@ impl Wallet {
     /// Extends every descriptor. Answers whether all could be.
     pub fn top_up_all(&mut self, size: i32) -> bool {
         let ids: Vec<DescId> = self.spkms.keys().copied().collect();
-        // No short circuit: one descriptor that needs the private key must not starve the others.
-        ids.iter().fold(true, |all, id| self.top_up(id, size) && all)
+        let mut all = true;
+        for id in &ids {
+            // One descriptor that needs the private key must not starve the others.
+            all &= self.top_up(id, size);
+        }
+        all
     }
 
     /// Queues the record of a descriptor.

@@ -334,7 +334,7 @@ impl Wallet {
     /// A block spends an input of this transaction otherwise.
     pub fn mark_conflicted(&mut self, block: BlockHash, height: i32, txid: Txid) {
         let tip = self.tip.height;
-        if tip < 0 || height < 0 || tip - height + 1 <= 0 {
+        if tip < 0 || height < 0 || height > tip {
             return;
         }
         let confirms = -(tip - height + 1);

@@ -323,22 +323,24 @@ fn block_on(previous: Option<&Block>, height: i32, script: ScriptBuf, txs: Vec<T
 }
 
 fn config() -> WalletConfig {
-    let mut config = WalletConfig::default();
-    config.network = "regtest".into();
-    config.keypool = 2;
-    config.fallbackfee = 20_000;
-    config.mintxfee = 1000;
-    config.discardfee = 10_000;
-    config.consolidatefeerate = 10_000;
-    config.maxtxfee = 10_000_000;
-    config.txconfirmtarget = 6;
-    config.walletrbf = true;
-    config.spendzeroconfchange = true;
-    config.walletbroadcast = true;
-    config.walletrejectlongchains = true;
-    config.limitancestorcount = 25;
-    config.limitdescendantcount = 25;
-    config
+    WalletConfig {
+        network: "regtest".into(),
+        keypool: 2,
+        fallbackfee: 20_000,
+        mintxfee: 1000,
+        discardfee: 10_000,
+        consolidatefeerate: 10_000,
+        maxtxfee: 10_000_000,
+        txconfirmtarget: 6,
+        walletrbf: true,
+        spendzeroconfchange: true,
+        walletbroadcast: true,
+        walletrejectlongchains: true,
+        limitancestorcount: 25,
+        limitdescendantcount: 25,
+        limitclustercount: 64,
+        ..WalletConfig::default()
+    }
 }
 
 pub async fn world() -> World {
