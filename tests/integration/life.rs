@@ -129,12 +129,13 @@ fn stop_and_signals_end_cleanly() {
 
 #[test]
 fn log_is_reopened_on_sighup() {
-    let node = Node::start(&["-disablewallet"]).unwrap();
+    let mut node = Node::start(&["-disablewallet"]).unwrap();
     let log = node.datadir().join("regtest/debug.log");
     std::fs::rename(&log, log.with_extension("old")).unwrap();
     send(i32::try_from(node.pid()).unwrap(), Signal::SIGHUP);
     node.wait_for("a new log exists", |_| log.exists()).unwrap();
-    node.stop().unwrap();
+    node.call("stop", json!([])).unwrap();
+    node.wait_for_end().unwrap();
     assert!(std::fs::read_to_string(&log).unwrap().contains("Shutdown done"));
 }
 
