@@ -45,7 +45,7 @@ fn getblock(context: &Context, params: &Params) -> RpcResult<Value> {
         return Ok(serialize_hex(&block).into());
     }
     let has_undo = verbosity >= 2 && state.node(id).have_undo();
-    let undo = if has_undo { read_undo(&state, id)? } else { Default::default() };
+    let undo = if has_undo { read_undo(&state, id).map_err(|_| undo_is_gone())? } else { Default::default() };
     let header = header_json(context, &state, id);
     drop(state);
 
@@ -66,6 +66,13 @@ fn getblock(context: &Context, params: &Params) -> RpcResult<Value> {
     });
     out.insert("tx".into(), transactions.collect());
     Ok(Value::Object(out))
+}
+
+/// Undo data that the index promises cannot be read.
+pub(super) fn undo_is_gone() -> RpcError {
+    RpcError::internal(
+        "Undo data expected but can't be read. This could be due to disk corruption or a conflict with a pruning event.",
+    )
 }
 
 /// Bytes without and with witness.

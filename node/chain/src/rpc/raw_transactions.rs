@@ -3,10 +3,11 @@
 use bitcoin::hashes::Hash;
 use bitcoin::{ScriptBuf, Transaction, Witness};
 use bulkhead_rpc_util::codec::{decode_hex_tx, is_coinbase, parse_block_hash, parse_txid, tx_to_hex};
-use bulkhead_rpc_util::error::{INTERNAL_ERROR, MISC_ERROR, VERIFY_ERROR};
+use bulkhead_rpc_util::error::{MISC_ERROR, VERIFY_ERROR};
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, TxContext, params, tx_to_json};
 use serde_json::{Map, Value};
 
+use super::block_json::undo_is_gone;
 use super::lookup::{prevouts_at, storage_error};
 use super::{Context, Handler};
 use crate::mempool_accept::{PackageCoins, find_coin};
@@ -56,12 +57,7 @@ fn getrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
     }
     let mut prevouts = None;
     if verbosity > 1 && !is_coinbase(tx) {
-        let undo = state.read_undo(id).map_err(|_| {
-            RpcError::new(
-                INTERNAL_ERROR,
-                "Undo data expected but can't be read. This could be due to disk corruption or a conflict with a pruning event.",
-            )
-        })?;
+        let undo = state.read_undo(id).map_err(|_| undo_is_gone())?;
         prevouts = prevouts_at(&undo, position, tx);
     }
     let mut out = Map::new();
