@@ -140,9 +140,11 @@ pub fn all() -> Vec<&'static Action> {
 /// `-100`: paths are relative to the working directory.
 const AT_FDCWD: u64 = (-100i64).cast_unsigned();
 
-/// Opens a path and closes it again when that worked.
+/// Opens a path and closes it again when that worked. Close-on-exec, because the key store's filter demands that:
+/// so it is the path which decides.
 fn open(held: &mut Held, path: &str, flags: i32) -> Result<Answer, InjectError> {
     let path = held.text(path)?;
+    let flags = flags | libc::O_CLOEXEC;
     let answer = held.call(libc::SYS_openat, &[AT_FDCWD, path, flags.cast_unsigned().into(), 0o600])?;
     close(held, answer)
 }
