@@ -49,13 +49,15 @@ pub(crate) fn node(arguments: impl Iterator<Item = OsString>) -> Result<Option<N
         .iter()
         .any(|argument| matches!(argument.to_str(), Some("-help" | "--help" | "-h" | "-?" | "-version" | "--version")))
     {
-        let status = Command::new(&path).args(&arguments).status().map_err(start)?;
+        let status = Command::new(&path).args(&arguments).env_remove("LD_PRELOAD").status().map_err(start)?;
         return if status.success() { Ok(None) } else { Err(LaunchError::Ended(status)) };
     }
     let (ours, theirs) = bulkhead_control::pair().map_err(LaunchError::Pair)?;
     // The only descriptor that the node inherits from us; there are no threads yet that could fork meanwhile.
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).map_err(LaunchError::Descriptor)?;
     let child = Command::new(&path)
+        // The node needs no display library.
+        .env_remove("LD_PRELOAD")
         .arg("-ipcfd")
         .arg(theirs.as_raw_fd().to_string())
         .arg("-printtoconsole=0")

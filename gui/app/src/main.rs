@@ -4,6 +4,7 @@
 
 mod feed;
 mod launch;
+mod preload;
 mod sandbox_info;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
+    preload::display_libraries()?;
     let Some(node) = launch::node(std::env::args_os().skip(1))? else {
         // -help and -version: the node has printed it.
         return Ok(());

@@ -38,7 +38,9 @@ pub enum FileError {
     #[error("Corrupted addrman database: The compat value ({0}) is lower than the expected minimum value 32.: iostream error")]
     Compat(u8),
     /// A newer program wrote the file.
-    #[error("Unsupported format of addrman database: {format}. It is compatible with formats >={lowest}, but the maximum supported by this version of Bulkhead is 4.: iostream error")]
+    #[error(
+        "Unsupported format of addrman database: {format}. It is compatible with formats >={lowest}, but the maximum supported by this version of Bulkhead is 4.: iostream error"
+    )]
     Version {
         /// Format of the file.
         format: u8,

@@ -101,7 +101,11 @@ impl AddrMan {
         self.by_endpoint.insert(entry.address.endpoint, id);
         self.entries.insert(id, Entry { random_position: self.random.len(), ..entry });
         self.random.push(id);
-        if entry.tried { self.tried_count += 1 } else { self.new_count += 1 }
+        if entry.tried {
+            self.tried_count += 1
+        } else {
+            self.new_count += 1
+        }
         id
     }
 
@@ -195,9 +199,10 @@ impl AddrMan {
         match self.new[slot(at)] {
             Some(holder) if holder == id => return false,
             Some(holder) => {
-                insert = self.entries.get(&holder).is_none_or(|existing| {
-                    existing.is_terrible(now) || (existing.references > 1 && references == 0)
-                });
+                insert = self
+                    .entries
+                    .get(&holder)
+                    .is_none_or(|existing| existing.is_terrible(now) || (existing.references > 1 && references == 0));
             }
             None => {}
         }

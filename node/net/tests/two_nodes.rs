@@ -112,7 +112,11 @@ impl SmallChain {
 struct Served(Rc<SmallChain>);
 
 impl net_chain::Server for Served {
-    async fn subscribe(self: Rc<Self>, params: net_chain::SubscribeParams, mut results: net_chain::SubscribeResults) -> Result<(), capnp::Error> {
+    async fn subscribe(
+        self: Rc<Self>,
+        params: net_chain::SubscribeParams,
+        mut results: net_chain::SubscribeResults,
+    ) -> Result<(), capnp::Error> {
         *self.0.events.borrow_mut() = Some(params.get()?.get_events()?);
         self.0.fill(results.get().init_tip(), self.0.tip());
         Ok(())
@@ -125,7 +129,11 @@ impl net_chain::Server for Served {
         Ok(())
     }
 
-    async fn locator(self: Rc<Self>, params: net_chain::LocatorParams, mut results: net_chain::LocatorResults) -> Result<(), capnp::Error> {
+    async fn locator(
+        self: Rc<Self>,
+        params: net_chain::LocatorParams,
+        mut results: net_chain::LocatorResults,
+    ) -> Result<(), capnp::Error> {
         let headers = self.0.headers.borrow();
         let from = self.0.height_of(params.get()?.get_from()?).unwrap_or(headers.len() - 1);
         let mut list = results.get().init_hashes(2.min(u32::try_from(from).unwrap() + 1));
@@ -165,7 +173,8 @@ impl net_chain::Server for Served {
         _: net_chain::MissingBlocksParams,
         mut results: net_chain::MissingBlocksResults,
     ) -> Result<(), capnp::Error> {
-        let missing: Vec<usize> = self.0.have.borrow().iter().enumerate().filter(|(_, have)| !**have).map(|(height, _)| height).take(1024).collect();
+        let missing: Vec<usize> =
+            self.0.have.borrow().iter().enumerate().filter(|(_, have)| !**have).map(|(height, _)| height).take(1024).collect();
         let mut list = results.get().init_blocks(u32::try_from(missing.len()).unwrap());
         for (index, height) in (0..).zip(missing) {
             let mut block = list.reborrow().get(index);
@@ -175,7 +184,11 @@ impl net_chain::Server for Served {
         Ok(())
     }
 
-    async fn submit_block(self: Rc<Self>, params: net_chain::SubmitBlockParams, mut results: net_chain::SubmitBlockResults) -> Result<(), capnp::Error> {
+    async fn submit_block(
+        self: Rc<Self>,
+        params: net_chain::SubmitBlockParams,
+        mut results: net_chain::SubmitBlockResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         assert!(params.get_requested());
         let hash = header_hash(params.get_block()?.first_chunk().unwrap());
@@ -190,7 +203,11 @@ impl net_chain::Server for Served {
         Ok(())
     }
 
-    async fn find_headers(self: Rc<Self>, params: net_chain::FindHeadersParams, mut results: net_chain::FindHeadersResults) -> Result<(), capnp::Error> {
+    async fn find_headers(
+        self: Rc<Self>,
+        params: net_chain::FindHeadersParams,
+        mut results: net_chain::FindHeadersResults,
+    ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let headers = self.0.headers.borrow();
         let limit = usize::try_from(params.get_limit()).unwrap();
@@ -205,7 +222,11 @@ impl net_chain::Server for Served {
         Ok(())
     }
 
-    async fn header_info(self: Rc<Self>, params: net_chain::HeaderInfoParams, mut results: net_chain::HeaderInfoResults) -> Result<(), capnp::Error> {
+    async fn header_info(
+        self: Rc<Self>,
+        params: net_chain::HeaderInfoParams,
+        mut results: net_chain::HeaderInfoResults,
+    ) -> Result<(), capnp::Error> {
         if let Some(height) = self.0.height_of(params.get()?.get_hash()?) {
             results.get().set_known(true);
             results.get().set_have_data(self.0.have.borrow()[height]);
@@ -216,7 +237,11 @@ impl net_chain::Server for Served {
         Ok(())
     }
 
-    async fn get_block(self: Rc<Self>, params: net_chain::GetBlockParams, mut results: net_chain::GetBlockResults) -> Result<(), capnp::Error> {
+    async fn get_block(
+        self: Rc<Self>,
+        params: net_chain::GetBlockParams,
+        mut results: net_chain::GetBlockResults,
+    ) -> Result<(), capnp::Error> {
         if let Some(height) = self.0.height_of(params.get()?.get_hash()?) {
             let mut block = self.0.headers.borrow()[height].to_vec();
             block.push(0);

@@ -1,7 +1,9 @@
 //! A blocking client: one method per request.
 
 use crate::frame::FrameError;
-use crate::message::{DescriptorInfo, HdKey, KeystoreError, OneShotDescriptor, Record, Reply, Request, SecretText, Signed, Status};
+use crate::message::{
+    DescriptorInfo, HdKey, KeystoreError, OneShotDescriptor, Record, Reply, Request, SecretText, Signed, Status,
+};
 use crate::wire::{self, WireError};
 use std::os::fd::OwnedFd;
 use thiserror::Error;
@@ -94,7 +96,14 @@ impl KeystoreClient {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn create(&mut self, blank: bool, disable_private_keys: bool, passphrase: &[u8], flags: u64, generate: bool) -> Answer<Status> {
+    pub fn create(
+        &mut self,
+        blank: bool,
+        disable_private_keys: bool,
+        passphrase: &[u8],
+        flags: u64,
+        generate: bool,
+    ) -> Answer<Status> {
         let passphrase = passphrase.to_vec().into();
         let request = Request::Create { blank, disable_private_keys, passphrase, flags, generate };
         expect!(self.call(&request, None)?, "create", Reply::Status(status) => status)
@@ -146,7 +155,13 @@ impl KeystoreClient {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn add_descriptor(&mut self, descriptor: &str, range: (i32, i32), next_index: i32, creation_time: i64) -> Answer<DescriptorInfo> {
+    pub fn add_descriptor(
+        &mut self,
+        descriptor: &str,
+        range: (i32, i32),
+        next_index: i32,
+        creation_time: i64,
+    ) -> Answer<DescriptorInfo> {
         self.one_descriptor(&Request::AddDescriptor {
             descriptor: descriptor.to_owned().into(),
             range_start: range.0,
@@ -169,7 +184,11 @@ impl KeystoreClient {
     /// # Errors
     /// See [`ClientError`].
     pub fn generate_descriptor(&mut self, hd_key: &str, output_type: &str, internal: bool) -> Answer<DescriptorInfo> {
-        self.one_descriptor(&Request::GenerateDescriptor { hd_key: hd_key.to_owned(), output_type: output_type.to_owned(), internal })
+        self.one_descriptor(&Request::GenerateDescriptor {
+            hd_key: hd_key.to_owned(),
+            output_type: output_type.to_owned(),
+            internal,
+        })
     }
 
     /// Encrypts the wallet.

@@ -36,7 +36,9 @@ impl Reply {
         match self {
             Self::Ok | Self::Status(_) => (64, 8),
             Self::Error(error) => (error.message.len() + error.policy.len(), 8),
-            Self::Records { records, .. } => (records.iter().map(|record| record.key.len() + record.value.len()).sum(), 8 + records.len()),
+            Self::Records { records, .. } => {
+                (records.iter().map(|record| record.key.len() + record.value.len()).sum(), 8 + records.len())
+            }
             Self::Descriptors(list) => list.iter().fold((0, 8), |(payload, structs), item| {
                 let cache: usize = item.cache.iter().map(Vec::len).sum();
                 (payload + item.public.len() + item.private.len() + cache + 128, structs + 2 + item.cache.len())

@@ -34,7 +34,9 @@ impl Request {
 
     fn size(&self) -> (usize, usize) {
         match self {
-            Self::Create { passphrase, .. } | Self::Encrypt(passphrase) | Self::Unlock { passphrase, .. } => (passphrase.len(), 8),
+            Self::Create { passphrase, .. } | Self::Encrypt(passphrase) | Self::Unlock { passphrase, .. } => {
+                (passphrase.len(), 8)
+            }
             Self::Write(records) => (records.iter().map(|record| record.key.len() + record.value.len()).sum(), 8 + records.len()),
             Self::AddDescriptor { descriptor, .. } => (descriptor.len(), 8),
             Self::ChangePassphrase { old, new } => (old.len() + new.len(), 8),
@@ -42,7 +44,9 @@ impl Request {
             Self::SignMessage { address, message, script } => (address.len() + message.len() + script.len(), 8),
             Self::OneShotSignMessage { wif, message } => (wif.len() + message.len(), 8),
             Self::OneShotSignTransaction { psbt, wifs, descriptors, .. } => (
-                psbt.len() + wifs.iter().map(|wif| wif.len()).sum::<usize>() + descriptors.iter().map(|item| item.descriptor.len()).sum::<usize>(),
+                psbt.len()
+                    + wifs.iter().map(|wif| wif.len()).sum::<usize>()
+                    + descriptors.iter().map(|item| item.descriptor.len()).sum::<usize>(),
                 8 + wifs.len() + descriptors.len(),
             ),
             Self::SetRules { passphrase, rules } => (passphrase.len() + rules.len(), 8),

@@ -65,12 +65,13 @@ pub fn receive(stream: &impl AsFd) -> Result<(Zeroizing<Vec<u8>>, Option<OwnedFd
 fn fill(stream: &impl AsFd, buffer: &mut [u8], beside: &mut Option<OwnedFd>, start: bool) -> Result<(), WireError> {
     let mut filled = 0;
     while filled < buffer.len() {
-        let (bytes, descriptors) = match bulkhead_sandbox::passing::receive(stream.as_fd(), &mut buffer[filled..], MsgFlags::empty()) {
-            Ok(received) => received,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(WireError::Closed),
-            Err(error) => return Err(WireError::Socket(error)),
-        };
+        let (bytes, descriptors) =
+            match bulkhead_sandbox::passing::receive(stream.as_fd(), &mut buffer[filled..], MsgFlags::empty()) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(WireError::Closed),
+                Err(error) => return Err(WireError::Socket(error)),
+            };
         // One descriptor per frame: surplus ones are closed here.
         for descriptor in descriptors {
             beside.get_or_insert(descriptor);

@@ -59,7 +59,13 @@ pub(super) const METHODS: &[Method] = &[
     m("getaddrmaninfo", "network", Net, "Returns how many addresses of each network are known.", &[]),
     m("getconnectioncount", "network", Net, "Returns the number of connected peers.", &[]),
     m("getnettotals", "network", Net, "Returns the bytes sent and received since the start.", &[]),
-    m("getnetworkinfo", "network", Net, "Returns the state of the P2P network, for each of (ipv4, ipv6, onion, i2p, cjdns) too.", &[]),
+    m(
+        "getnetworkinfo",
+        "network",
+        Net,
+        "Returns the state of the P2P network, for each of (ipv4, ipv6, onion, i2p, cjdns) too.",
+        &[],
+    ),
     m(
         "getnodeaddresses",
         "network",

@@ -33,7 +33,7 @@ impl Targets {
     #[must_use]
     pub fn of(datadir: &str, unix_socket: &str, sibling: i32) -> Self {
         Self {
-            wallet_file: format!("{datadir}/wallets/probe/wallet.dat"),
+            wallet_file: wallet_file(datadir),
             block_file: format!("{datadir}/blocks/blk00000.dat"),
             sacrifice: format!("{datadir}/sacrifice"),
             datadir: datadir.to_owned(),
@@ -56,6 +56,14 @@ impl Targets {
         self.reset();
         let _ = std::fs::remove_file(&self.sacrifice);
     }
+}
+
+/// A wallet file that exists: a path that does not would fail for that reason and prove nothing.
+fn wallet_file(datadir: &str) -> String {
+    let wallets = format!("{datadir}/wallets");
+    let folders = std::fs::read_dir(&wallets).into_iter().flatten().flatten();
+    let mut files = folders.map(|folder| folder.path().join("wallet.dat")).filter(|file| file.exists());
+    files.next().map_or(format!("{wallets}/wallet.dat"), |file| file.to_string_lossy().into_owned())
 }
 
 /// How a call ended, as one of three verdicts.

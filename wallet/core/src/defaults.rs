@@ -1,8 +1,8 @@
 //! The descriptors of a new wallet (Core's `GenerateWalletDescriptor`).
 
 use crate::output_type::OutputType;
-use bitcoin::bip32::Xpub;
 use bitcoin::Network;
+use bitcoin::bip32::Xpub;
 
 /// The descriptor of a type as a text without checksum: BIP44, BIP49, BIP84 or BIP86, account 0.
 #[must_use]

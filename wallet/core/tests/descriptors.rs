@@ -33,7 +33,8 @@ fn check(private: &str, public: &str, normalized: &str, scripts: &str, id: &str)
     let mut keys = Keys::default();
     let descriptor = Descriptor::parse(private, &mut keys).map_err(|error| error.to_string())?;
     same("public", Some(descriptor.public()), public)?;
-    let reparsed = Descriptor::parse_with_checksum(&descriptor.public(), &mut Keys::default()).map_err(|error| error.to_string())?;
+    let reparsed =
+        Descriptor::parse_with_checksum(&descriptor.public(), &mut Keys::default()).map_err(|error| error.to_string())?;
     if reparsed.public() != descriptor.public() {
         return Err("the public form is another descriptor".into());
     }
@@ -79,7 +80,10 @@ fn what_core_refuses_is_refused_with_its_text() {
 #[test]
 fn multipath_stands_for_several_descriptors() {
     let text = "wsh(multi(1,xpubA/<0;1>/*,xpubB/1/<2;3h>/*))";
-    assert_eq!(split_multipath(text, false).unwrap(), ["wsh(multi(1,xpubA/0/*,xpubB/1/2/*))", "wsh(multi(1,xpubA/1/*,xpubB/1/3h/*))"]);
+    assert_eq!(
+        split_multipath(text, false).unwrap(),
+        ["wsh(multi(1,xpubA/0/*,xpubB/1/2/*))", "wsh(multi(1,xpubA/1/*,xpubB/1/3h/*))"]
+    );
     assert_eq!(split_multipath("pkh(xpub/*)", false).unwrap(), ["pkh(xpub/*)"]);
     assert!(split_multipath("pkh(xpub/*)", true).is_err());
 }

@@ -110,7 +110,12 @@ pub fn seal_key(master: &[u8; KEY_BYTES], public: &PublicKey, secret: &SecretKey
 
 /// Decrypts a private key; `None` when it is not the one of the public key.
 #[must_use]
-pub fn open_key<C: Signing>(secp: &Secp256k1<C>, master: &[u8; KEY_BYTES], public: &PublicKey, cipher: &[u8]) -> Option<SecretKey> {
+pub fn open_key<C: Signing>(
+    secp: &Secp256k1<C>,
+    master: &[u8; KEY_BYTES],
+    public: &PublicKey,
+    cipher: &[u8],
+) -> Option<SecretKey> {
     let plain = decrypt(master, &key_iv(public), cipher)?;
     let secret = SecretKey::from_slice(&plain).ok()?;
     (secret.public_key(secp) == public.inner).then_some(secret)

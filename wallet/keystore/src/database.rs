@@ -77,7 +77,11 @@ fn read_format(path: &Path, magic: [u8; 4]) -> std::io::Result<Format> {
     if length >= 4096 && (word == Some(&[0x62, 0x31, 5, 0]) || word == Some(&[0, 5, 0x31, 0x62])) {
         return Ok(Format::BerkeleyDb);
     }
-    Ok(if length >= 512 && head.starts_with(SQLITE_MAGIC) && head.get(68..72) == Some(&magic) { Format::Sqlite } else { Format::Unknown })
+    Ok(if length >= 512 && head.starts_with(SQLITE_MAGIC) && head.get(68..72) == Some(&magic) {
+        Format::Sqlite
+    } else {
+        Format::Unknown
+    })
 }
 
 impl Database {
@@ -95,7 +99,10 @@ impl Database {
             }
             _ => refuse(
                 WALLET,
-                format!("SQLiteDatabase: Failed to open database in directory '{}': directory is not writable", location.directory.display()),
+                format!(
+                    "SQLiteDatabase: Failed to open database in directory '{}': directory is not writable",
+                    location.directory.display()
+                ),
             ),
         })?;
         Self::connect(location).inspect_err(|_| {
@@ -163,7 +170,9 @@ impl Database {
         // Nor in Core: an exclusive lock would keep the last journal, and with it the pages as they were before.
         pragma("journal_size_limit", "0", "Failed to limit the journal")?;
         if location.unsafe_sync {
-            tracing::warn!("SQLite is configured to not wait for data to be flushed to disk. Data loss and corruption may occur.");
+            tracing::warn!(
+                "SQLite is configured to not wait for data to be flushed to disk. Data loss and corruption may occur."
+            );
             pragma("synchronous", "OFF", "Failed to set synchronous mode to OFF")?;
         }
         let table: Option<String> = connection
@@ -198,7 +207,9 @@ impl Database {
         if version != SCHEMA_VERSION {
             return Err(refuse(
                 WALLET,
-                format!("SQLiteDatabase: Unknown sqlite wallet schema version {version}. Only version {SCHEMA_VERSION} is supported"),
+                format!(
+                    "SQLiteDatabase: Unknown sqlite wallet schema version {version}. Only version {SCHEMA_VERSION} is supported"
+                ),
             ));
         }
         let broken = |error: &rusqlite::Error| {
@@ -289,7 +300,8 @@ impl Database {
     /// The file can't be written; nothing was changed.
     pub fn write(&mut self, records: &[Record]) -> Result<(), KeystoreError> {
         let failure = "Unable to execute write statement";
-        let transaction = Transaction::new(&mut self.connection, rusqlite::TransactionBehavior::Deferred).map_err(failed(failure))?;
+        let transaction =
+            Transaction::new(&mut self.connection, rusqlite::TransactionBehavior::Deferred).map_err(failed(failure))?;
         for record in records {
             let result = if record.erase {
                 transaction.execute("DELETE FROM main WHERE key = ?", params![record.key])
@@ -320,7 +332,11 @@ impl Database {
     ///
     /// # Errors
     /// The file can't be closed or opened again; the inner result is that of `work`.
-    pub fn with_file<T>(&mut self, location: &Location, work: impl FnOnce(&mut File) -> std::io::Result<T>) -> Result<std::io::Result<T>, KeystoreError> {
+    pub fn with_file<T>(
+        &mut self,
+        location: &Location,
+        work: impl FnOnce(&mut File) -> std::io::Result<T>,
+    ) -> Result<std::io::Result<T>, KeystoreError> {
         let memory = Connection::open_in_memory().map_err(failed("Failed to open database"))?;
         let connection = std::mem::replace(&mut self.connection, memory);
         connection.close().map_err(|(_, error)| failed("Failed to close database")(error))?;

@@ -6,7 +6,6 @@ use bitcoin::secp256k1::constants::{CURVE_ORDER, GENERATOR_X, GENERATOR_Y};
 use bitcoin::secp256k1::{Secp256k1, SecretKey, Signing};
 use zeroize::Zeroizing;
 
-
 const FIELD_PRIME: [u8; 32] = {
     let mut prime = [0xff; 32];
     prime[27] = 0xfe;
@@ -37,11 +36,8 @@ fn element(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
 pub fn encode(secret: &SecretKey, public: &PublicKey) -> Zeroizing<Vec<u8>> {
     const ONE: [u8; 3] = [2, 1, 1];
     const PRIME_FIELD: [u8; 9] = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 1, 1];
-    let generator = if public.compressed {
-        [&[2][..], &GENERATOR_X].concat()
-    } else {
-        [&[4][..], &GENERATOR_X, &GENERATOR_Y].concat()
-    };
+    let generator =
+        if public.compressed { [&[2][..], &GENERATOR_X].concat() } else { [&[4][..], &GENERATOR_X, &GENERATOR_Y].concat() };
     let prime = element(2, &[&[0], &FIELD_PRIME]);
     let field = element(0x30, &[&PRIME_FIELD, &prime]);
     let curve = element(0x30, &[&[4, 1, 0], &[4, 1, 7]]);

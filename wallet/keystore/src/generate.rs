@@ -32,7 +32,13 @@ pub fn raw(record: &Record) -> RawRecord {
 }
 
 /// The record of a private key: encrypted when the wallet is, and put into the vault.
-fn key_record(loaded: &Loaded, vault: &mut Vault, id: DescriptorId, public: PublicKey, secret: &bitcoin::secp256k1::SecretKey) -> Result<RawRecord, KeystoreError> {
+fn key_record(
+    loaded: &Loaded,
+    vault: &mut Vault,
+    id: DescriptorId,
+    public: PublicKey,
+    secret: &bitcoin::secp256k1::SecretKey,
+) -> Result<RawRecord, KeystoreError> {
     let cipher = vault.insert(id, public, secret).ok_or_else(locked)?;
     if loaded.is_encrypted() {
         return Ok(raw(&Record::CryptedKey { id, public, secret: cipher }));
@@ -66,7 +72,14 @@ impl Draft {
     ///
     /// # Errors
     /// The wallet is locked, or the descriptor can't be expanded.
-    pub fn add(&mut self, loaded: &Loaded, vault: &mut Vault, descriptor: Descriptor, keys: &Keys, range: Range) -> Result<DescriptorId, KeystoreError> {
+    pub fn add(
+        &mut self,
+        loaded: &Loaded,
+        vault: &mut Vault,
+        descriptor: Descriptor,
+        keys: &Keys,
+        range: Range,
+    ) -> Result<DescriptorId, KeystoreError> {
         let id = descriptor.id();
         let mut cache = loaded.entries.get(&id).map(|entry| entry.cache.clone()).unwrap_or_default();
         let known = if keys.is_empty() { vault.keys(&id) } else { keys.clone() };
@@ -128,7 +141,12 @@ pub fn new_master(network: Network) -> Result<Xpriv, KeystoreError> {
 ///
 /// # Errors
 /// The text is not a descriptor: can't happen.
-pub fn default_descriptor(master: &Xpriv, output_type: OutputType, internal: bool, network: Network) -> Result<(Descriptor, Keys), KeystoreError> {
+pub fn default_descriptor(
+    master: &Xpriv,
+    output_type: OutputType,
+    internal: bool,
+    network: Network,
+) -> Result<(Descriptor, Keys), KeystoreError> {
     let root = Xpub::from_priv(&SECP, master);
     let text = defaults::descriptor(&root, output_type, internal, network);
     let mut keys = Keys::default();

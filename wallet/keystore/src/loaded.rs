@@ -84,8 +84,16 @@ impl Loaded {
         loaded.database.for_each(|key, value| {
             match record::kind_of(key) {
                 Ok(
-                    kind::DESCRIPTOR | kind::DESCRIPTOR_CACHE | kind::DESCRIPTOR_LAST_HARDENED | kind::DESCRIPTOR_KEY
-                    | kind::DESCRIPTOR_CRYPTED_KEY | kind::MASTER_KEY | kind::ACTIVE_EXTERNAL | kind::ACTIVE_INTERNAL | kind::SPENDING_RULES | kind::SPENDING_HISTORY,
+                    kind::DESCRIPTOR
+                    | kind::DESCRIPTOR_CACHE
+                    | kind::DESCRIPTOR_LAST_HARDENED
+                    | kind::DESCRIPTOR_KEY
+                    | kind::DESCRIPTOR_CRYPTED_KEY
+                    | kind::MASTER_KEY
+                    | kind::ACTIVE_EXTERNAL
+                    | kind::ACTIVE_INTERNAL
+                    | kind::SPENDING_RULES
+                    | kind::SPENDING_HISTORY,
                 ) => records.push((key.to_vec(), zeroize::Zeroizing::new(value.to_vec()))),
                 Ok(legacy) if kind::LEGACY.contains(&legacy) => unexpected = Some(legacy.to_owned()),
                 _ => {}
@@ -117,7 +125,9 @@ impl Loaded {
         let Some(value) = self.database.read(&record::prefix(kind::FLAGS))? else {
             return Err(refuse(
                 WALLET,
-                format!("Error loading {file}: Wallet is a legacy wallet. Please migrate to a descriptor wallet using the migration tool (migratewallet RPC)."),
+                format!(
+                    "Error loading {file}: Wallet is a legacy wallet. Please migrate to a descriptor wallet using the migration tool (migratewallet RPC)."
+                ),
             ));
         };
         let Ok(Record::Flags(flags)) = Record::decode(&record::prefix(kind::FLAGS), &value) else {
@@ -129,7 +139,9 @@ impl Loaded {
         if flags & flags::DESCRIPTORS == 0 {
             return Err(refuse(
                 WALLET,
-                format!("Error loading {file}: Wallet is a legacy wallet. Please migrate to a descriptor wallet using the migration tool (migratewallet RPC)."),
+                format!(
+                    "Error loading {file}: Wallet is a legacy wallet. Please migrate to a descriptor wallet using the migration tool (migratewallet RPC)."
+                ),
             ));
         }
         self.flags = flags;
@@ -170,10 +182,16 @@ impl Loaded {
             Record::Key { id, public, der, checksum } => {
                 let der = zeroize::Zeroizing::new(der);
                 if crypter::key_checksum(&public, &der) != checksum {
-                    return Err(corrupt(&self.database, "Error reading wallet database: descriptor unencrypted key CPubKey/CPrivKey corrupt"));
+                    return Err(corrupt(
+                        &self.database,
+                        "Error reading wallet database: descriptor unencrypted key CPubKey/CPrivKey corrupt",
+                    ));
                 }
                 let Some(mut secret) = der::decode(&SECP, &der, &public) else {
-                    return Err(corrupt(&self.database, "Error reading wallet database: descriptor unencrypted key CPrivKey corrupt"));
+                    return Err(corrupt(
+                        &self.database,
+                        "Error reading wallet database: descriptor unencrypted key CPrivKey corrupt",
+                    ));
                 };
                 let inserted = vault.insert(id, public, &secret);
                 secret.non_secure_erase();
@@ -193,10 +211,13 @@ impl Loaded {
             Record::Other { key, value } if record::kind_of(&key) == Ok(kind::SPENDING_RULES) => {
                 let text = core::str::from_utf8(&value).ok();
                 // A wallet whose rules can't be read must not sign without them.
-                self.rules = text.and_then(|text| text.parse().ok()).ok_or_else(|| corrupt(&self.database, "the spending rules are malformed"))?;
+                self.rules = text
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| corrupt(&self.database, "the spending rules are malformed"))?;
             }
             Record::Other { key, value } if record::kind_of(&key) == Ok(kind::SPENDING_HISTORY) => {
-                self.history = decode_history(&value).ok_or_else(|| corrupt(&self.database, "the spending history is malformed"))?;
+                self.history =
+                    decode_history(&value).ok_or_else(|| corrupt(&self.database, "the spending history is malformed"))?;
             }
             _ => {}
         }
@@ -220,7 +241,14 @@ impl Loaded {
     pub fn info(&self, id: &DescriptorId, cache: bool) -> Option<DescriptorInfo> {
         let entry = self.entries.get(id)?;
         let active = self.active.iter().find(|(_, active)| *active == id);
-        let pairs = CacheRecord::of(*id, if cache { &entry.cache } else { const { &Cache { parent: BTreeMap::new(), derived: BTreeMap::new(), last_hardened: BTreeMap::new() } } });
+        let pairs = CacheRecord::of(
+            *id,
+            if cache {
+                &entry.cache
+            } else {
+                const { &Cache { parent: BTreeMap::new(), derived: BTreeMap::new(), last_hardened: BTreeMap::new() } }
+            },
+        );
         Some(DescriptorInfo {
             id: *id,
             public: entry.record.descriptor.clone(),
@@ -252,7 +280,8 @@ impl Loaded {
         self.scripts.get_or_insert_with(|| {
             let mut scripts = Scripts::default();
             for (id, entry) in entries {
-                let (start, end) = if entry.descriptor.is_range() { (entry.record.range_start, entry.record.range_end) } else { (0, 1) };
+                let (start, end) =
+                    if entry.descriptor.is_range() { (entry.record.range_start, entry.record.range_end) } else { (0, 1) };
                 for index in start..end {
                     let Ok(index) = u32::try_from(index) else { continue };
                     let Ok(expansion) = entry.descriptor.expand(index, &entry.cache) else { continue };

@@ -33,7 +33,8 @@ fn run() -> Result<(), ControlError> {
     let Some(network) = Network::from_core_arg(&config.network).ok() else {
         return Err(fatal(&control, format!("unknown network {}", config.network)));
     };
-    let location = Location { directory, file: config.file, magic: network.magic().to_bytes(), unsafe_sync: config.unsafesqlitesync };
+    let location =
+        Location { directory, file: config.file, magic: network.magic().to_bytes(), unsafe_sync: config.unsafesqlitesync };
     let settings = Settings {
         network,
         name: config.name,
@@ -41,7 +42,8 @@ fn run() -> Result<(), ControlError> {
         keypool: i32::try_from(config.keypool).unwrap_or(i32::MAX).max(1),
         now: clock::now,
     };
-    let keystore = Keystore::new(settings).map_err(|error| fatal(&control, format!("no memory can be locked for keys: {error}")))?;
+    let keystore =
+        Keystore::new(settings).map_err(|error| fatal(&control, format!("no memory can be locked for keys: {error}")))?;
     let stream = control
         .receive_wires()?
         .into_iter()

@@ -68,7 +68,9 @@ fn start(directory: Option<&Path>) -> (Process, OwnedFd) {
         FromChild::Report(report) => report,
         other => panic!("{other:?}"),
     };
-    control.send(&ToChild::Wire(vec![Edge { name: "wallet-keystore".into(), instance: "confined".into() }]), &[wire.as_fd()]).unwrap();
+    control
+        .send(&ToChild::Wire(vec![Edge { name: "wallet-keystore".into(), instance: "confined".into() }]), &[wire.as_fd()])
+        .unwrap();
     assert_eq!(next(&control), FromChild::Ready);
     (Process { pid, control, log, report }, stream)
 }
@@ -157,7 +159,9 @@ fn two_key_stores_do_not_share_a_file() {
 fn a_one_shot_key_store_signs_without_any_file() {
     let (process, stream) = start(None);
     let mut client = KeystoreClient::new(stream);
-    let signature = client.one_shot_sign_message("cUeKHd5orzT3mz8P9pxyREHfsWtVfgsfDjiZZBcjUBAaGk1BTj7N", "This is just a test message").unwrap();
+    let signature = client
+        .one_shot_sign_message("cUeKHd5orzT3mz8P9pxyREHfsWtVfgsfDjiZZBcjUBAaGk1BTj7N", "This is just a test message")
+        .unwrap();
     assert_eq!(signature, "INbVnW4e6PeRmsv2Qgu8NuopvrVjkcxob+sX8OcZG0SALhWybUjzMLPdAsXI46YZGb0KQTRii+wWIQzRpG/U+S0=");
     assert!(client.create(true, false, b"", 0, false).is_err());
     drop(client);

@@ -50,7 +50,13 @@ fn status(reply: Reply) -> Status {
 }
 
 fn create(passphrase: &str) -> Request {
-    Request::Create { blank: false, disable_private_keys: false, passphrase: passphrase.as_bytes().to_vec().into(), flags: 0, generate: true }
+    Request::Create {
+        blank: false,
+        disable_private_keys: false,
+        passphrase: passphrase.as_bytes().to_vec().into(),
+        flags: 0,
+        generate: true,
+    }
 }
 
 fn unlock(passphrase: &str, seconds: i64) -> Request {
@@ -127,10 +133,16 @@ fn a_new_wallet_is_a_file_as_core_makes_it_and_opens_again() {
 fn create_never_overwrites_and_open_needs_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let error = refused(ask(&mut store(directory.path()), Request::Open));
-    assert_eq!(error.message, format!("Failed to load database path '{}'. Data is not in recognized format.", directory.path().display()));
+    assert_eq!(
+        error.message,
+        format!("Failed to load database path '{}'. Data is not in recognized format.", directory.path().display())
+    );
     std::fs::write(directory.path().join("wallet.dat"), "precious").unwrap();
     let error = refused(ask(&mut store(directory.path()), create("")));
-    assert_eq!(error.message, format!("Failed to create database path '{}'. Database already exists.", directory.path().display()));
+    assert_eq!(
+        error.message,
+        format!("Failed to create database path '{}'. Database already exists.", directory.path().display())
+    );
     let error = refused(ask(&mut store(directory.path()), Request::Open));
     assert!(error.message.ends_with("Data is not in recognized format."));
     assert_eq!(std::fs::read(directory.path().join("wallet.dat")).unwrap(), b"precious");
@@ -171,7 +183,11 @@ fn a_corrupt_file_is_refused_with_core_s_text_and_left_alone() {
     }
     std::fs::write(&path, &broken).unwrap();
     let error = refused(ask(&mut store(directory.path()), Request::Open));
-    assert!(error.message.starts_with("Failed to verify database\n") || error.message.starts_with("SQLiteDatabase: "), "{}", error.message);
+    assert!(
+        error.message.starts_with("Failed to verify database\n") || error.message.starts_with("SQLiteDatabase: "),
+        "{}",
+        error.message
+    );
     assert_eq!(std::fs::read(&path).unwrap(), broken);
 
     std::fs::write(&path, &good[..good.len() / 2]).unwrap();
@@ -180,7 +196,9 @@ fn a_corrupt_file_is_refused_with_core_s_text_and_left_alone() {
     std::fs::write(&path, &good).unwrap();
     {
         let connection = rusqlite::Connection::open(&path).unwrap();
-        let changed = connection.execute("UPDATE main SET value = X'00' WHERE instr(key, ?) = 2", [kind::DESCRIPTOR_KEY.as_bytes()]).unwrap();
+        let changed = connection
+            .execute("UPDATE main SET value = X'00' WHERE instr(key, ?) = 2", [kind::DESCRIPTOR_KEY.as_bytes()])
+            .unwrap();
         assert_eq!(changed, 8);
     }
     let error = refused(ask(&mut store(directory.path()), Request::Open));
@@ -195,7 +213,14 @@ fn private_keys_never_leave_in_records_and_can_t_be_written() {
     for raw in records(&mut store) {
         assert!(record::is_public(&raw.key));
     }
-    for name in [kind::DESCRIPTOR_KEY, kind::DESCRIPTOR_CRYPTED_KEY, kind::MASTER_KEY, kind::DESCRIPTOR_CACHE, kind::SPENDING_RULES, "ckey"] {
+    for name in [
+        kind::DESCRIPTOR_KEY,
+        kind::DESCRIPTOR_CRYPTED_KEY,
+        kind::MASTER_KEY,
+        kind::DESCRIPTOR_CACHE,
+        kind::SPENDING_RULES,
+        "ckey",
+    ] {
         let record = Record { key: record::prefix(name), value: vec![1], erase: false };
         refused(ask(&mut store, Request::Write(vec![record])));
         let record = Record { key: record::prefix(name), value: vec![], erase: true };
@@ -221,7 +246,9 @@ fn public_records_are_written_together_and_paged() {
     assert!(batch.iter().all(|record| all.contains(record)));
     let mut paged = Vec::new();
     loop {
-        let Reply::Records { records, more } = ask(&mut store, Request::Records { start: paged.len() as u64, limit: 4 }) else { panic!() };
+        let Reply::Records { records, more } = ask(&mut store, Request::Records { start: paged.len() as u64, limit: 4 }) else {
+            panic!()
+        };
         assert!(records.len() <= 4);
         paged.extend(records);
         if !more {
@@ -284,7 +311,10 @@ fn passphrases_open_lock_and_change() {
     assert_eq!(ask(&mut store, Request::Lock), Reply::Ok);
     assert_eq!(refused(ask(&mut store, Request::ExportDescriptor { id, consent: true })).code, -13);
 
-    let change = |old: &str, new: &str| Request::ChangePassphrase { old: old.as_bytes().to_vec().into(), new: new.as_bytes().to_vec().into() };
+    let change = |old: &str, new: &str| Request::ChangePassphrase {
+        old: old.as_bytes().to_vec().into(),
+        new: new.as_bytes().to_vec().into(),
+    };
     assert_eq!(refused(ask(&mut store, change("wrong", "next"))).code, -14);
     assert_eq!(ask(&mut store, change("right", "next")), Reply::Ok);
     assert!(status(ask(&mut store, Request::Status)).locked, "stays locked");
@@ -324,7 +354,10 @@ fn backup_and_restore_give_the_same_wallet() {
     assert_eq!(records(&mut second), expected);
     let mut third = store(other.path());
     let error = refused(third.handle(Request::Restore, Some(File::open(copy.path()).unwrap().into())));
-    assert_eq!(error.message, format!("Failed to restore wallet. Database file exists in '{}'.", other.path().join("wallet.dat").display()));
+    assert_eq!(
+        error.message,
+        format!("Failed to restore wallet. Database file exists in '{}'.", other.path().join("wallet.dat").display())
+    );
     assert!(matches!(first.handle(Request::Backup, None), Reply::Error(_)));
 }
 
@@ -333,24 +366,44 @@ fn imports_follow_core_s_rules() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = store(directory.path());
     ask(&mut store, create(""));
-    let add = |text: &str| Request::AddDescriptor { descriptor: text.to_owned().into(), range_start: 0, range_end: 5, next_index: 0, creation_time: 1 };
+    let add = |text: &str| Request::AddDescriptor {
+        descriptor: text.to_owned().into(),
+        range_start: 0,
+        range_end: 5,
+        next_index: 0,
+        creation_time: 1,
+    };
     let xprv = "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
     let Reply::Descriptors(list) = ask(&mut store, add(&format!("wpkh({xprv}/1h/*h)"))) else { panic!() };
     assert_eq!(list[0].cache.len(), 5, "one cached key per hardened index");
     let id = list[0].id;
     let Reply::Descriptors(list) = ask(&mut store, Request::TopUp { id, range_end: 8 }) else { panic!() };
     assert_eq!((list[0].range_end, list[0].cache.len()), (8, 3));
-    let Reply::Descriptors(list) = ask(&mut store, add(&format!("wsh(sortedmulti(1,{xprv}/7/*,0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798))"))) else { panic!() };
+    let Reply::Descriptors(list) = ask(
+        &mut store,
+        add(&format!("wsh(sortedmulti(1,{xprv}/7/*,0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798))")),
+    ) else {
+        panic!()
+    };
     assert_eq!(list[0].output_type, "bech32");
     let public = "pkh(0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798)";
-    assert_eq!(refused(ask(&mut store, add(public))).message, "Cannot import descriptor without private keys to a wallet with private keys enabled");
+    assert_eq!(
+        refused(ask(&mut store, add(public))).message,
+        "Cannot import descriptor without private keys to a wallet with private keys enabled"
+    );
     assert_eq!(refused(ask(&mut store, add("nonsense(1)"))).code, -5);
 
     let watching = tempfile::tempdir().unwrap();
     let mut watch = self::store(watching.path());
-    ask(&mut watch, Request::Create { blank: true, disable_private_keys: true, passphrase: vec![].into(), flags: 0, generate: false });
+    ask(
+        &mut watch,
+        Request::Create { blank: true, disable_private_keys: true, passphrase: vec![].into(), flags: 0, generate: false },
+    );
     assert!(matches!(ask(&mut watch, add(public)), Reply::Descriptors(_)));
-    assert_eq!(refused(ask(&mut watch, add(&format!("pkh({xprv})")))).message, "Cannot import private keys to a wallet with private keys disabled");
+    assert_eq!(
+        refused(ask(&mut watch, add(&format!("pkh({xprv})")))).message,
+        "Cannot import private keys to a wallet with private keys disabled"
+    );
     let xpub = "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
     let error = refused(ask(&mut watch, add(&format!("wpkh({xpub}/1h/*)"))));
     assert!(error.message.starts_with("Cannot expand descriptor."), "{}", error.message);
@@ -364,7 +417,15 @@ fn a_one_shot_store_has_no_file() {
     assert!(refused(ask(&mut store, create(""))).message.contains("no file"));
     assert!(refused(ask(&mut store, Request::Open)).message.contains("no file"));
     let wif = "cUeKHd5orzT3mz8P9pxyREHfsWtVfgsfDjiZZBcjUBAaGk1BTj7N";
-    let Reply::Text(signature) = ask(&mut store, Request::OneShotSignMessage { wif: wif.to_owned().into(), message: "This is just a test message".into() }) else { panic!() };
+    let Reply::Text(signature) = ask(
+        &mut store,
+        Request::OneShotSignMessage { wif: wif.to_owned().into(), message: "This is just a test message".into() },
+    ) else {
+        panic!()
+    };
     assert_eq!(signature, "INbVnW4e6PeRmsv2Qgu8NuopvrVjkcxob+sX8OcZG0SALhWybUjzMLPdAsXI46YZGb0KQTRii+wWIQzRpG/U+S0=");
-    assert_eq!(refused(ask(&mut store, Request::OneShotSignMessage { wif: "x".to_owned().into(), message: String::new() })).message, "Invalid private key");
+    assert_eq!(
+        refused(ask(&mut store, Request::OneShotSignMessage { wif: "x".to_owned().into(), message: String::new() })).message,
+        "Invalid private key"
+    );
 }

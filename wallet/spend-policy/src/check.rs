@@ -39,7 +39,10 @@ impl History {
     /// The sum of the last 24 hours.
     #[must_use]
     pub fn last_day(&self, now: i64) -> Amount {
-        self.0.iter().filter(|(time, _)| *time > now - DAY).fold(Amount::ZERO, |sum, (_, amount)| sum.checked_add(*amount).unwrap_or(Amount::MAX))
+        self.0
+            .iter()
+            .filter(|(time, _)| *time > now - DAY)
+            .fold(Amount::ZERO, |sum, (_, amount)| sum.checked_add(*amount).unwrap_or(Amount::MAX))
     }
 
     /// Adds an outflow and drops what is older than 24 hours.
@@ -107,7 +110,10 @@ impl Rules {
         if !self.destination_allowlist.is_empty() {
             for output in spend.outputs.iter().filter(|output| !output.own && !output.script.is_op_return()) {
                 if !self.destination_allowlist.contains(&output.script) {
-                    return Err(violation(Tag::DestinationAllowlist, format!("output script {:x} is not on the list", output.script)));
+                    return Err(violation(
+                        Tag::DestinationAllowlist,
+                        format!("output script {:x} is not on the list", output.script),
+                    ));
                 }
             }
         }
@@ -116,7 +122,10 @@ impl Rules {
             let total = before.checked_add(spend.outflow()).unwrap_or(Amount::MAX);
             if total > most {
                 let outflow = spend.outflow();
-                return Err(violation(Tag::VelocityDay, format!("{outflow} after {before} within 24 hours, the limit is {most}")));
+                return Err(violation(
+                    Tag::VelocityDay,
+                    format!("{outflow} after {before} within 24 hours, the limit is {most}"),
+                ));
             }
         }
         Ok(())

@@ -72,7 +72,9 @@ impl Engine {
             (Continuation::ServeBlock { peer, entry }, Answer::ServedBlock(facts, block)) => {
                 self.block_found(peer, entry, facts, &block);
             }
-            (Continuation::ServeTxs { peer, entries }, Answer::Transactions(found)) => self.transactions_found(peer, &entries, found),
+            (Continuation::ServeTxs { peer, entries }, Answer::Transactions(found)) => {
+                self.transactions_found(peer, &entries, found)
+            }
             (Continuation::InvBlocks { peer, hashes }, Answer::HeaderInfo(facts)) => self.inv_blocks_known(peer, &hashes, &facts),
             (Continuation::InvTxs { peer, entries }, Answer::HaveTransactions(have)) => self.inv_txs_known(peer, &entries, &have),
             (Continuation::Announce { hashes, tip }, Answer::FoundHeaders(headers)) => {

@@ -3,10 +3,10 @@
 use bitcoin::secp256k1::rand::Rng;
 use bulkhead_wire::{Endpoint, Subnet, services};
 
-use super::peer::{NewPeer, Peer, PeerId};
-use super::permission::Permissions;
 use super::config::MAX_ADDNODE;
 use super::kind::ConnectionKind;
+use super::peer::{NewPeer, Peer, PeerId};
+use super::permission::Permissions;
 use super::{Effect, Engine};
 
 /// A node that the user wants to stay connected to.
@@ -256,7 +256,9 @@ impl Engine {
             .values()
             .filter(|peer| peer.kind.is_inbound() && !peer.may(Permissions::NO_BAN) && !peer.disconnect)
             .collect();
-        protect(&mut candidates, 4, |peer| peer.addr.addr.group().iter().fold(peer.our_nonce, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte)));
+        protect(&mut candidates, 4, |peer| {
+            peer.addr.addr.group().iter().fold(peer.our_nonce, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte))
+        });
         protect(&mut candidates, 8, |peer| u64::MAX - u64::try_from(peer.min_ping).unwrap_or(0));
         protect(&mut candidates, 4, |peer| u64::try_from(peer.last_tx).unwrap_or(0));
         protect(&mut candidates, 4, |peer| u64::try_from(peer.last_block).unwrap_or(0));

@@ -3,8 +3,8 @@
 use bulkhead_wire::message::Feature;
 use bulkhead_wire::version::Version;
 use bulkhead_wire::{
-    BIP0031_VERSION, Endpoint, FEATURE_VERSION, MIN_PEER_PROTO_VERSION, Message, PROTOCOL_VERSION,
-    SHORT_IDS_BLOCKS_VERSION, WTXID_RELAY_VERSION, sanitize, services,
+    BIP0031_VERSION, Endpoint, FEATURE_VERSION, MIN_PEER_PROTO_VERSION, Message, PROTOCOL_VERSION, SHORT_IDS_BLOCKS_VERSION,
+    WTXID_RELAY_VERSION, sanitize, services,
 };
 
 use super::chain_view::ChainView;
@@ -82,9 +82,8 @@ impl Engine {
             self.drop_peer(id);
             return;
         }
-        let own_nonce = self.peers.values().any(|other| {
-            !other.handshaken && !other.kind.is_inbound() && other.our_nonce == version.nonce
-        });
+        let own_nonce =
+            self.peers.values().any(|other| !other.handshaken && !other.kind.is_inbound() && other.our_nonce == version.nonce);
         if kind.is_inbound() && own_nonce {
             tracing::info!(target: "net", "connected to self at {addr}, disconnecting");
             self.drop_peer(id);
@@ -124,7 +123,10 @@ impl Engine {
         let agent = if peer.user_agent.is_empty() { "<no user agent>" } else { &peer.user_agent };
         let text = format!(
             "receive version message: {agent}: version {}, blocks={}, us={}, txrelay={}",
-            version.version, version.height, version.receiver, u8::from(version.relay)
+            version.version,
+            version.height,
+            version.receiver,
+            u8::from(version.relay)
         );
         if let Some(peer) = self.peers.get(&id) {
             tracing::debug!(target: "net", "{text}, {}", self.log_peer(peer));
@@ -154,7 +156,8 @@ impl Engine {
             self.addrman.good(&addr, now, true);
         }
         if common <= 70012 {
-            let alert = (0..FINAL_ALERT.len()).step_by(2).filter_map(|at| u8::from_str_radix(FINAL_ALERT.get(at..at + 2)?, 16).ok());
+            let alert =
+                (0..FINAL_ALERT.len()).step_by(2).filter_map(|at| u8::from_str_radix(FINAL_ALERT.get(at..at + 2)?, 16).ok());
             self.send_raw(id, "alert", alert.collect());
         }
         if kind == ConnectionKind::Feeler {
@@ -169,10 +172,8 @@ impl Engine {
             tracing::debug!(target: "net", "ignoring redundant verack message from peer={id}");
             return;
         }
-        let text = format!(
-            "New {} peer connected: transport: v1, version: {}, {}",
-            peer.kind.name(), peer.version, self.log_peer(peer)
-        );
+        let text =
+            format!("New {} peer connected: transport: v1, version: {}, {}", peer.kind.name(), peer.version, self.log_peer(peer));
         if peer.kind.is_inbound() {
             tracing::debug!(target: "net", "{text}");
         } else {

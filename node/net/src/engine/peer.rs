@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use bulkhead_wire::{Endpoint, Framer, Inventory, Network, NetAddr, PeerAddress, services};
+use bulkhead_wire::{Endpoint, Framer, Inventory, NetAddr, Network, PeerAddress, services};
 
 use super::headers_index::{Hash, HeaderRef};
 use super::kind::ConnectionKind;

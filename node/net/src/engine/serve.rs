@@ -150,9 +150,7 @@ impl Engine {
             Some(at) => at.height,
             None if headers.is_empty() => -1,
             // A run that ends at the tip can be counted back from there.
-            None if headers.len() < MAX_HEADERS => {
-                self.chain.tip.at.height - i32::try_from(headers.len()).unwrap_or(0) + 1
-            }
+            None if headers.len() < MAX_HEADERS => self.chain.tip.at.height - i32::try_from(headers.len()).unwrap_or(0) + 1,
             None => 0,
         };
         tracing::debug!(target: "net", "getheaders {height} to {} from peer={id}", stop_text(&stop));

@@ -120,8 +120,12 @@ impl Engine {
     /// Median clock difference of the outbound peers, seconds.
     #[must_use]
     pub fn median_time_offset(&self) -> i64 {
-        let mut offsets: Vec<i64> =
-            self.peers.values().filter(|peer| !peer.kind.is_inbound() && peer.version != 0).map(|peer| peer.time_offset).collect();
+        let mut offsets: Vec<i64> = self
+            .peers
+            .values()
+            .filter(|peer| !peer.kind.is_inbound() && peer.version != 0)
+            .map(|peer| peer.time_offset)
+            .collect();
         offsets.sort_unstable();
         // As in Core, fewer than five samples say nothing.
         if offsets.len() < 5 { 0 } else { offsets.get(offsets.len() / 2).copied().unwrap_or(0) }

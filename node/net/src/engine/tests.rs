@@ -95,7 +95,10 @@ fn handshaken(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
 }
 
 fn sent(effects: &[Effect]) -> Vec<String> {
-    effects.iter().filter_map(|effect| if let Effect::Send { command, .. } = effect { Some(command.clone()) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Send { command, .. } = effect { Some(command.clone()) } else { None })
+        .collect()
 }
 
 fn asked(effects: &[Effect]) -> Vec<(u64, Question)> {

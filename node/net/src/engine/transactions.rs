@@ -153,12 +153,8 @@ impl Engine {
                 "AcceptToMemoryPool: peer={id}: accepted {} (wtxid={})", hash_hex(&txid), hash_hex(&wtxid)
             );
             for orphan in self.orphans.take_children(&txid) {
-                let then = Continuation::Tx {
-                    peer: orphan.peer,
-                    txid: orphan.txid,
-                    wtxid: orphan.wtxid,
-                    bytes: orphan.bytes.clone(),
-                };
+                let then =
+                    Continuation::Tx { peer: orphan.peer, txid: orphan.txid, wtxid: orphan.wtxid, bytes: orphan.bytes.clone() };
                 self.ask(Question::SubmitTransaction(orphan.bytes), then, Some(orphan.peer));
             }
             return;

@@ -161,8 +161,7 @@ impl Engine {
             let Some(peer) = self.peers.get(&id).filter(|_| !due.is_empty()) else { return };
             let by_txid = if peer.can_serve_witnesses() { TX | WITNESS_FLAG } else { TX };
             let full = due.len() == MAX_GETDATA;
-            let entries =
-                due.into_iter().map(|(hash, wtxid)| Inventory::new(if wtxid { WTX } else { by_txid }, hash)).collect();
+            let entries = due.into_iter().map(|(hash, wtxid)| Inventory::new(if wtxid { WTX } else { by_txid }, hash)).collect();
             self.send(id, &Message::GetData(entries));
             if !full {
                 return;

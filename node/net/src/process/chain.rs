@@ -104,7 +104,12 @@ async fn submit_headers(chain: &net_chain::Client, headers: &[[u8; 80]], checked
     Ok(Answer::Headers(read::verdict(answer.get_verdict()?)?, read::tip(answer.get_last()?)?, answer.get_in_active_chain()))
 }
 
-async fn find_headers(chain: &net_chain::Client, locator: &[Hash], stop: Hash, limit: u32) -> Result<Vec<[u8; 80]>, capnp::Error> {
+async fn find_headers(
+    chain: &net_chain::Client,
+    locator: &[Hash],
+    stop: Hash,
+    limit: u32,
+) -> Result<Vec<[u8; 80]>, capnp::Error> {
     let mut request = chain.find_headers_request();
     let mut list = request.get().init_locator(u32::try_from(locator.len()).unwrap_or(0));
     for (index, hash) in (0..).zip(locator) {

@@ -110,10 +110,8 @@ pub fn wanted_blocks(list: capnp::struct_list::Reader<'_, wanted_block::Owned>) 
     if list.len() > MAX_WANTED {
         return Err(failed("too many wanted blocks"));
     }
-    let blocks = list
-        .iter()
-        .map(|block| Ok((hash(block.get_hash()?)?, block.get_height())))
-        .collect::<Result<Vec<_>, capnp::Error>>()?;
+    let blocks =
+        list.iter().map(|block| Ok((hash(block.get_hash()?)?, block.get_height()))).collect::<Result<Vec<_>, capnp::Error>>()?;
     if blocks.windows(2).any(|pair| pair[0].1 >= pair[1].1) {
         return Err(failed("wanted blocks must rise"));
     }

@@ -57,7 +57,13 @@ impl Node {
     }
 
     /// Opens one connection. `destination`: what the user asked for. `None`: it did not come about.
-    pub async fn open(self: &Rc<Self>, target: Option<Endpoint>, destination: &str, kind: ConnectionKind, last_seen: u32) -> Option<PeerId> {
+    pub async fn open(
+        self: &Rc<Self>,
+        target: Option<Endpoint>,
+        destination: &str,
+        kind: ConnectionKind,
+        last_seen: u32,
+    ) -> Option<PeerId> {
         let (active, port) = self.look(|engine| (engine.is_network_active(), engine.config.default_port));
         if !active {
             return None;
@@ -71,7 +77,8 @@ impl Node {
         } else if self.look(|engine| engine.is_connected_to_name(destination)) {
             return None;
         }
-        let shown = if destination.is_empty() { target.map(|at| at.to_string()).unwrap_or_default() } else { destination.to_owned() };
+        let shown =
+            if destination.is_empty() { target.map(|at| at.to_string()).unwrap_or_default() } else { destination.to_owned() };
         let age = if destination.is_empty() { (clock::now() - i64::from(last_seen)).max(0) } else { 0 };
         tracing::debug!(
             target: "net",
@@ -122,7 +129,8 @@ impl Node {
     pub fn start_dialling(self: &Rc<Self>, config: &NetConfig) {
         tracing::info!(target: "net", "addcon thread start");
         tokio::task::spawn_local(Rc::clone(self).keep_added_nodes());
-        let wanted: Vec<String> = config.connect.iter().filter(|peer| peer.as_str() != "0" && !peer.is_empty()).cloned().collect();
+        let wanted: Vec<String> =
+            config.connect.iter().filter(|peer| peer.as_str() != "0" && !peer.is_empty()).cloned().collect();
         if config.connect_given {
             if !wanted.is_empty() {
                 tracing::info!(target: "net", "opencon thread start");

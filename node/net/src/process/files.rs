@@ -18,7 +18,9 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Error)]
 pub enum FilesError {
     /// peers.dat is damaged. Core's text.
-    #[error("Invalid or corrupt peers.dat ({reason}). If you believe this is a bug, please report it to {report}. As a workaround, you can move the file ({path}) out of the way (rename, move, or delete) to have a new one created on the next start.")]
+    #[error(
+        "Invalid or corrupt peers.dat ({reason}). If you believe this is a bug, please report it to {report}. As a workaround, you can move the file ({path}) out of the way (rename, move, or delete) to have a new one created on the next start."
+    )]
     Corrupt {
         /// What is wrong.
         reason: FileError,
@@ -93,7 +95,13 @@ impl Files {
     ///
     /// # Errors
     /// [`FilesError`]: the node must not start.
-    pub fn load(datadir: &Path, magic: [u8; 4], fixed: bool, seed: [u8; 32], now: i64) -> Result<(Self, AddrMan, BanList), FilesError> {
+    pub fn load(
+        datadir: &Path,
+        magic: [u8; 4],
+        fixed: bool,
+        seed: [u8; 32],
+        now: i64,
+    ) -> Result<(Self, AddrMan, BanList), FilesError> {
         let fresh = || if fixed { AddrMan::deterministic() } else { AddrMan::new(seed) };
         let path = datadir.join("peers.dat");
         let quoted = format!("\"{}\"", path.display());
@@ -120,11 +128,8 @@ impl Files {
         };
         let bans_path = datadir.join("banlist.json");
         let bans = Self::load_bans(&bans_path, now);
-        let mut files = Self {
-            peers: Some(Kept::open(&path, 0)?),
-            bans: Some(Kept::open(&bans_path, b'\n')?),
-            last_bans: String::new(),
-        };
+        let mut files =
+            Self { peers: Some(Kept::open(&path, 0)?), bans: Some(Kept::open(&bans_path, b'\n')?), last_bans: String::new() };
         files.write_peers(&encode_peers(magic, &addrman));
         files.write_bans(&bans.to_json());
         Ok((files, addrman, bans))

@@ -48,11 +48,8 @@ pub(super) fn addpeeraddress(node: &Rc<Node>, params: &Params) -> RpcResult {
     let addr = node.look(|engine| engine.config.flip(addr));
     let now = clock::now();
     let endpoint = Endpoint::new(addr, port);
-    let address = PeerAddress {
-        time: u32::try_from(now).unwrap_or(0),
-        services: services::NETWORK | services::WITNESS,
-        endpoint,
-    };
+    let address =
+        PeerAddress { time: u32::try_from(now).unwrap_or(0), services: services::NETWORK | services::WITNESS, endpoint };
     let (added, moved) = node.with(|engine| {
         let added = engine.addrman.add(&[address], &addr, 0, now);
         (added, added && tried && engine.addrman.good(&endpoint, now, true))

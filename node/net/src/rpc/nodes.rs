@@ -37,10 +37,7 @@ pub(super) async fn addnode(node: &Rc<Node>, params: &Params) -> RpcResult {
             if removed {
                 return Ok(Value::Null);
             }
-            Err(RpcError::new(
-                CLIENT_NODE_NOT_ADDED,
-                "Error: Node could not be removed. It has not been added previously.",
-            ))
+            Err(RpcError::new(CLIENT_NODE_NOT_ADDED, "Error: Node could not be removed. It has not been added previously."))
         }
     }
 }
@@ -48,7 +45,8 @@ pub(super) async fn addnode(node: &Rc<Node>, params: &Params) -> RpcResult {
 fn add(node: &Rc<Node>, target: &str) -> RpcResult {
     let added = node.with(|engine| {
         let endpoint = Endpoint::parse(target, engine.config.default_port);
-        let known = engine.added_nodes.iter().any(|added| added.text == target || (endpoint.is_some() && added.endpoint == endpoint));
+        let known =
+            engine.added_nodes.iter().any(|added| added.text == target || (endpoint.is_some() && added.endpoint == endpoint));
         if !known {
             engine.added_nodes.push(AddedNode { text: target.to_owned(), endpoint });
         }
@@ -75,10 +73,7 @@ pub(super) async fn addconnection(node: &Rc<Node>, params: &Params) -> RpcResult
         return Err(RpcError::parameter("Error: Adding v2transport connections requires -v2transport init flag to be set."));
     }
     if !node.look(|engine| engine.has_room_for(kind)) {
-        return Err(RpcError::new(
-            CLIENT_NODE_CAPACITY_REACHED,
-            "Error: Already at capacity for specified connection type.",
-        ));
+        return Err(RpcError::new(CLIENT_NODE_CAPACITY_REACHED, "Error: Already at capacity for specified connection type."));
     }
     node.open(None, address, kind, 0).await;
     Ok(json!({ "address": address, "connection_type": word }))

@@ -24,7 +24,9 @@ fn seconds(micros: i64) -> Value {
 
 fn by_type(counts: &BTreeMap<&'static str, u64>) -> Value {
     // `BTreeMap` sorts `*other*` before the names, as Core's map does.
-    Value::Object(counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| ((*name).to_owned(), json!(count))).collect())
+    Value::Object(
+        counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| ((*name).to_owned(), json!(count))).collect(),
+    )
 }
 
 fn row(stats: &PeerStats) -> Value {

@@ -93,14 +93,14 @@ impl Node {
     }
 
     /// Descriptor of the script number `index` at a position, with its keys derived.
-    pub(super) fn derived_text(&self, position: u32, index: usize, network: Network, secp: &Secp256k1<All>) -> Option<String> {
-        self.derived_inner(position, index, network, secp, false)
+    pub(super) fn derived_text(&self, position: u32, index: usize, secp: &Secp256k1<All>) -> Option<String> {
+        self.derived_inner(position, index, secp, false)
     }
 
-    fn derived_inner(&self, position: u32, index: usize, network: Network, secp: &Secp256k1<All>, tap: bool) -> Option<String> {
+    fn derived_inner(&self, position: u32, index: usize, secp: &Secp256k1<All>, tap: bool) -> Option<String> {
         let key_text = |key: &Key| key.derived_text(position, tap, secp);
         let x_only_text = |key: &Key| key.derived_text(position, true, secp);
-        let inner = |node: &Node, tap| node.derived_inner(position, index, network, secp, tap);
+        let inner = |node: &Node, tap| node.derived_inner(position, index, secp, tap);
         Some(match self {
             Node::Pk(key) => format!("pk({})", key_text(key)?),
             Node::Pkh(key) => format!("pkh({})", key_text(key)?),

@@ -76,7 +76,7 @@ impl Descriptor {
     /// Descriptor of script number `index` at a position with its keys derived and their origins; `None` for `addr()` and
     /// `raw()`.
     pub fn describe(&self, position: u32, index: usize) -> Option<String> {
-        self.node.derived_text(position, index, self.network, &self.secp).map(|text| with_checksum(&text))
+        self.node.derived_text(position, index, &self.secp).map(|text| with_checksum(&text))
     }
 
     /// Output scripts at a position (0 for descriptors without range); `None` if private keys are missing.

@@ -105,7 +105,10 @@ fn path_number(text: &str, apostrophe: &mut bool) -> Result<u32, DescriptorError
         _ => (text, false),
     };
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = plain.then(|| digits.parse::<u32>().ok()).flatten().ok_or_else(|| invalid(format!("Key path value '{digits}' is not a valid uint32")))?;
+    let number = plain
+        .then(|| digits.parse::<u32>().ok())
+        .flatten()
+        .ok_or_else(|| invalid(format!("Key path value '{digits}' is not a valid uint32")))?;
     if number >= HARDENED {
         return Err(invalid(format!("Key path value {number} is out of range")));
     }
@@ -130,9 +133,13 @@ impl KeyExpression {
                 let mut steps = inner.split('/');
                 let fingerprint = steps.next().unwrap_or_default();
                 if fingerprint.len() != 8 {
-                    return Err(invalid(format!("Fingerprint is not 4 bytes ({} characters instead of 8 characters)", fingerprint.len())));
+                    return Err(invalid(format!(
+                        "Fingerprint is not 4 bytes ({} characters instead of 8 characters)",
+                        fingerprint.len()
+                    )));
                 }
-                let parsed = Fingerprint::from_str(fingerprint).map_err(|_| invalid(format!("Fingerprint '{fingerprint}' is not hex")))?;
+                let parsed =
+                    Fingerprint::from_str(fingerprint).map_err(|_| invalid(format!("Fingerprint '{fingerprint}' is not hex")))?;
                 let path = steps.map(|step| path_number(step, &mut apostrophe)).collect::<Result<_, _>>()?;
                 (Some((parsed, path)), key)
             }
@@ -292,7 +299,11 @@ impl KeyExpression {
     pub fn derive_private(&self, index: u32, keys: &Keys) -> Option<SecretKey> {
         match &self.kind {
             KeyKind::Single { key, x_only } => {
-                if *x_only { keys.secret_x_only(key) } else { keys.secret(key) }
+                if *x_only {
+                    keys.secret_x_only(key)
+                } else {
+                    keys.secret(key)
+                }
             }
             KeyKind::Extended { path, wildcard, .. } => {
                 let mut xpriv = derive_xpriv(self.root_private(keys)?, path)?;
@@ -316,7 +327,8 @@ impl KeyExpression {
             }
             return Some(());
         }
-        if *wildcard != Wildcard::Hardened && cache.parent.contains_key(&position) && cache.last_hardened.contains_key(&position) {
+        if *wildcard != Wildcard::Hardened && cache.parent.contains_key(&position) && cache.last_hardened.contains_key(&position)
+        {
             return Some(());
         }
         let mut xpriv = self.root_private(keys)?;

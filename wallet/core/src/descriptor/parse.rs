@@ -31,7 +31,9 @@ fn strip_checksum(text: &str, required: bool) -> Result<&str, DescriptorError> {
         None if required => Err(invalid("Missing checksum")),
         None => Ok(body),
         Some(found) if found.len() != 8 => Err(invalid(format!("Expected 8 character checksum, not {} characters", found.len()))),
-        Some(found) if found != computed => Err(invalid(format!("Provided checksum '{found}' does not match computed checksum '{computed}'"))),
+        Some(found) if found != computed => {
+            Err(invalid(format!("Provided checksum '{found}' does not match computed checksum '{computed}'")))
+        }
         Some(_) => Ok(body),
     }
 }
@@ -55,7 +57,9 @@ pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String
             return Err(invalid("Multipath key path specifiers must have at least two items".into()));
         }
         if before.rsplit(['(', ',', '{']).next().is_some_and(|key| key.starts_with('[') && !key.contains(']')) {
-            return Err(invalid(format!("Key path value '<{inner}>' specifies multipath in a section where multipath is not allowed")));
+            return Err(invalid(format!(
+                "Key path value '<{inner}>' specifies multipath in a section where multipath is not allowed"
+            )));
         }
         for (position, value) in values.iter().enumerate() {
             if values[..position].contains(value) {
@@ -141,7 +145,8 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
             return Err(invalid("musig() is not supported"));
         }
         if is_key {
-            let expression = KeyExpression::parse(token, context(&levels), keys).map_err(|error| invalid(structure::key_error(&levels, &error)))?;
+            let expression = KeyExpression::parse(token, context(&levels), keys)
+                .map_err(|error| invalid(structure::key_error(&levels, &error)))?;
             let uncompressed = !expression.root_key().compressed;
             tree.push_str(&format!("{}{}", if uncompressed { "U" } else { "K" }, position(expressions.len())));
             expressions.push(expression);
@@ -218,7 +223,8 @@ fn tree_body(text: &str, tree: &str, keys: &[KeyExpression]) -> Result<Body, Des
 
 /// `raw(hex)` and `addr(address)`.
 fn fixed(text: &str) -> Result<Option<Descriptor>, DescriptorError> {
-    let inner = |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.strip_suffix(')'));
+    let inner =
+        |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.strip_suffix(')'));
     let (piece, script) = if let Some(hex) = inner("raw") {
         let script = ScriptBuf::from(hex::decode(hex).map_err(|_| invalid("Raw script is not hex"))?);
         (format!("raw({})", hex::encode(script.as_bytes())), script)

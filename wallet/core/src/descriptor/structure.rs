@@ -50,7 +50,11 @@ pub(super) fn check_function(levels: &[Level<'_>], function: &str) -> Result<(),
 pub(super) fn key_error(levels: &[Level<'_>], error: &DescriptorError) -> String {
     match levels.split_last() {
         Some((last, rest)) if outside_miniscript(rest) && is_top(last.function) => {
-            if last.function.contains("multi") { format!("Multi: {error}") } else { format!("{}(): {error}", last.function) }
+            if last.function.contains("multi") {
+                format!("Multi: {error}")
+            } else {
+                format!("{}(): {error}", last.function)
+            }
         }
         _ => error.to_string(),
     }
@@ -65,7 +69,11 @@ pub(super) fn with_function(so_far: &str, text: &str) -> String {
 /// Checks threshold and number of keys of a multisig that ends here, and what a function may not lack.
 pub(super) fn check_multi(levels: &[Level<'_>], level: &Level<'_>, keys: &[KeyExpression]) -> Result<(), DescriptorError> {
     if level.argument == 0 && !level.first.is_empty() && matches!(level.function, "sh" | "wsh") {
-        return Err(invalid(if level.function == "sh" { "A function is needed within P2SH" } else { "A function is needed within P2WSH" }));
+        return Err(invalid(if level.function == "sh" {
+            "A function is needed within P2SH"
+        } else {
+            "A function is needed within P2WSH"
+        }));
     }
     if !matches!(level.name(), "multi" | "sortedmulti" | "multi_a" | "sortedmulti_a") || !outside_miniscript(levels) {
         return Ok(());

@@ -49,8 +49,18 @@ pub mod kind {
 
     /// Records that hold a private key, encrypted or not, or what protects it. They never leave the key store, and
     /// nobody else writes them.
-    pub const SECRET: [&str; 10] =
-        [DESCRIPTOR_KEY, DESCRIPTOR_CRYPTED_KEY, MASTER_KEY, SPENDING_RULES, SPENDING_HISTORY, "key", "wkey", "ckey", "hdchain", "defaultkey"];
+    pub const SECRET: [&str; 10] = [
+        DESCRIPTOR_KEY,
+        DESCRIPTOR_CRYPTED_KEY,
+        MASTER_KEY,
+        SPENDING_RULES,
+        SPENDING_HISTORY,
+        "key",
+        "wkey",
+        "ckey",
+        "hdchain",
+        "defaultkey",
+    ];
 }
 
 /// The type of a record.
@@ -223,12 +233,9 @@ impl Record {
             kind::DESCRIPTOR_CACHE => Self::Cache(Box::new(CacheRecord::decode(&mut k, &mut v, false)?)),
             kind::DESCRIPTOR_LAST_HARDENED => Self::Cache(Box::new(CacheRecord::decode(&mut k, &mut v, true)?)),
             kind::MASTER_KEY => Self::MasterKey(k.u32()?, MasterKey::decode(&mut v)?),
-            kind::DESCRIPTOR_KEY => Self::Key {
-                id: k.array()?,
-                public: pubkey(&mut k)?,
-                der: v.vector()?.to_vec(),
-                checksum: v.array()?,
-            },
+            kind::DESCRIPTOR_KEY => {
+                Self::Key { id: k.array()?, public: pubkey(&mut k)?, der: v.vector()?.to_vec(), checksum: v.array()? }
+            }
             kind::DESCRIPTOR_CRYPTED_KEY => {
                 Self::CryptedKey { id: k.array()?, public: pubkey(&mut k)?, secret: v.vector()?.to_vec() }
             }

@@ -40,7 +40,9 @@ fn all() -> Vec<Record> {
         Record::Transaction(Box::new(wallet_tx)),
         Record::OrderPosNext(-5),
         Record::BestBlock(Locator::default()),
-        Record::BestBlockNoMerkle(Locator { have: vec![BlockHash::from_byte_array([1; 32]), BlockHash::from_byte_array([2; 32])] }),
+        Record::BestBlockNoMerkle(Locator {
+            have: vec![BlockHash::from_byte_array([1; 32]), BlockHash::from_byte_array([2; 32])],
+        }),
         Record::Flags(crate::flags::DESCRIPTORS),
         Record::MinVersion(169_900),
         Record::Version(319_900),

@@ -64,12 +64,14 @@ impl Keystore {
             return Err(refuse(INVALID_PARAMETER, "Range is too large"));
         }
         let mut cache = entry.cache.clone();
-        fill(&entry.descriptor, &vault.keys(&id), end, range_end, &mut cache).map_err(|error| if vault.is_open() { error } else { locked() })?;
+        fill(&entry.descriptor, &vault.keys(&id), end, range_end, &mut cache)
+            .map_err(|error| if vault.is_open() { error } else { locked() })?;
         let mut new = entry.cache.clone();
         let fresh = new.merge(&cache).map_err(|error| refuse(WALLET, error.to_string()))?;
         let mut record = entry.record.clone();
         record.range_end = range_end;
-        let mut records: Vec<_> = CacheRecord::of(id, &fresh).into_iter().map(|cache| raw(&Record::Cache(Box::new(cache)))).collect();
+        let mut records: Vec<_> =
+            CacheRecord::of(id, &fresh).into_iter().map(|cache| raw(&Record::Cache(Box::new(cache)))).collect();
         records.push(raw(&Record::Descriptor(Box::new(record.clone()))));
         loaded.database.write(&records)?;
         if let Some(entry) = loaded.entries.get_mut(&id) {
@@ -133,28 +135,43 @@ impl Keystore {
         for id in loaded.active.values() {
             let Some(entry) = loaded.entries.get(id) else { continue };
             for expression in entry.descriptor.keys() {
-                if let KeyKind::Extended { root, .. } = &expression.kind && !active.contains(root) {
+                if let KeyKind::Extended { root, .. } = &expression.kind
+                    && !active.contains(root)
+                {
                     active.push(*root);
                 }
             }
         }
         let wanted = match (wanted, &active[..]) {
             ("", [only]) => *only,
-            ("", _) => return Err(refuse(crate::refusal::MISC, "Unable to determine which HD key to use from active descriptors. Please specify with 'hdkey'")),
-            (text, _) => text.parse().map_err(|_| refuse(INVALID_ADDRESS_OR_KEY, "Unable to parse HD key. Please provide a valid xpub"))?,
+            ("", _) => {
+                return Err(refuse(
+                    crate::refusal::MISC,
+                    "Unable to determine which HD key to use from active descriptors. Please specify with 'hdkey'",
+                ));
+            }
+            (text, _) => {
+                text.parse().map_err(|_| refuse(INVALID_ADDRESS_OR_KEY, "Unable to parse HD key. Please provide a valid xpub"))?
+            }
         };
         if !self.vault.is_open() {
             return Err(locked());
         }
         let found = loaded.entries.iter().find_map(|(id, entry)| {
             let keys = self.vault.keys(id);
-            entry.descriptor.keys().iter().filter(|key| matches!(&key.kind, KeyKind::Extended { root, .. } if *root == wanted)).find_map(|key| key.root_private(&keys))
+            entry
+                .descriptor
+                .keys()
+                .iter()
+                .filter(|key| matches!(&key.kind, KeyKind::Extended { root, .. } if *root == wanted))
+                .find_map(|key| key.root_private(&keys))
         });
         found.ok_or_else(|| refuse(INVALID_ADDRESS_OR_KEY, format!("Private key for {wanted} is not known")))
     }
 
     pub(super) fn generate_descriptor(&mut self, hd_key: &str, output_type: &str, internal: bool) -> Answer {
-        let output_type: OutputType = output_type.parse().map_err(|_| refuse(INVALID_ADDRESS_OR_KEY, format!("Unknown address type '{output_type}'")))?;
+        let output_type: OutputType =
+            output_type.parse().map_err(|_| refuse(INVALID_ADDRESS_OR_KEY, format!("Unknown address type '{output_type}'")))?;
         let mut master = self.hd_key(hd_key)?;
         let (network, keypool, now) = (self.settings.network, self.settings.keypool, self.now());
         let (descriptor, keys) = default_descriptor(&master, output_type, internal, network)?;

@@ -122,18 +122,16 @@ impl Keystore {
 
     pub(super) fn change_passphrase(&mut self, old: &[u8], new: &[u8]) -> Answer {
         if !self.loaded()?.is_encrypted() {
-            return Err(refuse(WRONG_ENC_STATE, "Error: running with an unencrypted wallet, but walletpassphrasechange was called."));
+            return Err(refuse(
+                WRONG_ENC_STATE,
+                "Error: running with an unencrypted wallet, but walletpassphrasechange was called.",
+            ));
         }
         not_empty(old)?;
         not_empty(new)?;
         let was_locked = !self.vault.is_open();
         let Some((id, master)) = self.try_unlock(old)? else {
-            return Err(incorrect(
-                old,
-                "Error: The wallet passphrase entered was incorrect.",
-                "old wallet passphrase",
-                "",
-            ));
+            return Err(incorrect(old, "Error: The wallet passphrase entered was incorrect.", "old wallet passphrase", ""));
         };
         if was_locked {
             self.lock_vault();

@@ -28,7 +28,14 @@ impl Keystore {
         if self.loaded.is_some() { Err(refuse(WALLET, "key store: a wallet file is already open")) } else { Ok(()) }
     }
 
-    pub(super) fn create(&mut self, blank: bool, disable_private_keys: bool, passphrase: &[u8], wanted: u64, fill: bool) -> Answer {
+    pub(super) fn create(
+        &mut self,
+        blank: bool,
+        disable_private_keys: bool,
+        passphrase: &[u8],
+        wanted: u64,
+        fill: bool,
+    ) -> Answer {
         self.must_be_closed()?;
         let location = self.location()?;
         let mut flags = wanted | flags::DESCRIPTORS | flags::LAST_HARDENED_XPUB_CACHED;
@@ -116,7 +123,8 @@ impl Keystore {
                 decoded.push(None);
                 continue;
             }
-            let record = Record::decode(&raw.key, &raw.value).map_err(|error| refuse(INVALID_PARAMETER, format!("key store: {kind} record: {error}")))?;
+            let record = Record::decode(&raw.key, &raw.value)
+                .map_err(|error| refuse(INVALID_PARAMETER, format!("key store: {kind} record: {error}")))?;
             loaded.check_written(&record)?;
             decoded.push(Some(record));
         }

@@ -109,7 +109,9 @@ impl Keystore {
                 self.add_descriptor(&descriptor, (range_start, range_end), next_index, creation_time)
             }
             Request::GenerateDescriptors => self.generate_descriptors(),
-            Request::GenerateDescriptor { hd_key, output_type, internal } => self.generate_descriptor(&hd_key, &output_type, internal),
+            Request::GenerateDescriptor { hd_key, output_type, internal } => {
+                self.generate_descriptor(&hd_key, &output_type, internal)
+            }
             Request::Encrypt(passphrase) => self.encrypt(&passphrase),
             Request::Unlock { passphrase, seconds } => self.unlock(&passphrase, seconds),
             Request::Lock => self.lock(),
@@ -171,7 +173,9 @@ impl Keystore {
             loaded.entries.insert(entry.record.id, entry);
         }
         for raw in &draft.records {
-            if let (false, Ok(record @ (Record::Active { .. } | Record::Flags(_)))) = (raw.erase, Record::decode(&raw.key, &raw.value)) {
+            if let (false, Ok(record @ (Record::Active { .. } | Record::Flags(_)))) =
+                (raw.erase, Record::decode(&raw.key, &raw.value))
+            {
                 loaded.apply_written(record, network);
             }
         }

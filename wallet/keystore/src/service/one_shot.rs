@@ -40,7 +40,8 @@ pub(super) fn transaction(
     }
     for item in descriptors {
         let mut keys = Keys::default();
-        let descriptor = Descriptor::parse(&item.descriptor, &mut keys).map_err(|error| refuse(INVALID_ADDRESS_OR_KEY, error.to_string()))?;
+        let descriptor =
+            Descriptor::parse(&item.descriptor, &mut keys).map_err(|error| refuse(INVALID_ADDRESS_OR_KEY, error.to_string()))?;
         let (start, end) = if descriptor.is_range() { (item.range_start, item.range_end) } else { (0, 1) };
         let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end)) else {
             return Err(refuse(INVALID_PARAMETER, "Range should be greater or equal than 0"));
@@ -48,7 +49,8 @@ pub(super) fn transaction(
         if i64::from(end) - i64::from(start) > i64::from(MAX_RANGE) {
             return Err(refuse(INVALID_PARAMETER, "Range is too large"));
         }
-        let missing = |_| refuse(INVALID_ADDRESS_OR_KEY, format!("Cannot derive script without private keys: '{}'", descriptor.public()));
+        let missing =
+            |_| refuse(INVALID_ADDRESS_OR_KEY, format!("Cannot derive script without private keys: '{}'", descriptor.public()));
         provider.add(&descriptor, &keys, start..end).map_err(missing)?;
     }
     // No rules: whoever brings the keys is their owner, and there is no wallet that change could belong to.

@@ -11,7 +11,14 @@ use bulkhead_spend_policy::History;
 use bulkhead_wallet_core::record::{self, kind};
 
 impl Keystore {
-    pub(super) fn sign_transaction(&mut self, psbt: &[u8], sighash: u32, finalize: bool, derivations: bool, update_only: bool) -> Answer {
+    pub(super) fn sign_transaction(
+        &mut self,
+        psbt: &[u8],
+        sighash: u32,
+        finalize: bool,
+        derivations: bool,
+        update_only: bool,
+    ) -> Answer {
         let psbt = sign::parse(psbt)?;
         let now = self.now();
         let loaded = self.loaded.as_mut().ok_or_else(|| refuse(WALLET, "key store: no wallet file is open"))?;

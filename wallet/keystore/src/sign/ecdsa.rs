@@ -1,7 +1,7 @@
 //! ECDSA signatures for legacy scripts and segwit version 0.
 
-use super::provider::pushes;
 use super::Material;
+use super::provider::pushes;
 use crate::refusal::{INVALID_PARAMETER, refuse};
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Message;
@@ -42,7 +42,13 @@ fn mentions(script: &Script, key: &PublicKey) -> bool {
 }
 
 /// Signs one input with every key that its script mentions.
-pub(super) fn sign_input(psbt: &mut Psbt, index: usize, output: &TxOut, sighash: u32, material: &Material) -> Result<(), KeystoreError> {
+pub(super) fn sign_input(
+    psbt: &mut Psbt,
+    index: usize,
+    output: &TxOut,
+    sighash: u32,
+    material: &Material,
+) -> Result<(), KeystoreError> {
     let input = &psbt.inputs[index];
     // One-shot keys know the script of a nested key only by its hash.
     let nested = material.secrets.iter().find_map(|(key, _)| {
@@ -62,15 +68,18 @@ pub(super) fn sign_input(psbt: &mut Psbt, index: usize, output: &TxOut, sighash:
     let mut signed = Vec::new();
     for (public, secret) in material.secrets.iter() {
         let message = match &code {
-            Code::Legacy(script) if mentions(script, public) => {
-                cache.legacy_signature_hash(index, script, kind.to_u32()).map(|hash| Message::from_digest(hash.to_byte_array())).ok()
-            }
-            Code::KeyHash(script) if public.compressed && mentions(script, public) => {
-                cache.p2wpkh_signature_hash(index, script, output.value, kind).map(|hash| Message::from_digest(hash.to_byte_array())).ok()
-            }
-            Code::Witness(script) if public.compressed && mentions(script, public) => {
-                cache.p2wsh_signature_hash(index, script, output.value, kind).map(|hash| Message::from_digest(hash.to_byte_array())).ok()
-            }
+            Code::Legacy(script) if mentions(script, public) => cache
+                .legacy_signature_hash(index, script, kind.to_u32())
+                .map(|hash| Message::from_digest(hash.to_byte_array()))
+                .ok(),
+            Code::KeyHash(script) if public.compressed && mentions(script, public) => cache
+                .p2wpkh_signature_hash(index, script, output.value, kind)
+                .map(|hash| Message::from_digest(hash.to_byte_array()))
+                .ok(),
+            Code::Witness(script) if public.compressed && mentions(script, public) => cache
+                .p2wsh_signature_hash(index, script, output.value, kind)
+                .map(|hash| Message::from_digest(hash.to_byte_array()))
+                .ok(),
             _ => None,
         };
         if let Some(message) = message {

@@ -75,7 +75,8 @@ fn describe(psbt: &Psbt, index: usize, output: &TxOut) -> Option<Miniscript<Publ
     let input = psbt.inputs.get(index)?;
     let script = &output.script_pubkey;
     let signer = |matches: &dyn Fn(&PublicKey) -> bool| input.partial_sigs.keys().find(|key| matches(key)).copied();
-    let key_hash = |wanted: &ScriptBuf| signer(&|key| key.wpubkey_hash().is_ok_and(|hash| ScriptBuf::new_p2wpkh(&hash) == *wanted));
+    let key_hash =
+        |wanted: &ScriptBuf| signer(&|key| key.wpubkey_hash().is_ok_and(|hash| ScriptBuf::new_p2wpkh(&hash) == *wanted));
     if script.is_p2pk() {
         return Some(Miniscript::new_pk(script.p2pk_public_key()?));
     }

@@ -1,8 +1,8 @@
 //! Signs a PSBT: fills in what is known, checks the spending rules on what it derived itself, signs, finalizes.
 
 mod ecdsa;
-mod finalize;
 mod fill;
+mod finalize;
 mod provider;
 mod taproot;
 
@@ -150,7 +150,9 @@ pub fn sign(
         }
     }
     drop_previous_transactions(&mut psbt);
-    let errors = (0..count).filter(|index| !is_final(&psbt.inputs[*index])).map(|index| complaint(&psbt.inputs[index], outputs[index].as_ref(), index));
+    let errors = (0..count)
+        .filter(|index| !is_final(&psbt.inputs[*index]))
+        .map(|index| complaint(&psbt.inputs[index], outputs[index].as_ref(), index));
     let errors: Vec<(u32, String)> = errors.collect();
     Ok((Signed { complete: errors.is_empty(), psbt: psbt.serialize(), errors }, spend.outflow()))
 }
@@ -158,7 +160,9 @@ pub fn sign(
 fn complaint(input: &Input, output: Option<&TxOut>, index: usize) -> (u32, String) {
     let text = match output {
         None => "Input not found or already spent",
-        Some(_) if !input.partial_sigs.is_empty() => "CHECK(MULTI)SIG failing with non-zero signature (possibly need more signatures)",
+        Some(_) if !input.partial_sigs.is_empty() => {
+            "CHECK(MULTI)SIG failing with non-zero signature (possibly need more signatures)"
+        }
         Some(output) if output.script_pubkey.is_witness_program() => "Witness program was passed an empty witness",
         Some(_) => "Unable to sign input, invalid stack size (possibly missing key)",
     };
@@ -179,7 +183,11 @@ fn spend(psbt: &Psbt, outputs: &[Option<TxOut>], work: &[(usize, TxOut, u32, Mat
             .unsigned_tx
             .output
             .iter()
-            .map(|output| Output { script: output.script_pubkey.clone(), amount: output.value, own: provider.public(&output.script_pubkey).is_some() })
+            .map(|output| Output {
+                script: output.script_pubkey.clone(),
+                amount: output.value,
+                own: provider.public(&output.script_pubkey).is_some(),
+            })
             .collect(),
         commits_to_outputs: work.iter().all(|(_, _, sighash, _)| commits_to_outputs(*sighash)),
     }
@@ -188,7 +196,11 @@ fn spend(psbt: &Psbt, outputs: &[Option<TxOut>], work: &[(usize, TxOut, u32, Mat
 /// As Core: previous transactions are dropped when every input is segwit version 1 or later and commits to all inputs.
 fn drop_previous_transactions(psbt: &mut Psbt) {
     let droppable = psbt.inputs.iter().all(|input| {
-        let later = input.witness_utxo.as_ref().and_then(|output| output.script_pubkey.witness_version()).is_some_and(|version| version.to_num() > 0);
+        let later = input
+            .witness_utxo
+            .as_ref()
+            .and_then(|output| output.script_pubkey.witness_version())
+            .is_some_and(|version| version.to_num() > 0);
         later && input.sighash_type.is_none_or(|sighash| sighash.to_u32() & 0x80 == 0)
     });
     if droppable {

@@ -57,8 +57,11 @@ pub trait Provider {
 /// Keys that the PSBT names for an input: in derivations and in scripts.
 fn named_keys(script: &Script, input: &Input) -> Vec<RawPublicKey> {
     let mut keys: Vec<RawPublicKey> = input.bip32_derivation.keys().copied().collect();
-    let mut x_only: Vec<[u8; 32]> = input.tap_key_origins.keys().chain(&input.tap_internal_key).map(|key| key.serialize()).collect();
-    if script.is_p2tr() && let Some(key) = script.as_bytes().get(2..34).and_then(|bytes| bytes.try_into().ok()) {
+    let mut x_only: Vec<[u8; 32]> =
+        input.tap_key_origins.keys().chain(&input.tap_internal_key).map(|key| key.serialize()).collect();
+    if script.is_p2tr()
+        && let Some(key) = script.as_bytes().get(2..34).and_then(|bytes| bytes.try_into().ok())
+    {
         x_only.push(key);
     }
     let leaves = input.tap_scripts.values().map(|(script, _)| script.as_script());
@@ -152,7 +155,12 @@ impl OneShotProvider {
     ///
     /// # Errors
     /// A key can't be derived.
-    pub fn add(&mut self, descriptor: &Descriptor, keys: &Keys, range: std::ops::Range<u32>) -> Result<(), bulkhead_wallet_core::descriptor::DescriptorError> {
+    pub fn add(
+        &mut self,
+        descriptor: &Descriptor,
+        keys: &Keys,
+        range: std::ops::Range<u32>,
+    ) -> Result<(), bulkhead_wallet_core::descriptor::DescriptorError> {
         let mut cache = Cache::default();
         for index in range {
             descriptor.fill_cache(index, keys, &mut cache)?;

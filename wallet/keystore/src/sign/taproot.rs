@@ -35,7 +35,8 @@ pub(super) fn sign_input(
         .and_then(|sighash| TapSighashType::from_consensus_u8(sighash).ok())
         .ok_or_else(|| refuse(INVALID_PARAMETER, format!("'{sighash}' is not a valid sighash parameter.")))?;
     let Some(own) = outputs.get(index).and_then(Option::as_ref) else { return Ok(()) };
-    let Some(output_key) = own.script_pubkey.as_bytes().get(2..34).and_then(|bytes| XOnlyPublicKey::from_slice(bytes).ok()) else {
+    let Some(output_key) = own.script_pubkey.as_bytes().get(2..34).and_then(|bytes| XOnlyPublicKey::from_slice(bytes).ok())
+    else {
         return Ok(());
     };
     // A taproot signature commits to every spent output, unless it lets anybody add inputs.
@@ -55,7 +56,11 @@ pub(super) fn sign_input(
         psbt.inputs[index].tap_key_sig = Some(schnorr(&Message::from_digest(hash.to_byte_array()), &mut keypair, kind));
         return Ok(());
     }
-    let leaves: Vec<_> = psbt.inputs[index].tap_scripts.iter().map(|(block, (script, version))| (block.clone(), script.clone(), *version)).collect();
+    let leaves: Vec<_> = psbt.inputs[index]
+        .tap_scripts
+        .iter()
+        .map(|(block, (script, version))| (block.clone(), script.clone(), *version))
+        .collect();
     for (block, script, version) in leaves {
         // The leaf must really be in the output that is spent.
         if version != LeafVersion::TapScript || !block.verify_taproot_commitment(&SECP, output_key, &script) {

@@ -9,7 +9,8 @@ use bulkhead_wallet_core::Descriptor;
 use bulkhead_wallet_core::descriptor::{Keys, SECP};
 use miniscript::interpreter::Interpreter;
 
-const XPRV: &str = "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
+const XPRV: &str =
+    "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
 const WIF: &str = "cUeKHd5orzT3mz8P9pxyREHfsWtVfgsfDjiZZBcjUBAaGk1BTj7N";
 const FOREIGN: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 const PLAIN: Options = Options { sighash: 0, finalize: true, derivations: true };
@@ -53,7 +54,10 @@ fn spend(previous: &Transaction, sequence: Sequence) -> Psbt {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
         input: (0..previous.output.len()).map(input).collect(),
-        output: vec![TxOut { value, script_pubkey: ScriptBuf::from_hex("0014000102030405060708090a0b0c0d0e0f10111213").unwrap() }],
+        output: vec![TxOut {
+            value,
+            script_pubkey: ScriptBuf::from_hex("0014000102030405060708090a0b0c0d0e0f10111213").unwrap(),
+        }],
     };
     let mut psbt = Psbt::from_unsigned_tx(tx).unwrap();
     for input in &mut psbt.inputs {
@@ -72,7 +76,9 @@ fn verify(psbt: &[u8], previous: &Transaction) {
     }
     let prevouts = Prevouts::All(&previous.output);
     for (index, (input, output)) in tx.input.iter().zip(&previous.output).enumerate() {
-        let interpreter = Interpreter::from_txdata(&output.script_pubkey, &input.script_sig, &input.witness, input.sequence, tx.lock_time).unwrap();
+        let interpreter =
+            Interpreter::from_txdata(&output.script_pubkey, &input.script_sig, &input.witness, input.sequence, tx.lock_time)
+                .unwrap();
         let satisfied = interpreter.iter(&SECP, &tx, index, &prevouts).collect::<Result<Vec<_>, _>>().unwrap();
         assert!(!satisfied.is_empty(), "input {index}");
         for witness in input.witness.iter().filter(|item| item.first() == Some(&0x30)) {
@@ -144,7 +150,10 @@ fn two_signers_complete_a_multisig_one_after_the_other() {
     let (mut first, _) = provider(&[&text(&key(1).to_wif(), &public(2))]);
     let (signed, _) = sign(spend(&previous, Sequence::MAX), &mut first, PLAIN, None).unwrap();
     assert!(!signed.complete);
-    assert_eq!(signed.errors, [(0, "CHECK(MULTI)SIG failing with non-zero signature (possibly need more signatures)".to_owned())]);
+    assert_eq!(
+        signed.errors,
+        [(0, "CHECK(MULTI)SIG failing with non-zero signature (possibly need more signatures)".to_owned())]
+    );
     // The second signer knows its key only; the script is in the PSBT.
     let mut second = OneShotProvider::default();
     second.add_key(key(2).public_key(&SECP), key(2).inner);
@@ -155,7 +164,8 @@ fn two_signers_complete_a_multisig_one_after_the_other() {
 
 #[test]
 fn sighash_flags_are_kept_and_must_agree() {
-    let (mut provider, scripts) = provider(&[&format!("wpkh({XPRV}/1/*)"), &format!("tr({XPRV}/2/*)"), &format!("pkh({XPRV}/3/*)")]);
+    let (mut provider, scripts) =
+        provider(&[&format!("wpkh({XPRV}/1/*)"), &format!("tr({XPRV}/2/*)"), &format!("pkh({XPRV}/3/*)")]);
     let previous = funding(&scripts);
     for sighash in [1, 2, 0x81, 0x82] {
         let (signed, _) = sign(spend(&previous, Sequence::MAX), &mut provider, Options { sighash, ..PLAIN }, None).unwrap();
