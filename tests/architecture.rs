@@ -73,7 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("bitcoin-notify", &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema"]),
-    ("bitcoin-cli", &["bulkhead-config", "bulkhead-schema"]),
+    ("bitcoin-cli", &["bulkhead-config", "bulkhead-schema", "bulkhead-link"]),
     (
         "bitcoin-wallet",
         &[

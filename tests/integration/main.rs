@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bad_input;
+mod crosscheck;
 mod life;
 mod notifications;
 mod support;

@@ -56,7 +56,7 @@ fn every_descriptor_is_one_of_the_policy() {
     let below = |part: &str| datadir.join(part).to_string_lossy().into_owned();
     for member in &members {
         let folders: Vec<String> = match member.component.as_str() {
-            "chain" => ["blocks", "chainstate", "indexes"].map(below).to_vec(),
+            "chain" => ["blocks", "chainstate", "indexes", "mempool.dat"].map(below).to_vec(),
             "keystore" => vec![below("wallets/probe")],
             "net" => ["peers.dat", "banlist.json"].map(below).to_vec(),
             // The supervisor holds the locks; its runner of commands keeps what commands inherit.

@@ -59,10 +59,13 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn readable() -> Vec<PathGrant> {
     let fonts = ["/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts", "/usr/share/fontconfig"].map(|path| ("fonts", path));
     let display = ["/usr/share/X11", "/tmp/.X11-unix"].map(|path| ("display", path));
-    let files = [("authority", std::env::var("XAUTHORITY").unwrap_or_default())];
+    let pictures = [("pictures", "/dev/shm")];
+    let home = std::env::var("HOME").map(|home| format!("{home}/.Xauthority")).unwrap_or_default();
+    let files = [("authority", std::env::var("XAUTHORITY").unwrap_or(home))];
     fonts
         .into_iter()
         .chain(display)
+        .chain(pictures)
         .map(|(name, path)| (name, path.to_owned()))
         .chain(files)
         .filter(|(_, path)| std::path::Path::new(path).exists())

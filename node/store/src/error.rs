@@ -16,7 +16,7 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The directory holds a LevelDB of Bitcoin Core.
-    #[error("{} holds a LevelDB database of Bitcoin Core; it was left untouched", path.display())]
+    #[error("{} holds a LevelDB database of Bitcoin Core; it was left untouched. Restart with -reindex to build databases of our own format beside it.", path.display())]
     LevelDb {
         /// The directory.
         path: PathBuf,

@@ -13,7 +13,7 @@ use crate::ipc::keystore::{Keystore, KeystoreError};
 use crate::ipc::supervisor::Supervisor;
 use crate::spend::build::BuildOptions;
 use crate::spend::fees::FeeOptions;
-use crate::state::{BlockRef, OutputType, StateOptions, Wallet};
+use crate::state::{OutputType, StateOptions, Wallet};
 
 /// A rescan that is running.
 #[derive(Debug, Clone, Copy)]
@@ -176,23 +176,24 @@ impl App {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// Waits until a wallet has seen the tip that chain has now (Core: BlockUntilSyncedToCurrentChain).
+    /// Waits until a wallet stands on the tip that chain has (Core: BlockUntilSyncedToCurrentChain).
     pub async fn wait_for_tip(&self, loaded: &Loaded) -> Option<ChainState> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
-        let state = self.chain.state().await.ok()?;
         let mut changes = self.progress.subscribe();
-        let wanted = state.tip.block;
-        let reached = |tip: BlockRef| tip.hash == wanted.hash || tip.height > wanted.height;
         // The bound only matters when chain dies in between.
-        let _ = tokio::time::timeout(PATIENCE, async {
-            while !reached(loaded.wallet.borrow().tip) {
-                if changes.changed().await.is_err() {
-                    return;
+        tokio::time::timeout(PATIENCE, async {
+            loop {
+                // Marked before the question, so that what happens meanwhile is not missed.
+                changes.borrow_and_update();
+                let state = self.chain.state().await.ok()?;
+                if loaded.wallet.borrow().tip.hash == state.tip.block.hash {
+                    return Some(state);
                 }
+                changes.changed().await.ok()?;
             }
         })
-        .await;
-        Some(state)
+        .await
+        .ok()?
     }
 
     /// Runs the commands of `-walletnotify` for what changed.

@@ -344,9 +344,52 @@ pub async fn remember(app: &App, name: &str, load_on_startup: Option<bool>) -> O
     }
 }
 
+async fn has_unnamed(app: &App) -> bool {
+    let Ok((text, _)) = ask_supervisor(app, ControlRequest::ListWalletDir).await else { return false };
+    serde_json::from_str::<Vec<String>>(&text).is_ok_and(|names| names.iter().any(String::is_empty))
+}
+
+/// Options that make payments expensive are shown once.
+fn warn_of_high_fees(app: &App) {
+    const HIGH_TX_FEE_PER_KB: i64 = 1_000_000;
+    const HIGH_MAX_TX_FEE: i64 = 100 * HIGH_TX_FEE_PER_KB;
+    let fees = &app.build.fees;
+    let high = |name: &str| format!("{name} is set very high!");
+    let mut warnings = Vec::new();
+    if fees.min_tx > HIGH_TX_FEE_PER_KB {
+        warnings.push(format!("{} This is the minimum transaction fee you pay on every transaction.", high("-mintxfee")));
+    }
+    if fees.fallback > HIGH_TX_FEE_PER_KB {
+        warnings.push(format!(
+            "{} This is the transaction fee you may pay when fee estimates are not available.",
+            high("-fallbackfee")
+        ));
+    }
+    if fees.discard > HIGH_TX_FEE_PER_KB {
+        warnings.push(format!(
+            "{} This is the transaction fee you may discard if change is smaller than dust at this level",
+            high("-discardfee")
+        ));
+    }
+    if fees.max_tx_fee > HIGH_MAX_TX_FEE {
+        warnings.push(format!("{} Fees this large could be paid on a single transaction.", high("-maxtxfee")));
+    }
+    for warning in warnings {
+        app.control.warning(&warning);
+    }
+}
+
 /// Loads what options and settings.json name. A failure stops the start.
 pub async fn load_at_start(app: &App) -> Result<(), String> {
     let mut names = app.config.wallet.clone();
+    // For old data directories: a wallet without a name is loaded when nothing else is asked for.
+    if names.is_empty() && has_unnamed(app).await {
+        names.push(String::new());
+        app.startup.borrow_mut().push(String::new());
+    }
+    if !names.is_empty() {
+        warn_of_high_fees(app);
+    }
     names.dedup();
     for name in names {
         app.control.init_message("Loading wallet…");

@@ -16,6 +16,9 @@ use crate::rpc::Context;
 /// Blocks below the tip from which a fork may start without more work than ours.
 const ANTI_DOS_BLOCKS: usize = 144;
 
+/// Blocks off the active chain are told of only while they are younger than this, in seconds.
+const STALE_AGE_LIMIT: i64 = 30 * 24 * 60 * 60;
+
 /// What became of a transaction.
 pub struct Submitted {
     /// Accepted, or why not.
@@ -93,10 +96,18 @@ pub fn locator(context: &Context, from: Option<BlockHash>) -> Vec<BlockHash> {
     state.locator(from)
 }
 
+/// Whether peers may learn of a block: it is in the active chain, or it was validated fully and is not so old that
+/// knowing it would identify us (Core: `BlockRequestAllowed`).
+fn may_be_told(state: &State, id: NodeId) -> bool {
+    let node = state.node(id);
+    let recent = state.best_header().is_some_and(|best| i64::from(best.time()) - i64::from(node.time()) < STALE_AGE_LIMIT);
+    state.is_active(id) || (node.status.is_valid_scripts() && recent)
+}
+
 /// First block after what the locator knows (or `stop` alone for an empty locator).
 fn start_of(state: &State, locator: &[BlockHash], stop: Option<BlockHash>) -> Option<NodeId> {
     if locator.is_empty() {
-        return state.lookup(&stop?);
+        return state.lookup(&stop?).filter(|id| may_be_told(state, *id));
     }
     let fork = state.active().find_fork_of_locator(state.index(), locator)?;
     state.active().next(state.index(), fork)
@@ -214,7 +225,7 @@ pub struct HeaderInfo {
     pub have_data: bool,
     /// Part of the active chain.
     pub active: bool,
-    /// Not known to be invalid.
+    /// Validated fully, scripts included.
     pub valid: bool,
 }
 
@@ -227,7 +238,7 @@ pub fn header_info(context: &Context, hash: BlockHash) -> Option<HeaderInfo> {
         tip: tip_of(&state, Some(node)),
         have_data: node.have_data(),
         active: state.is_active(id),
-        valid: !node.status.is_failed(),
+        valid: node.status.is_valid_scripts(),
     })
 }
 

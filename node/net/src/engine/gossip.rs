@@ -17,6 +17,8 @@ const RATE: f64 = 0.1;
 const BUCKET: f64 = 1000.0;
 /// Share of the address manager that one `getaddr` gets, percent.
 const MAX_PERCENT: usize = 23;
+/// Samples that are kept; one per network and listening socket.
+const MAX_CACHES: usize = 64;
 const SEND_INTERVAL: i64 = 30 * SECOND;
 const LOCAL_INTERVAL: i64 = 24 * 60 * 60 * SECOND;
 const DAY: i64 = 24 * 60 * 60;
@@ -193,6 +195,7 @@ impl Engine {
             return;
         }
         let unlimited = peer.may(Permissions::ADDR);
+        let socket = (peer.network(), peer.addr_bind);
         let repeated = peer.getaddr_received;
         self.setup_addr_relay(id);
         if repeated {
@@ -203,26 +206,30 @@ impl Engine {
             peer.getaddr_received = true;
             peer.addr_to_send.clear();
         }
-        for address in self.addresses_to_tell(unlimited) {
+        for address in self.addresses_to_tell(unlimited, socket) {
             self.push_address(id, address);
         }
     }
 
-    /// A sample of known addresses. All peers without permission get the same one for a day or so, which hides how
-    /// the tables change.
-    fn addresses_to_tell(&mut self, fresh: bool) -> Vec<PeerAddress> {
+    /// A sample of known addresses. All peers without permission that come through one socket get the same one for a
+    /// day or so: asking often does not show how the tables change, and asking through two networks does not show
+    /// that both lead to the same node.
+    fn addresses_to_tell(&mut self, fresh: bool, socket: (Network, Option<Endpoint>)) -> Vec<PeerAddress> {
         let now = self.seconds();
         if fresh {
             return self.sample_addresses(MAX_ADDR, MAX_PERCENT, None);
         }
-        if let Some((until, cached)) = &self.addr_cache
+        if let Some((until, cached)) = self.addr_caches.get(&socket)
             && *until > now
         {
             return cached.clone();
         }
         let sample = self.sample_addresses(MAX_ADDR, MAX_PERCENT, None);
         let until = now + 21 * 60 * 60 + self.rng.gen_range(0..6 * 60 * 60);
-        self.addr_cache = Some((until, sample.clone()));
+        if self.addr_caches.len() >= MAX_CACHES {
+            self.addr_caches.clear();
+        }
+        self.addr_caches.insert(socket, (until, sample.clone()));
         sample
     }
 

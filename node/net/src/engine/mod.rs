@@ -42,7 +42,7 @@ use std::collections::{BTreeMap, HashMap};
 use bitcoin::secp256k1::rand::rngs::StdRng;
 use bitcoin::secp256k1::rand::{Rng, SeedableRng};
 use bulkhead_addrman::{AddrMan, BanList};
-use bulkhead_wire::{Endpoint, Message};
+use bulkhead_wire::{Endpoint, Message, Network, PeerAddress};
 
 pub use connections::{AddedNode, AddedNodeInfo};
 pub use stats::PeerStats;
@@ -119,7 +119,7 @@ pub struct Engine {
     last_tip_update: i64,
     next_inbound_send: i64,
     stalling_timeout: i64,
-    addr_cache: Option<(i64, Vec<bulkhead_wire::PeerAddress>)>,
+    addr_caches: HashMap<(Network, Option<Endpoint>), (i64, Vec<PeerAddress>)>,
 }
 
 impl Engine {
@@ -153,7 +153,7 @@ impl Engine {
             last_tip_update: 0,
             next_inbound_send: 0,
             stalling_timeout: download::STALLING_TIMEOUT,
-            addr_cache: None,
+            addr_caches: HashMap::new(),
         }
     }
 

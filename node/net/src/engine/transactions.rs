@@ -117,20 +117,28 @@ impl Engine {
         let forced = peer.may(Permissions::FORCE_RELAY);
         self.tx_requests.failed(id, &names.txid);
         self.tx_requests.failed(id, &names.wtxid);
-        let in_mempool = self.mempool.by_hash(&names.wtxid);
-        if self.orphans.contains(&names.wtxid) || (self.mempool.rejected.contains(&names.wtxid) && !forced) {
-            return;
+        let in_mempool = self.mempool.by_hash(&names.wtxid).map(|(_, tx)| tx);
+        let settled = self.tx_is_settled(&names.wtxid);
+        if forced && (settled || in_mempool.is_some()) {
+            self.force_relay(id, (names.txid, names.wtxid), in_mempool);
         }
-        if let Some((_, tx)) = in_mempool.filter(|_| forced) {
-            tracing::info!(
-                target: "net",
-                "Force relaying tx {} (wtxid={}) from peer={id}", hash_hex(&names.txid), hash_hex(&names.wtxid)
-            );
-            self.announce_transaction(tx);
+        if settled || (forced && in_mempool.is_some()) {
             return;
         }
         let then = Continuation::Tx { peer: id, txid: names.txid, wtxid: names.wtxid, bytes: bytes.clone() };
         self.ask(Question::SubmitTransaction(bytes), then, Some(id));
+    }
+
+    /// A peer with the permission makes us a gateway for transactions that we have already.
+    fn force_relay(&mut self, id: PeerId, (txid, wtxid): (Hash, Hash), in_mempool: Option<AcceptedTx>) {
+        let names = format!("{} (wtxid={})", hash_hex(&txid), hash_hex(&wtxid));
+        match in_mempool {
+            Some(tx) => {
+                tracing::info!(target: "net", "Force relaying tx {names} from peer={id}");
+                self.announce_transaction(tx);
+            }
+            None => tracing::info!(target: "net", "Not relaying non-mempool transaction {names} from forcerelay peer={id}"),
+        }
     }
 
     pub(crate) fn transaction_judged(

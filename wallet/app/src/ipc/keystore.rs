@@ -10,6 +10,9 @@ use bulkhead_keystore_edge::{ClientError, KeystoreClient, Reply, Request};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 /// Why a key store did not answer.
@@ -55,13 +58,58 @@ fn repeatable(request: &Request) -> bool {
     matches!(request, Request::Records { .. } | Request::Write(_) | Request::Status | Request::Flush)
 }
 
-fn run(name: &str, opener: &dyn Supervisor, mut client: KeystoreClient, jobs: &Receiver<Job>) {
+/// Hands a second descriptor of a stream to the event loop, which watches for its end.
+fn watch(streams: &UnboundedSender<OwnedFd>, stream: &OwnedFd) {
+    match stream.try_clone() {
+        // The event loop may be ending.
+        Ok(copy) => drop(streams.send(copy)),
+        Err(error) => tracing::warn!("cannot watch a key store, its death shows at the next request: {error}"),
+    }
+}
+
+/// Resolves when the other end of the stream is closed.
+async fn end_of(stream: OwnedFd) {
+    #[allow(deprecated, reason = "the safe constructor; the descriptor is owned and stays open as long as it is watched")]
+    let watched = AsyncFd::with_interest(stream, Interest::READABLE);
+    let Ok(stream) = watched else {
+        // Not watchable: as above.
+        return std::future::pending().await;
+    };
+    while let Ok(mut guard) = stream.readable().await {
+        if guard.ready().is_read_closed() {
+            return;
+        }
+        guard.clear_ready();
+    }
+}
+
+/// Asks for the status when a key store has ended, so that it is started again at once and not at the next request.
+async fn revive(jobs: Sender<Job>, mut streams: UnboundedReceiver<OwnedFd>) {
+    while let Some(stream) = streams.recv().await {
+        end_of(stream).await;
+        let (answer, reply) = oneshot::channel();
+        if jobs.send(Job { request: Request::Status, beside: None, answer }).is_err() {
+            return;
+        }
+        // The outcome was logged by the thread.
+        drop(reply.await);
+    }
+}
+
+fn run(
+    name: &str,
+    opener: &dyn Supervisor,
+    mut client: KeystoreClient,
+    jobs: &Receiver<Job>,
+    streams: &UnboundedSender<OwnedFd>,
+) {
     while let Ok(job) = jobs.recv() {
         let mut result = client.call(&job.request, job.beside.as_ref()).map_err(KeystoreError::from);
         if matches!(result, Err(KeystoreError::Client(ClientError::Wire(_)))) && !matches!(job.request, Request::Close) {
             tracing::warn!("[{name}] the key store is gone, starting it again");
             match opener.open_keystore(name, false).map_err(KeystoreError::from) {
                 Ok(stream) => {
+                    watch(streams, &stream);
                     client = KeystoreClient::new(stream);
                     match client.open() {
                         Ok(_) if repeatable(&job.request) => {
@@ -90,10 +138,13 @@ impl Keystore {
     /// The thread cannot be started.
     pub fn start(name: &str, opener: Arc<dyn Supervisor>, stream: OwnedFd) -> Result<Keystore, std::io::Error> {
         let (jobs, queue) = channel();
+        let (streams, watched) = unbounded_channel();
         let name = name.to_owned();
+        watch(&streams, &stream);
         std::thread::Builder::new()
             .name("keystore".into())
-            .spawn(move || run(&name, &*opener, KeystoreClient::new(stream), &queue))?;
+            .spawn(move || run(&name, &*opener, KeystoreClient::new(stream), &queue, &streams))?;
+        tokio::task::spawn_local(revive(jobs.clone(), watched));
         Ok(Keystore { jobs })
     }
 

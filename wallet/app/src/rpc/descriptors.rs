@@ -151,7 +151,11 @@ pub(super) async fn hd_keys(call: &Call) -> RpcResult {
         }
         ensure_unlocked(&loaded).await?;
     }
-    let keys = export_hd_keys(&loaded, private).await?;
+    // Which private keys are there shows only while the wallet is not locked.
+    let (keys, known) = match export_hd_keys(&loaded, true).await {
+        Ok(keys) => (keys, true),
+        Err(_) => (export_hd_keys(&loaded, false).await?, false),
+    };
     let wallet = loaded.wallet.borrow();
     let mut out = Vec::new();
     for key in keys {
@@ -168,8 +172,9 @@ pub(super) async fn hd_keys(call: &Call) -> RpcResult {
         descriptors.sort_by_key(|entry| entry["desc"].as_str().unwrap_or_default().to_owned());
         let mut entry = Map::new();
         entry.insert("xpub".into(), json!(key.xpub));
-        entry.insert("has_private".into(), json!(wallet.private_keys_enabled()));
-        if private {
+        let has_private = wallet.private_keys_enabled() && (!known || !key.xprv.is_empty());
+        entry.insert("has_private".into(), json!(has_private));
+        if private && has_private {
             entry.insert("xprv".into(), json!(key.xprv.as_str()));
         }
         entry.insert("descriptors".into(), Value::Array(descriptors));
@@ -181,7 +186,11 @@ pub(super) async fn hd_keys(call: &Call) -> RpcResult {
 
 async fn generate(loaded: &Loaded, hd_key: &str, kind: OutputType, internal: bool) -> RpcResult<DescriptorInfo> {
     let request = Request::GenerateDescriptor { hd_key: hd_key.to_owned(), output_type: kind.name().into(), internal };
-    match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
+    let failed = |error| {
+        let error = keystore_error(&error);
+        if error.message.starts_with("Unable to") { RpcError::address_or_key(error.message) } else { error }
+    };
+    match loaded.keys.call(request).await.map_err(failed)? {
         Reply::Descriptors(mut list) if list.len() == 1 => Ok(list.remove(0)),
         _ => Err(RpcError::internal("key store: unexpected reply to generateDescriptor")),
     }

@@ -74,12 +74,14 @@ fn push_tx(wallet: &Wallet, wtx: &WalletTx, out: &mut Map<String, Value>) {
     put("timereceived", json!(wtx.time_received));
     let rbf = if depth > 0 {
         "no"
+    } else if wtx.tx.input.iter().any(|input| input.sequence.is_rbf()) {
+        "yes"
+    } else if !wtx.in_mempool() {
+        "unknown"
     } else if signals_rbf(wallet, wtx) {
         "yes"
-    } else if wtx.in_mempool() {
-        "no"
     } else {
-        "unknown"
+        "no"
     };
     put("bip125-replaceable", json!(rbf));
     let known = &wtx.texts;

@@ -186,7 +186,9 @@ async fn add(
         next_index: range.next,
         creation_time: timestamp,
     };
-    let info = match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
+    let refused =
+        |error: RpcError| RpcError::new(code::WALLET_ERROR, format!("Could not add descriptor '{text}': {}", error.message));
+    let info = match loaded.keys.call(request).await.map_err(|error| refused(keystore_error(&error)))? {
         Reply::Descriptors(mut list) if list.len() == 1 => list.remove(0),
         _ => return Err(RpcError::internal("key store: unexpected reply to addDescriptor")),
     };

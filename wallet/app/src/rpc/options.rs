@@ -165,8 +165,10 @@ fn set_weight(object: &Map<String, Value>, control: &mut CoinControl) -> RpcResu
             "Invalid parameter, weight cannot be greater than the maximum standard tx weight of {MAX_STANDARD_TX_WEIGHT}"
         )));
     }
-    if let Some(selected) = control.selected.iter_mut().find(|selected| selected.outpoint == outpoint) {
-        selected.weight = Some(weight);
+    match control.selected.iter_mut().find(|selected| selected.outpoint == outpoint) {
+        Some(selected) => selected.weight = Some(weight),
+        // A weight chooses its coin.
+        None => control.selected.push(Selected { outpoint, weight: Some(weight), ..Selected::default() }),
     }
     Ok(())
 }
@@ -233,7 +235,15 @@ fn solving_data(
     }
     for script in data.get("scripts").map(as_array).transpose()?.into_iter().flatten() {
         let text = as_str(script)?;
-        bulkhead_rpc_util::parse_hex(text).ok_or_else(|| RpcError::address_or_key(format!("'{text}' is not hex")))?;
+        let bytes = bulkhead_rpc_util::parse_hex(text).ok_or_else(|| RpcError::address_or_key(format!("'{text}' is not hex")))?;
+        let bulkhead_rpc_util::ScriptType::MultiSig { required, keys } = bulkhead_rpc_util::solve(&bytes) else { continue };
+        let keys: Vec<String> = keys.iter().map(hex::encode).collect();
+        let multi = format!("multi({required},{})", keys.join(","));
+        for form in [format!("sh({multi})"), format!("wsh({multi})"), format!("sh(wsh({multi}))")] {
+            if let Ok(descriptor) = Descriptor::<DefiniteDescriptorKey>::from_str(&form) {
+                out.insert(descriptor.script_pubkey(), descriptor);
+            }
+        }
     }
     for descriptor in data.get("descriptors").map(as_array).transpose()?.into_iter().flatten() {
         let text = as_str(descriptor)?;

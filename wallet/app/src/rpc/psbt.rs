@@ -182,16 +182,18 @@ pub(super) async fn process(call: &Call) -> RpcResult {
     if sign && can_sign(&loaded) {
         draft = sign_psbt(&loaded, &draft, hash_type, finish, bip32).await?.0;
     }
-    // Complete means: every input could be finalized, whether or not that was asked for.
-    let mut trial = draft.clone();
-    let complete = finalize(&mut trial);
-    if finish && complete {
-        draft = trial.clone();
+    if finish {
+        // Signatures of others may complete an input.
+        let mut trial = draft.clone();
+        finalize(&mut trial);
+        draft = trial;
     }
+    let is_final = |input: &bitcoin::psbt::Input| input.final_script_sig.is_some() || input.final_script_witness.is_some();
+    let complete = draft.inputs.iter().all(is_final);
     let mut out = Map::new();
     out.insert("psbt".into(), encode(&draft));
     out.insert("complete".into(), json!(complete));
-    if complete && let Some(tx) = extract(&trial) {
+    if complete && let Some(tx) = extract(&draft) {
         out.insert("hex".into(), json!(tx_to_hex(&tx)));
     }
     Ok(Value::Object(out))

@@ -45,7 +45,8 @@ pub(super) async fn circumstances(app: &App, loaded: &Loaded, control: &CoinCont
             estimate,
             returned_target,
             longest_estimate,
-            mempool_min: state.mempool_min,
+            // Chain answers the relay minimum while the mempool has room; for us that is no minimum of the mempool.
+            mempool_min: if state.mempool_min > state.relay_min { state.mempool_min } else { 0 },
             relay_min: state.relay_min,
             incremental: state.incremental,
             dust: state.dust,

@@ -205,10 +205,8 @@ fn create_once(
         }
         let preset = coins::selected(wallet, control, rate, params.long_term_rate, &around.ancestry)?;
         let others = if control.allow_other_inputs {
+            // Coins that we cannot solve are chosen too: then the size cannot be told, which is the error to show.
             coins::available(wallet, control, &CoinFilter::default(), rate, params.long_term_rate, &around.ancestry)
-                .into_iter()
-                .filter(|coin| coin.solvable)
-                .collect()
         } else {
             Vec::new()
         };

@@ -159,17 +159,31 @@ pub fn selected(
 ) -> Result<Vec<Coin>, SpendError> {
     let mut out = Vec::new();
     for chosen in &control.selected {
-        out.push(fetch(wallet, chosen, rate, long_term_rate, ancestry)?);
+        out.push(fetch(wallet, chosen, control.version, rate, long_term_rate, ancestry)?);
     }
     Ok(out)
 }
 
-fn fetch(wallet: &Wallet, chosen: &Selected, rate: i64, long_term_rate: i64, ancestry: &Ancestry) -> Result<Coin, SpendError> {
+fn fetch(
+    wallet: &Wallet,
+    chosen: &Selected,
+    target_version: i32,
+    rate: i64,
+    long_term_rate: i64,
+    ancestry: &Ancestry,
+) -> Result<Coin, SpendError> {
     let outpoint = chosen.outpoint;
     let missing =
         || SpendError::text(format!("Not solvable pre-selected input COutPoint({}, {})", short(&outpoint), outpoint.vout));
     let given = chosen.weight.map(|weight| (weight + 3) / 4);
     if let Some(wtx) = wallet.txs.get(&outpoint.txid) {
+        const TRUC: i32 = 3;
+        let version = wtx.tx.version.0;
+        if wallet.depth(wtx) == 0 && (version == TRUC) != (target_version == TRUC) {
+            return Err(SpendError::text(format!(
+                "Can't spend unconfirmed version {version} pre-selected input with a version {target_version} tx"
+            )));
+        }
         let output = wallet.output(&outpoint).ok_or_else(|| SpendError::text("Invalid pre-selected input"))?;
         let solution = wallet.solution(&output.script_pubkey).or_else(|| chosen.solution.clone());
         let bytes =
