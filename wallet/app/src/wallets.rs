@@ -398,7 +398,9 @@ pub async fn load_at_start(app: &App) -> Result<(), String> {
             Err(error) if error.code == code::WALLET_ALREADY_LOADED => {
                 app.control.warning(&format!("Ignoring duplicate -wallet {name}."))
             }
-            Err(error) if error.code == code::WALLET_NOT_FOUND => {
+            // One RPC code covers both "no such path" and "not a database"; at start Core skips the first and stops at the
+            // second (wallet/load.cpp), and only the text tells them apart.
+            Err(error) if error.code == code::WALLET_NOT_FOUND && error.message.ends_with("Path does not exist.") => {
                 app.control.warning(&format!("Skipping -wallet path that doesn't exist. {}", error.message));
             }
             Err(error) => return Err(error.message),

@@ -109,7 +109,8 @@ pub fn payloads_shown() -> bool {
 
 impl Subscriber for LogSubscriber {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && enabled(metadata.target(), *metadata.level())
+        // Hints (`tracing::enabled!`) ask the same question as events.
+        !metadata.is_span() && enabled(metadata.target(), *metadata.level())
     }
 
     fn event(&self, event: &Event<'_>) {
