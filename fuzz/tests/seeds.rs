@@ -55,6 +55,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
             sighash: 0,
             finalize: true,
             bip32_derivations: false,
+            update_only: false,
         },
     ];
     let records = [Record::Name { address: "bcrt1qqqq".into(), label: "coffee".into() }, Record::OrderPosNext(7)];
