@@ -30,7 +30,8 @@ interface NetChain {
   headerInfo @11 (hash :Data) -> (known :Bool, tip :Types.Tip, haveData :Bool, inActiveChain :Bool, valid :Bool);
   mempoolIds @12 (minFeeRate :UInt64) -> (wtxids :List(Data));
   # At most 50,000.
-  state @13 () -> (tip :Types.Tip, bestHeader :Types.Tip, mempoolMinFee :UInt64, loadingBlocks :Bool, headersPresyncWork :Data);
+  state @13 () -> (tip :Types.Tip, bestHeader :Types.Tip, mempoolMinFee :UInt64, loadingBlocks :Bool, headersPresyncWork :Data, warnings :List(Text));
+  # warnings: what users should know about the chain or this node; at most 16 of at most 1000 bytes.
   ping @14 () -> ();
 }
 

@@ -6,3 +6,4 @@ pub mod mining;
 pub mod rpc;
 pub mod serve;
 pub mod start;
+pub mod warnings;

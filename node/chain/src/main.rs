@@ -146,7 +146,7 @@ fn run_node(
 }
 
 fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) {
-    if let Err(error) = start::import(context, config, files) {
+    if let Err(error) = start::import(context, config, handle, files) {
         handle.fatal(&error.to_string());
     }
 }

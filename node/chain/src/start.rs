@@ -14,6 +14,7 @@ use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenErr
 use crate::mempool_accept::Pool;
 use crate::rpc::Context;
 use crate::serve::{Relay, Startup};
+use crate::warnings::{Warning, Warnings};
 
 /// Most threads that check scripts (Core: `MAX_SCRIPTCHECK_THREADS`).
 const MAX_SCRIPT_THREADS: i64 = 15;
@@ -36,11 +37,15 @@ pub enum StartError {
 struct Voice {
     handle: Handle,
     startup: Arc<Startup>,
+    warnings: Arc<Warnings>,
+    /// A command is set for `-alertnotify`.
+    alerts: bool,
 }
 
 impl Notifier for Voice {
     fn fatal(&self, text: &str) {
         tracing::error!("A fatal internal error occurred: {text}");
+        self.warnings.set(Warning::Fatal, text);
         self.handle.fatal(text);
     }
 
@@ -50,10 +55,24 @@ impl Notifier for Voice {
     }
 
     fn stop_requested(&self) {
-        let handle = self.handle.clone();
-        // The answer comes when the supervisor stops us; nothing waits for it.
-        std::thread::spawn(move || handle.request(bulkhead_control::Request::Stop));
+        request_stop(&self.handle);
     }
+
+    fn warning_set(&self, kind: Warning, text: &str) {
+        if self.warnings.set(kind, text) && self.alerts {
+            self.handle.notify("alertnotify", &[("s", text)]);
+        }
+    }
+
+    fn warning_unset(&self, kind: Warning) {
+        self.warnings.unset(kind);
+    }
+}
+
+/// Has the node stopped. The answer comes when the supervisor stops us; nothing waits for it.
+fn request_stop(handle: &Handle) {
+    let handle = handle.clone();
+    std::thread::spawn(move || handle.request(bulkhead_control::Request::Stop));
 }
 
 /// Rules of the chain with the options that change them.
@@ -63,6 +82,7 @@ impl Notifier for Voice {
 pub fn params(config: &ChainConfig) -> Result<Params, StartError> {
     let challenge = config.signetchallenge.as_str();
     let mut params = if config.network == "signet" && !challenge.is_empty() {
+        tracing::info!("Signet with challenge {challenge}");
         networks::signet(Some(
             hex::decode(challenge).map_err(|_| invalid(format!("-signetchallenge must be hex, not '{challenge}'.")))?,
         ))
@@ -74,6 +94,9 @@ pub fn params(config: &ChainConfig) -> Result<Params, StartError> {
     }
     for entry in &config.vbparams {
         set_deployment(&mut params, entry)?;
+    }
+    if params.signet_challenge.is_some() {
+        tracing::info!("Signet derived magic (message start): {}", hex::encode(params.magic));
     }
     params.enforce_bip94 |= config.test.iter().any(|name| name == "bip94");
     if config.fastprune && config.network == "regtest" {
@@ -110,6 +133,9 @@ fn set_deployment(params: &mut Params, entry: &str) -> Result<(), StartError> {
     let found = params.deployments.iter_mut().find(|deployment| deployment.name == *name);
     let deployment = found.ok_or_else(|| invalid(format!("Invalid deployment ({name})")))?;
     (deployment.start_time, deployment.timeout, deployment.min_activation_height) = (start_time, timeout, min_activation_height);
+    tracing::info!(
+        "Setting version bits activation parameters for {name} to start={start_time}, timeout={timeout}, min_activation_height={min_activation_height}"
+    );
     Ok(())
 }
 
@@ -218,7 +244,13 @@ pub fn open(
     relay: &Relay,
 ) -> Result<Arc<Context>, StartError> {
     let params = params(config)?;
-    let voice = Arc::new(Voice { handle: handle.clone(), startup: Arc::clone(startup) });
+    let warnings = Arc::new(Warnings::default());
+    let voice = Arc::new(Voice {
+        handle: handle.clone(),
+        startup: Arc::clone(startup),
+        warnings: Arc::clone(&warnings),
+        alerts: config.alertnotify,
+    });
     let options = engine_options(config, params.clone())?;
     let may_retry = !options.reindex && config.test.iter().any(|name| name == "reindex_after_failure_noninteractive_yes");
     let chain = match ChainManager::open(options.clone(), voice.clone()) {
@@ -235,20 +267,23 @@ pub fn open(
         chain.subscribe(Arc::new(BlockNotify(handle.clone())));
     }
     chain.activate()?;
-    Ok(Arc::new(Context::new(chain, pool, network(config), Arc::clone(config))))
+    let context = Context::new(chain, pool, network(config), Arc::clone(config));
+    Ok(Arc::new(Context { warnings, ..context }))
 }
 
 /// Imports what was asked for, then lets the node settle.
 ///
 /// # Errors
 /// Disk or database.
-pub fn import(context: &Context, config: &ChainConfig, files: Vec<(String, File)>) -> Result<(), StartError> {
+pub fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) -> Result<(), StartError> {
     let sources = files.into_iter().map(|(name, file)| ImportSource { name, reader: Box::new(file) as Box<_> });
     context.chain.import(sources.collect())?;
-    context.load_mempool();
     if config.stopafterblockimport {
         tracing::info!("Stopping after block import");
+        request_stop(handle);
+        return Ok(());
     }
+    context.load_mempool();
     Ok(())
 }
 

@@ -19,6 +19,7 @@ pub mod sequence;
 pub mod signet;
 pub mod sigops;
 pub mod tx;
+pub mod unknown_rules;
 pub mod versionbits;
 
 pub use header::{HeaderFacts, HeaderView};

@@ -111,7 +111,6 @@ pub fn main() -> Params {
                 "0000000000000000000147034958af1652b2b91bba607beacc5e72a56f0fb5ee",
             ),
         ],
-        is_test_chain: false,
     }
 }
 
@@ -296,7 +295,6 @@ pub fn regtest() -> Params {
                 "0c552ced4721c249a389eb9b08cb8da261cd46f0e7b5f9d064d48f3113406853",
             ),
         ],
-        is_test_chain: true,
         ..testnet4()
     }
 }
@@ -317,6 +315,12 @@ mod tests {
             assert_eq!(by_name(name).unwrap().name, name);
         }
         assert!(by_name("mainnet").is_none());
+    }
+
+    #[test]
+    fn every_chain_but_the_main_one_is_for_tests() {
+        assert!(!main().is_test_chain());
+        assert!([testnet3(), testnet4(), signet(None), regtest()].iter().all(Params::is_test_chain));
     }
 
     #[test]

@@ -161,11 +161,14 @@ pub struct Params {
     pub chain_tx_data: ChainTxData,
     /// Loadable snapshots.
     pub assume_utxo: Vec<AssumeUtxo>,
-    /// Regtest: `setmocktime` and friends are allowed, and consistency checks are on by default.
-    pub is_test_chain: bool,
 }
 
 impl Params {
+    /// Whether this is any other chain than the main one.
+    pub fn is_test_chain(&self) -> bool {
+        self.name != "main"
+    }
+
     /// Blocks per difficulty period.
     pub fn difficulty_interval(&self) -> i32 {
         (self.target_timespan / self.target_spacing) as i32 // 144 or 2016

@@ -4,10 +4,11 @@ use bitcoin::absolute::LockTime;
 use bitcoin::consensus::Encodable;
 use bitcoin::consensus::encode::deserialize_partial;
 use bitcoin::hashes::Hash;
-use bitcoin::script::{Instruction, PushBytesBuf};
+use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, Block, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
+use crate::sigops::ops;
 use crate::{block, merkle};
 
 const HEADER: [u8; 4] = [0xec, 0xc7, 0xda, 0xa2];
@@ -56,30 +57,30 @@ fn single(previous_output: OutPoint, script_sig: ScriptBuf, witness: Witness, sc
     }
 }
 
-/// Takes the solution out of the commitment script; the header of the push stays in it.
+/// Takes the solution out of the commitment script; the header of the push stays in it. Without a solution the script stays
+/// as it is.
 fn split_solution(script: &ScriptBuf) -> Option<(ScriptBuf, Option<Vec<u8>>)> {
-    let mut cleared = ScriptBuf::new();
+    let mut cleared = Vec::with_capacity(script.len());
     let mut solution = None;
-    for instruction in script.instructions() {
+    for op in ops(script.as_bytes()) {
         // Core stops at a malformed push and keeps what it has parsed.
-        let Ok(instruction) = instruction else { break };
-        match instruction {
-            Instruction::PushBytes(bytes) if !bytes.is_empty() => {
-                let bytes = bytes.as_bytes();
-                let is_solution = solution.is_none() && bytes.len() > HEADER.len() && bytes.starts_with(&HEADER);
-                let kept = if is_solution {
-                    solution = Some(bytes[HEADER.len()..].to_vec());
-                    &bytes[..HEADER.len()]
-                } else {
-                    bytes
-                };
-                cleared.push_slice(PushBytesBuf::try_from(kept.to_vec()).ok()?);
-            }
-            Instruction::PushBytes(_) => cleared.push_opcode(bitcoin::opcodes::OP_0),
-            Instruction::Op(opcode) => cleared.push_opcode(opcode),
+        let Some((opcode, data)) = op else { break };
+        if data.is_empty() {
+            cleared.push(opcode); // also of an empty push with a length of its own
+            continue;
         }
+        let is_solution = solution.is_none() && data.len() > HEADER.len() && data.starts_with(&HEADER);
+        let kept = if is_solution {
+            solution = Some(data[HEADER.len()..].to_vec());
+            &data[..HEADER.len()]
+        } else {
+            data
+        };
+        let mut push = ScriptBuf::new();
+        push.push_slice(PushBytesBuf::try_from(kept.to_vec()).ok()?);
+        cleared.extend_from_slice(push.as_bytes());
     }
-    let kept = if solution.is_some() { cleared } else { script.clone() };
+    let kept = if solution.is_some() { ScriptBuf::from_bytes(cleared) } else { script.clone() };
     Some((kept, solution))
 }
 
@@ -89,4 +90,21 @@ fn parse_solution(bytes: &[u8]) -> Option<(ScriptBuf, Witness)> {
     let (witness, used) = deserialize_partial::<Witness>(rest).ok()?;
     let canonical = witness.consensus_encode(&mut bitcoin::io::sink()).is_ok();
     (used == rest.len() && canonical).then_some((script_sig, witness))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn solution_is_cut_out_and_the_rest_kept_as_core_writes_it() {
+        // OP_RETURN, an empty push with a length byte, a solution of two bytes, OP_TRUE
+        let script = ScriptBuf::from_hex("6a4c0006ecc7daa2aabb51").unwrap();
+        let (cleared, solution) = split_solution(&script).unwrap();
+        assert_eq!(solution.unwrap(), [0xaa, 0xbb]);
+        assert_eq!(cleared.to_hex_string(), "6a4c04ecc7daa251");
+        let plain = ScriptBuf::from_hex("6a4c0004ecc7daa2").unwrap();
+        assert_eq!(split_solution(&plain).unwrap(), (plain, None), "a header alone is no solution");
+    }
 }

@@ -16,7 +16,7 @@ const OP_CHECKMULTISIGVERIFY: u8 = 0xaf;
 const MAX_PUBKEYS_PER_MULTISIG: usize = 20;
 
 /// Opcodes of a script with their pushed data; ends at the first push that runs past the end, after yielding `None`.
-struct Ops<'a> {
+pub(crate) struct Ops<'a> {
     rest: &'a [u8],
 }
 
@@ -52,7 +52,7 @@ fn read_length<const N: usize>(bytes: &[u8]) -> Option<(usize, &[u8])> {
     Some((value, rest))
 }
 
-fn ops(script: &[u8]) -> Ops<'_> {
+pub(crate) fn ops(script: &[u8]) -> Ops<'_> {
     Ops { rest: script }
 }
 

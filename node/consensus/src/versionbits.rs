@@ -40,6 +40,12 @@ pub fn signals(version: i32, bit: u8) -> bool {
     version & TOP_MASK == TOP_BITS && version >> bit & 1 == 1
 }
 
+/// Bits that a version signals; none if its top bits are not those of BIP9.
+pub fn signalled_bits(version: i32) -> u32 {
+    let version = version as u32; // same bits
+    if version & TOP_MASK == TOP_BITS { version & !TOP_MASK } else { 0 }
+}
+
 /// State for the block that follows height `last` of `chain` (-1: for genesis), and the height since which it holds.
 pub fn state_after(deployment: &Bip9, chain: &impl HeaderView, last: i32) -> (ThresholdState, i32) {
     match deployment.start_time {
@@ -116,9 +122,14 @@ pub fn statistics(deployment: &Bip9, chain: &impl HeaderView, last: i32) -> Stat
 
 /// Version of the block that follows `chain`: signals for what is started or locked in.
 pub fn compute_block_version(params: &Params, chain: &impl HeaderView) -> i32 {
+    compute_block_version_after(params, chain, chain.height())
+}
+
+/// Version of the block that follows height `last` of `chain`.
+pub fn compute_block_version_after(params: &Params, chain: &impl HeaderView, last: i32) -> i32 {
     let mut version = TOP_BITS;
     for deployment in &params.deployments {
-        let (state, _) = state_after(deployment, chain, chain.height());
+        let (state, _) = state_after(deployment, chain, last);
         if matches!(state, ThresholdState::Started | ThresholdState::LockedIn) {
             version |= 1 << deployment.bit;
         }

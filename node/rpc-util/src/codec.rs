@@ -48,6 +48,9 @@ pub fn parse_hex_value(value: &Value, name: &str) -> RpcResult<Vec<u8>> {
     parse_hex(text).ok_or_else(|| RpcError::parameter(format!("{name} must be hexadecimal string (not '{text}')")))
 }
 
+/// Version, two empty lists and lock time, bytes.
+const MIN_TX_SIZE: usize = 10;
+
 fn read<T: Decodable>(rest: &mut &[u8]) -> Option<T> {
     T::consensus_decode_from_finite_reader(rest).ok()
 }
@@ -64,6 +67,12 @@ fn read_list<T: Decodable>(rest: &mut &[u8], size: usize) -> Option<Vec<T>> {
 /// Decodes one transaction that fills `bytes` completely.
 fn decode_format(bytes: &[u8], with_witness: bool) -> Option<Transaction> {
     let rest = &mut &bytes[..];
+    let tx = read_tx(rest, with_witness)?;
+    rest.is_empty().then_some(tx)
+}
+
+/// Takes one transaction off the front of `rest`.
+fn read_tx(rest: &mut &[u8], with_witness: bool) -> Option<Transaction> {
     let version: i32 = read(rest)?;
     let mut input: Vec<TxIn> = read_list(rest, 41)?;
     let mut output: Vec<TxOut> = Vec::new();
@@ -87,7 +96,7 @@ fn decode_format(bytes: &[u8], with_witness: bool) -> Option<Transaction> {
         }
     }
     let lock_time = absolute::LockTime::from_consensus(read(rest)?);
-    (flags == 0 && rest.is_empty()).then_some(Transaction { version: transaction::Version(version), lock_time, input, output })
+    (flags == 0).then_some(Transaction { version: transaction::Version(version), lock_time, input, output })
 }
 
 /// Whether the only input spends nothing.
@@ -153,10 +162,32 @@ pub fn tx_sizes(tx: &Transaction) -> (usize, usize) {
     (encode_tx(tx, false).len(), encode_tx(tx, true).len())
 }
 
+/// Transaction as peers and blocks hold it, filling `bytes` completely.
+pub fn decode_witness_tx(bytes: &[u8]) -> Option<Transaction> {
+    decode_format(bytes, true)
+}
+
+/// Takes a block off the front of `rest`. Its transactions may lack inputs, which is for validation to refuse by name.
+fn read_block(rest: &mut &[u8]) -> Option<Block> {
+    let header = read(rest)?;
+    let count = usize::try_from(read::<VarInt>(rest)?.0).ok()?;
+    if count > rest.len() / MIN_TX_SIZE {
+        return None;
+    }
+    let txdata = (0..count).map(|_| read_tx(rest, true)).collect::<Option<_>>()?;
+    Some(Block { header, txdata })
+}
+
+/// Block that fills `bytes` completely.
+pub fn decode_block(bytes: &[u8]) -> Option<Block> {
+    let rest = &mut &bytes[..];
+    let block = read_block(rest)?;
+    rest.is_empty().then_some(block)
+}
+
 /// Block from hex. Core tolerates bytes behind it.
 pub fn decode_hex_block(text: &str) -> Option<Block> {
-    let bytes = parse_hex(text)?;
-    read(&mut &bytes[..])
+    read_block(&mut &parse_hex(text)?[..])
 }
 
 /// Block header from hex. Core tolerates bytes behind it.
@@ -177,6 +208,17 @@ mod tests {
         assert_eq!((tx.input.len(), tx.output.len()), (0, 1));
         assert_eq!(tx_to_hex(&tx), text);
         assert!(decode_hex_tx(&text[..36], true, true).is_none());
+    }
+
+    #[test]
+    fn block_with_a_transaction_without_inputs_is_read() {
+        let blank = "01000000000000000000";
+        let text = format!("{}01{blank}", "00".repeat(80));
+        let block = decode_hex_block(&text).unwrap();
+        assert!(block.txdata[0].input.is_empty() && block.txdata[0].output.is_empty());
+        assert_eq!(decode_block(&hex::decode(&text).unwrap()).unwrap(), block);
+        assert!(decode_block(&hex::decode(format!("{text}00")).unwrap()).is_none(), "a byte too many");
+        assert!(decode_hex_block(&format!("{}ff{blank}", "00".repeat(80))).is_none(), "a count beyond the data");
     }
 
     #[test]

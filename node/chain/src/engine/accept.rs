@@ -121,10 +121,13 @@ impl ChainManager {
         true
     }
 
-    /// Checks that need no chain, signet's signature included.
-    pub(super) fn check_block(&self, prepared: &PreparedBlock) -> Result<(), Reject> {
-        block::check_block(prepared, self.params(), Checks::ALL)?;
-        self.check_signet(prepared)
+    /// Checks that need no chain. Signet's signature belongs to the proof of work and comes right after it.
+    pub(super) fn check_block(&self, prepared: &PreparedBlock, checks: Checks) -> Result<(), Reject> {
+        if checks.proof_of_work {
+            header::check_proof_of_work(&prepared.block().header, self.params())?;
+            self.check_signet(prepared)?;
+        }
+        block::check_block(prepared, self.params(), Checks { proof_of_work: false, ..checks })
     }
 
     fn check_signet(&self, prepared: &PreparedBlock) -> Result<(), Reject> {
@@ -146,7 +149,7 @@ impl ChainManager {
         let hash = prepared.hash();
         let accepted = {
             let mut state = self.lock();
-            let checked = self.check_block(&prepared);
+            let checked = self.check_block(&prepared, Checks::ALL);
             checked.and_then(|()| self.accept_block(&mut state, &prepared, force, None, min_pow_checked))
         };
         let (node, is_new) = match accepted {

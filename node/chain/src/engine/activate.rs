@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bitcoin::BlockHash;
+use bulkhead_consensus::block::Checks;
 use bulkhead_consensus::{PreparedBlock, Reject, RejectKind, compact};
 use bulkhead_store::StoreError;
 
@@ -63,6 +64,7 @@ impl ChainManager {
             }
             let Some(target) = most_work.filter(|target| state.active.tip() != Some(*target)) else { break };
             let invalid_found = self.step(state, target, block, checked)?;
+            self.check_fork_warning(state);
             moved = true;
             if invalid_found {
                 *most_work = None;
@@ -207,7 +209,7 @@ impl ChainManager {
             EngineError::Fatal("Failed to read block.")
         })?;
         // It may have changed on disk since it was checked.
-        if let Err(reject) = self.check_block(&prepared) {
+        if let Err(reject) = self.check_block(&prepared, Checks::ALL) {
             if reject.kind == RejectKind::Mutated {
                 self.fatal("Corrupt block found indicating potential hardware failure.");
                 return Err(EngineError::Fatal("Corrupt block found indicating potential hardware failure."));
@@ -285,8 +287,9 @@ impl ChainManager {
         active.set_tip(index, id);
         self.update_initial_download(state);
         self.publish_tip(state);
+        let warnings = self.check_unknown_rules(state);
         if let Some(node) = state.tip() {
-            self.log_tip(state, node);
+            self.log_tip(state, node, &warnings);
         }
     }
 
@@ -300,9 +303,10 @@ impl ChainManager {
         self.tip_changed.wake();
     }
 
-    fn log_tip(&self, state: &State, node: &BlockNode) {
+    fn log_tip(&self, state: &State, node: &BlockNode, warnings: &[String]) {
+        let warning = if warnings.is_empty() { String::new() } else { format!(" warning='{}'", warnings.join(", ")) };
         tracing::info!(
-            "UpdateTip: new best={} height={} version=0x{:08x} log2_work={:.6} tx={} date='{}' progress={:.6} cache={:.1}MiB({}utxo)",
+            "UpdateTip: new best={} height={} version=0x{:08x} log2_work={:.6} tx={} date='{}' progress={:.6} cache={:.1}MiB({}utxo){warning}",
             node.hash,
             node.height,
             node.header.version.to_consensus(),

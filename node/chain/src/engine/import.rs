@@ -9,6 +9,7 @@ use std::time::Instant;
 use bitcoin::block::Header;
 use bitcoin::consensus::{Decodable, deserialize};
 use bitcoin::{Block, BlockHash};
+use bulkhead_consensus::block::Checks;
 use bulkhead_consensus::{PreparedBlock, RejectKind};
 use bulkhead_store::block_files::Position;
 use bulkhead_store::flat::FlatFiles;
@@ -227,7 +228,7 @@ impl ChainManager {
             }
         };
         let prepared = Arc::new(PreparedBlock::new(block));
-        if let Err(reject) = self.check_block(&prepared) {
+        if let Err(reject) = self.check_block(&prepared, Checks::ALL) {
             tracing::error!("AcceptBlock: {reject}");
             return Ok(false);
         }

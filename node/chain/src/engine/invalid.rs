@@ -47,5 +47,6 @@ impl ChainManager {
         if let Some(tip) = state.tip() {
             describe("current best", tip);
         }
+        self.check_fork_warning(state);
     }
 }

@@ -147,6 +147,7 @@ impl ChainManager {
             best_header: None,
             announced_header: None,
             best_invalid: None,
+            rule_watch: Default::default(),
             next_sequence: SEQUENCE_FROM_DISK + 1,
             precious_sequence: -1,
             precious_work: bitcoin::Work::from_be_bytes([0; 32]),

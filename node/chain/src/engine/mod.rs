@@ -29,6 +29,7 @@ mod state;
 mod tip;
 pub mod utxo_stats;
 mod verify;
+mod warnings;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -48,6 +49,8 @@ pub use overlay::Overlay;
 pub use state::State;
 pub use tip::TipInfo;
 pub use verify::VerifyOutcome;
+
+use crate::warnings::Warning;
 
 /// What the engine tells those around it. All methods run with the state locked; keep them short.
 pub trait Listener: Send + Sync {
@@ -73,6 +76,10 @@ pub trait Notifier: Send + Sync {
     fn init_message(&self, _text: &str) {}
     /// `-stopatheight` was reached.
     fn stop_requested(&self) {}
+    /// Something that users should know; may be said again while it holds.
+    fn warning_set(&self, _kind: Warning, _text: &str) {}
+    /// It has passed.
+    fn warning_unset(&self, _kind: Warning) {}
 }
 
 /// A notifier that drops everything.

@@ -17,7 +17,7 @@ impl ChainManager {
         if tip.map(|tip| state.node(tip).hash) != Some(block.header.prev_blockhash) {
             return Err(Reject::consensus("inconclusive-not-best-prevblk", ""));
         }
-        block::check_block(prepared, self.params(), checks)?;
+        self.check_block(prepared, checks)?;
         let chain = state.index.view(tip);
         header::check_contextual(&block.header, &chain, self.params(), self.now())?;
         block::check_contextual(block, &chain, self.params())?;

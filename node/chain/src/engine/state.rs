@@ -28,6 +28,7 @@ pub struct State {
     /// Best header that listeners were told of.
     pub(super) announced_header: Option<NodeId>,
     pub(super) best_invalid: Option<NodeId>,
+    pub(super) rule_watch: super::warnings::RuleWatch,
     pub(super) next_sequence: i32,
     pub(super) precious_sequence: i32,
     pub(super) precious_work: bitcoin::Work,

@@ -1,6 +1,7 @@
 //! Checking blocks near the tip against the databases (Core: `CVerifyDB`), at the start and for `verifychain`.
 
 use bulkhead_consensus::PreparedBlock;
+use bulkhead_consensus::block::Checks;
 
 use super::connect::{Disconnected, connect_block, disconnect_block};
 use super::{ChainManager, NodeId, Overlay, State};
@@ -129,7 +130,7 @@ impl ChainManager {
             }
         };
         if level >= 1
-            && let Err(reject) = self.check_block(&prepared)
+            && let Err(reject) = self.check_block(&prepared, Checks::ALL)
         {
             tracing::error!("Verification error: found bad block at {height}, hash={hash} ({reject})");
             return None;

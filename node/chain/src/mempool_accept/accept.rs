@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bitcoin::{OutPoint, Transaction, TxOut, Txid, Wtxid};
-use bulkhead_consensus::params::Buried;
 use bulkhead_consensus::tx::{SpentFacts, check_inputs, check_transaction, is_final, signed_value};
-use bulkhead_consensus::{HeaderView, Params, RejectKind, sequence, sigops};
+use bulkhead_consensus::{HeaderView, RejectKind, sequence, sigops};
 use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::replace::Candidate;
 use bulkhead_mempool::standard::{self, MAX_STANDARD_TX_SIGOPS_COST};
@@ -71,7 +70,6 @@ fn storage_failure(error: bulkhead_store::StoreError) -> Reject {
 /// Core's reasons.
 pub fn accept(
     state: &State,
-    params: &Params,
     pool: &mut Mempool,
     package: &PackageCoins,
     tx: &Arc<Transaction>,
@@ -84,7 +82,7 @@ pub fn accept(
     }
     let coins = find_coins(state, pool, package, tx)?;
     let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
-    let fee = check_coins(state, params, tx, &coins)?;
+    let fee = check_coins(state, tx, &coins)?;
     let is_strict = pool.options().require_standard;
     if is_strict {
         standard::check_inputs(tx, &spent)?;
@@ -209,8 +207,8 @@ fn find_coins(state: &State, pool: &Mempool, package: &PackageCoins, tx: &Transa
 }
 
 /// Relative locks and amounts; gives the fee.
-fn check_coins(state: &State, params: &Params, tx: &Transaction, coins: &[Coin]) -> Result<i64, Reject> {
-    if !are_locks_satisfied(state, params, tx, coins) {
+fn check_coins(state: &State, tx: &Transaction, coins: &[Coin]) -> Result<i64, Reject> {
+    if !are_locks_satisfied(state, tx, coins) {
         return Err(Reject::new(Kind::PrematureSpend, "non-BIP68-final"));
     }
     let facts = coins.iter().map(|coin| SpentFacts {
@@ -221,13 +219,13 @@ fn check_coins(state: &State, params: &Params, tx: &Transaction, coins: &[Coin])
     check_inputs(tx, facts, state.height() + 1).map_err(from_consensus)
 }
 
-/// BIP68 in the next block.
-pub fn are_locks_satisfied(state: &State, params: &Params, tx: &Transaction, coins: &[Coin]) -> bool {
+/// BIP68 in the next block. The pool keeps to it also where the chain does not yet.
+pub fn are_locks_satisfied(state: &State, tx: &Transaction, coins: &[Coin]) -> bool {
     let next = state.height() + 1;
     let view = state.index().view(state.active().tip());
     let heights: Vec<i32> =
         coins.iter().map(|coin| if coin.height == MEMPOOL_HEIGHT { next } else { coin.height as i32 }).collect();
-    let locks = sequence::sequence_locks(tx, &heights, &view, params.is_active_at(Buried::Csv, next));
+    let locks = sequence::sequence_locks(tx, &heights, &view, true);
     sequence::are_satisfied(locks, next, view.median_time_past(state.height()))
 }
 

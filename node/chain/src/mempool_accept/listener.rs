@@ -135,7 +135,7 @@ impl Pool {
         tx: &Arc<Transaction>,
         options: &AcceptOptions,
     ) -> Result<super::Accepted, bulkhead_mempool::Reject> {
-        let result = accept(state, &self.params, &mut self.lock(), &PackageCoins::default(), tx, options);
+        let result = accept(state, &mut self.lock(), &PackageCoins::default(), tx, options);
         self.deliver();
         result
     }
@@ -156,7 +156,7 @@ impl Pool {
         let pool = &mut *self.lock();
         let options = AcceptOptions { time: now, bypass_limits: true, ..AcceptOptions::default() };
         for tx in transactions {
-            if accept(state, &self.params, pool, &PackageCoins::default(), &tx, &options).is_err() {
+            if accept(state, pool, &PackageCoins::default(), &tx, &options).is_err() {
                 // Not valid any more: neither is what spends it.
                 pool.remove_recursive(&tx.compute_txid(), RemovalReason::Reorg);
                 pool.remove_spenders_of(&tx, RemovalReason::Reorg);
@@ -182,7 +182,7 @@ impl Pool {
         let is_mature = coins
             .iter()
             .all(|coin| !coin.coinbase || coin.height == MEMPOOL_HEIGHT || next - coin.height as i32 >= COINBASE_MATURITY);
-        is_mature && are_locks_satisfied(state, &self.params, tx, &coins)
+        is_mature && are_locks_satisfied(state, tx, &coins)
     }
 }
 

@@ -74,7 +74,7 @@ pub fn test_package(
     let mut outcomes = Vec::new();
     let mut inner = pool.lock();
     for tx in transactions {
-        match accept(state, pool.params(), &mut inner, &package, tx, &options) {
+        match accept(state, &mut inner, &package, tx, &options) {
             Ok(accepted) => {
                 let (rate, wtxid) = (accepted.effective, accepted.wtxid);
                 outcomes.push(PackageOutcome::Accepted(accepted, rate, vec![wtxid]));
@@ -111,7 +111,7 @@ pub fn submit_package(
                 outcomes.push(PackageOutcome::KnownOtherWitness(entry.wtxid));
                 continue;
             }
-            outcomes.push(match accept(state, pool.params(), &mut inner, &none, tx, options) {
+            outcomes.push(match accept(state, &mut inner, &none, tx, options) {
                 Ok(accepted) => {
                     let (rate, wtxid) = (accepted.effective, accepted.wtxid);
                     PackageOutcome::Accepted(accepted, rate, vec![wtxid])
@@ -126,7 +126,7 @@ pub fn submit_package(
         }
         let last = transactions.len().saturating_sub(1);
         if low_fee.len() > 1 && low_fee.last() == Some(&last) {
-            together(state, pool, &mut inner, transactions, &low_fee, options, &mut outcomes);
+            together(state, &mut inner, transactions, &low_fee, options, &mut outcomes);
         }
         limit(&mut inner, options.time);
         for outcome in &mut outcomes {
@@ -142,7 +142,6 @@ pub fn submit_package(
 /// Accepts parents and child whose fees suffice as a whole; takes all back if one fails.
 fn together(
     state: &State,
-    pool: &Pool,
     inner: &mut bulkhead_mempool::Mempool,
     transactions: &[Arc<Transaction>],
     members: &[usize],
@@ -153,7 +152,7 @@ fn together(
     let mut accepted = Vec::new();
     let mut failure = None;
     for i in members {
-        match accept(state, pool.params(), inner, &PackageCoins::default(), &transactions[*i], &options) {
+        match accept(state, inner, &PackageCoins::default(), &transactions[*i], &options) {
             Ok(one) => accepted.push((*i, one)),
             Err(reject) => {
                 failure = Some((*i, reject));

@@ -101,7 +101,7 @@ fn getblockchaininfo(context: &Context, _: &Params) -> RpcResult<Value> {
 }
 
 pub(super) fn warnings(context: &Context) -> Value {
-    let warnings = context.warnings();
+    let warnings = context.warnings.texts();
     if context.config.deprecatedrpc.iter().any(|name| name == "warnings") {
         return warnings.last().cloned().unwrap_or_default().into();
     }

@@ -10,6 +10,7 @@ use super::scan::ScanControl;
 use crate::engine::{ChainManager, State};
 use crate::mempool_accept::{MempoolFile, Pool};
 use crate::mining::TemplateOptions;
+use crate::warnings::Warnings;
 
 /// Everything that RPC methods of this process may touch. Shared by all threads that answer calls.
 ///
@@ -32,7 +33,7 @@ pub struct Context {
     /// `mempool.dat`, unless `-persistmempool=0`.
     pub mempool_file: Mutex<Option<MempoolFile>>,
     /// Warnings about the network or this node, as RPCs show them.
-    pub warnings: Mutex<Vec<String>>,
+    pub warnings: Arc<Warnings>,
 }
 
 impl Context {
@@ -46,7 +47,7 @@ impl Context {
             scan: ScanControl::default(),
             last_template: Mutex::new(None),
             mempool_file: Mutex::new(None),
-            warnings: Mutex::new(Vec::new()),
+            warnings: Arc::default(),
         }
     }
 
@@ -58,11 +59,6 @@ impl Context {
     /// Seconds since 1970, mockable.
     pub fn now(&self) -> i64 {
         self.chain.now()
-    }
-
-    /// Warnings in force.
-    pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How blocks are assembled here.

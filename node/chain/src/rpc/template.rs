@@ -39,7 +39,7 @@ fn getblocktemplate(context: &Context, params: &Params) -> RpcResult<Value> {
         }
     }
     let chain = context.chain.params();
-    if !chain.is_test_chain && context.chain.tip().initial_download {
+    if !chain.is_test_chain() && context.chain.tip().initial_download {
         let text = "Bulkhead is in initial sync and waiting for blocks...";
         return Err(RpcError::new(CLIENT_IN_INITIAL_DOWNLOAD, text));
     }

@@ -3,9 +3,10 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bitcoin::BlockHash;
 use bitcoin::hashes::Hash;
-use bitcoin::{Block, BlockHash};
 use bulkhead_consensus::RejectKind;
+use bulkhead_rpc_util::codec::decode_block;
 use bulkhead_schema::decode;
 use bulkhead_schema::limits::MAX_BLOCK_BYTES;
 use bulkhead_schema::wire::mining_capnp::mining;
@@ -30,7 +31,7 @@ impl mining::Server for Mining {
         _: mining::IsTestChainParams,
         mut results: mining::IsTestChainResults,
     ) -> Result<(), capnp::Error> {
-        let is_test = self.0.blocking(|context| context.chain.params().is_test_chain).await?;
+        let is_test = self.0.blocking(|context| context.chain.params().is_test_chain()).await?;
         results.get().set_result(is_test);
         Ok(())
     }
@@ -79,7 +80,7 @@ impl mining::Server for Mining {
         mut results: mining::SubmitBlockResults,
     ) -> Result<(), capnp::Error> {
         let bytes = decode::data("block", params.get()?.get_block()?, MAX_BLOCK_BYTES).map_err(malformed)?;
-        let block: Block = bitcoin::consensus::deserialize(bytes).map_err(bulkhead_link::failed)?;
+        let block = decode_block(bytes).ok_or_else(|| bulkhead_link::failed("block cannot be decoded"))?;
         let outcome = self.0.in_order(move |context| context.chain.process_new_block(block, true, true)).await?;
         let mut results = results.get();
         match outcome {

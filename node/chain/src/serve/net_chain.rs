@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
 use bitcoin::hashes::Hash;
-use bitcoin::{Block, Transaction};
-use bulkhead_consensus::{Reject, RejectKind};
+use bulkhead_rpc_util::codec::{decode_block, decode_witness_tx};
 use bulkhead_schema::decode;
 use bulkhead_schema::limits::MAX_BLOCK_BYTES;
 use bulkhead_schema::wire::net_chain_capnp::net_chain;
@@ -103,11 +102,7 @@ impl net_chain::Server for NetChain {
         let params = params.get()?;
         let bytes = decode::data("block", params.get_block()?, MAX_BLOCK_BYTES).map_err(malformed)?;
         let requested = params.get_requested();
-        let Ok(block) = deserialize::<Block>(bytes) else {
-            let reject = Reject::new(RejectKind::Mutated, "bad-block", "block cannot be decoded");
-            fill_verdict(results.get().init_verdict(), Err(&reject));
-            return Ok(());
-        };
+        let block = decode_block(bytes).ok_or_else(|| bulkhead_link::failed("block cannot be decoded"))?;
         let outcome = self
             .0
             .in_order(move |context| {
@@ -133,7 +128,7 @@ impl net_chain::Server for NetChain {
         mut results: net_chain::SubmitTransactionResults,
     ) -> Result<(), capnp::Error> {
         let bytes = decode::data("transaction", params.get()?.get_transaction()?, MAX_TRANSACTION).map_err(malformed)?;
-        let tx: Transaction = deserialize(bytes).map_err(bulkhead_link::failed)?;
+        let tx = decode_witness_tx(bytes).ok_or_else(|| bulkhead_link::failed("transaction cannot be decoded"))?;
         let tx = Arc::new(tx);
         let outcome = {
             let tx = Arc::clone(&tx);
@@ -275,6 +270,10 @@ impl net_chain::Server for NetChain {
         fill_tip(results.reborrow().init_best_header(), found.best_header.as_ref());
         results.set_mempool_min_fee(found.mempool_min_fee);
         results.set_loading_blocks(found.loading_blocks);
+        let mut list = results.init_warnings(found.warnings.len() as u32); // one per kind of warning
+        for (at, text) in (0..).zip(&found.warnings) {
+            list.set(at, text);
+        }
         Ok(())
     }
 

@@ -260,6 +260,8 @@ pub struct ChainState {
     pub mempool_min_fee: u64,
     /// Blocks are being imported from files.
     pub loading_blocks: bool,
+    /// Warnings in force.
+    pub warnings: Vec<String>,
 }
 
 /// Gathers them.
@@ -276,5 +278,6 @@ pub fn state(context: &Context) -> ChainState {
         best_header,
         mempool_min_fee: u64::try_from(min_fee).unwrap_or(0),
         loading_blocks: context.chain.is_importing(),
+        warnings: context.warnings.texts(),
     }
 }

@@ -175,6 +175,15 @@ async fn have_transaction(chain: &net_chain::Client, (hash, by_wtxid): TxName) -
     Ok(request.send().promise.await?.get()?.get_have())
 }
 
+/// Warnings about the chain or the node.
+///
+/// # Errors
+/// Loss of chain, or an answer outside of the schema.
+pub async fn warnings(chain: &net_chain::Client) -> Result<Vec<String>, capnp::Error> {
+    let response = chain.state_request().send().promise.await?;
+    read::warnings(response.get()?.get_warnings()?)
+}
+
 /// What chain says of itself.
 ///
 /// # Errors

@@ -8,6 +8,10 @@ use crate::engine::headers_index::{Hash, HeaderRef};
 
 /// Longest reject reason that is looked at.
 const MAX_TEXT: usize = 4096;
+/// Most warnings.
+const MAX_WARNINGS: u32 = 16;
+/// Longest warning, bytes.
+const MAX_WARNING: usize = 1000;
 /// Most blocks of a plan.
 const MAX_WANTED: u32 = 1024;
 
@@ -40,6 +44,14 @@ pub fn hashes(list: capnp::data_list::Reader<'_>, limit: u32) -> Result<Vec<Hash
         return Err(failed("too many hashes"));
     }
     list.iter().map(|data| hash(data?)).collect()
+}
+
+/// Warnings for users.
+///
+/// # Errors
+/// Too many, too long or no UTF-8.
+pub fn warnings(list: capnp::text_list::Reader<'_>) -> Result<Vec<String>, capnp::Error> {
+    bulkhead_schema::decode::texts("warnings", list, MAX_WARNINGS, MAX_WARNING).map_err(|error| failed(&error.to_string()))
 }
 
 /// Headers back to back.

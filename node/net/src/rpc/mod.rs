@@ -40,7 +40,7 @@ async fn call(node: &Rc<Node>, method: &str, params: &Params) -> RpcResult {
         "addnode" => nodes::addnode(node, params).await,
         "addconnection" => nodes::addconnection(node, params).await,
         "getaddednodeinfo" => nodes::getaddednodeinfo(node, params),
-        "getnetworkinfo" => Ok(network::getnetworkinfo(node)),
+        "getnetworkinfo" => Ok(network::getnetworkinfo(node).await),
         "getnettotals" => Ok(network::getnettotals(node)),
         "setnetworkactive" => network::setnetworkactive(node, params),
         "setban" => bans::setban(node, params),

@@ -8,7 +8,7 @@ use bulkhead_wire::{Network, PROTOCOL_VERSION, services};
 use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::process::Node;
+use crate::process::{Node, chain};
 
 /// The version that clients gate features on: that of the Core release whose shapes we have.
 const CLIENT_VERSION: u32 = 319_900;
@@ -16,7 +16,7 @@ const CLIENT_VERSION: u32 = 319_900;
 const UPLOAD_CYCLE: u64 = 24 * 60 * 60;
 
 /// `getnetworkinfo`.
-pub(super) fn getnetworkinfo(node: &Rc<Node>) -> Value {
+pub(super) async fn getnetworkinfo(node: &Rc<Node>) -> Value {
     let info = node.info.clone();
     let reachable = node.look(|engine| engine.config.reachable.clone());
     let networks: Vec<Value> = Network::LISTED
@@ -33,7 +33,8 @@ pub(super) fn getnetworkinfo(node: &Rc<Node>) -> Value {
             })
         })
         .collect();
-    let warnings = if info.warnings_as_text { json!("") } else { json!([]) };
+    let warnings = warnings(node).await;
+    let warnings = if info.warnings_as_text { json!(warnings.last().cloned().unwrap_or_default()) } else { json!(warnings) };
     node.look(|engine: &Engine| {
         let (all, inbound) = engine.connection_counts();
         let local: Vec<Value> = engine
@@ -59,6 +60,15 @@ pub(super) fn getnetworkinfo(node: &Rc<Node>) -> Value {
             "localaddresses": local,
             "warnings": warnings,
         })
+    })
+}
+
+/// Warnings that chain has now; none while it is away.
+async fn warnings(node: &Rc<Node>) -> Vec<String> {
+    let Ok(client) = node.chain.get() else { return Vec::new() };
+    chain::warnings(&client).await.unwrap_or_else(|error| {
+        tracing::debug!(target: "net", "no warnings from chain: {error}");
+        Vec::new()
     })
 }
 

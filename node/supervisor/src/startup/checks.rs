@@ -15,6 +15,7 @@ const TEST_OPTIONS: [&str; 3] = ["addrman", "reindex_after_failure_noninteractiv
 /// Checks everything that needs no file and no socket. Warnings are collected for stderr.
 pub(crate) fn check(options: &Options, warnings: &mut Vec<String>) -> Result<(), NodeError> {
     let args = &options.args;
+    signet_challenge(options)?;
     removed_options(args, warnings);
     sections(options, warnings)?;
     // -blocksdir comes here in Core.
@@ -130,12 +131,14 @@ fn mining(args: &ArgsManager) -> Result<(), NodeError> {
     let largest = args.int_or("-blockmaxweight", MAX_BLOCK_WEIGHT);
     if reserved < MIN_RESERVED_WEIGHT {
         return Err(init(format!(
-            "-blockreservedweight ({reserved}) is lower than minimum safety value of ({MIN_RESERVED_WEIGHT})"
+            "Specified -blockreservedweight ({reserved}) is lower than minimum safety value of ({MIN_RESERVED_WEIGHT})"
         )));
     }
     for (option, value) in [("-blockreservedweight", reserved), ("-blockmaxweight", largest)] {
         if value > MAX_BLOCK_WEIGHT {
-            return Err(init(format!("{option} ({value}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})")));
+            return Err(init(format!(
+                "Specified {option} ({value}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})"
+            )));
         }
     }
     if reserved > largest {
@@ -158,6 +161,21 @@ fn test_options(options: &Options, warnings: &mut Vec<String>) -> Result<(), Nod
                 return Err(init(format!("The {option} option may not be used on mainnet.")));
             }
         }
+    }
+    Ok(())
+}
+
+/// The script that blocks of a signet must satisfy.
+fn signet_challenge(options: &Options) -> Result<(), NodeError> {
+    let given = options.args.get_all("-signetchallenge");
+    if options.chain != Chain::Signet || given.is_empty() {
+        return Ok(());
+    }
+    let [challenge] = given.as_slice() else {
+        return Err(init("-signetchallenge cannot be multiple values."));
+    };
+    if challenge.len() % 2 != 0 || !challenge.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(init(format!("-signetchallenge must be hex, not '{challenge}'.")));
     }
     Ok(())
 }
