@@ -1,8 +1,11 @@
 //! What black-box tests share: starting a node, talking to it, and looking at its processes from outside.
 
 pub mod actions;
+pub mod chain;
 pub mod family;
 pub mod inject;
 pub mod node;
 pub mod proc;
 pub mod record;
+pub mod replay;
+pub mod watch;

@@ -1,4 +1,4 @@
-//! `make bench`: what the split costs. Each figure with the sandbox strict and off, in one run.
+//! What the split costs: each figure with the sandbox strict and off, in one run.
 
 use std::time::{Duration, Instant};
 
@@ -8,25 +8,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use crate::Outcome;
+
 /// Starts and restarts measured per mode.
 const ROUNDS: usize = 10;
 /// Calls per latency measurement.
 const CALLS: u64 = 20_000;
 
-type Outcome<T> = Result<T, String>;
-
-fn main() -> std::process::ExitCode {
+/// Measures and prints.
+pub fn run() -> Outcome<()> {
     println!("{:<44} {:>14} {:>14}", "figure", "strict", "off");
-    match run() {
-        Ok(()) => std::process::ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error}");
-            std::process::ExitCode::FAILURE
-        }
-    }
-}
-
-fn run() -> Outcome<()> {
     // Interleaved, so that both modes see the same machine.
     let mut rows: Vec<(String, [f64; 2], &str)> = Vec::new();
     let (mut starts, mut restarts) = ([vec![], vec![]], [vec![], vec![]]);

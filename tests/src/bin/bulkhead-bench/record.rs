@@ -1,0 +1,117 @@
+//! The figures of the last recorded run, in `tests/bench/recorded.json`. `BULKHEAD_RECORD=1` with a reference binary writes
+//! them anew.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::Outcome;
+
+/// What one kind of run took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Until the last block was connected, in seconds.
+    pub seconds: f64,
+    /// Processor time of all processes, in seconds.
+    pub cpu: f64,
+    /// Peak memory of the sum of all processes, in MiB.
+    pub memory: f64,
+}
+
+impl Figures {
+    /// The median of each figure.
+    pub fn median(runs: &[Figures]) -> Option<Figures> {
+        let middle = |field: fn(&Figures) -> f64| {
+            let mut values: Vec<f64> = runs.iter().map(field).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        Some(Figures { seconds: middle(|run| run.seconds)?, cpu: middle(|run| run.cpu)?, memory: middle(|run| run.memory)? })
+    }
+
+    fn json(&self) -> Value {
+        let round = |value: f64| (value * 100.0).round() / 100.0;
+        json!({"seconds": round(self.seconds), "cpu": round(self.cpu), "memory": round(self.memory)})
+    }
+
+    fn parse(value: &Value) -> Option<Figures> {
+        let field = |name: &str| value[name].as_f64();
+        Some(Figures { seconds: field("seconds")?, cpu: field("cpu")?, memory: field("memory")? })
+    }
+}
+
+/// A line of the table.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// What was measured.
+    pub name: String,
+    /// This node.
+    pub ours: Figures,
+    /// Bitcoin Core, measured or recorded.
+    pub core: Option<Figures>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Row { name, ours, core } = self;
+        match core {
+            Some(core) => write!(
+                f,
+                "{name:<36} {:>8.2} {:>8.2} {:>7.2} {:>8.2} {:>8.2} {:>8.0} {:>8.0}",
+                ours.seconds,
+                core.seconds,
+                core.seconds / ours.seconds,
+                ours.cpu,
+                core.cpu,
+                ours.memory,
+                core.memory
+            ),
+            None => write!(
+                f,
+                "{name:<36} {:>8.2} {:>8} {:>7} {:>8.2} {:>8} {:>8.0} {:>8}",
+                ours.seconds, "-", "-", ours.cpu, "-", ours.memory, "-"
+            ),
+        }
+    }
+}
+
+/// A run as kept in the tree.
+#[derive(Debug, Clone)]
+pub struct Recorded(Value);
+
+impl Recorded {
+    /// As to be kept.
+    pub fn new(rows: Vec<Row>) -> Self {
+        let row = |row: &Row| {
+            let core = row.core.as_ref().map(Figures::json);
+            (row.name.clone(), json!({"ours": row.ours.json(), "core": core}))
+        };
+        let processors = std::thread::available_parallelism().map_or(0, usize::from);
+        let replay: serde_json::Map<String, Value> = rows.iter().map(row).collect();
+        Self(json!({"processors": processors, "replay": replay}))
+    }
+
+    /// Reads the file; without one nothing is recorded.
+    pub fn load() -> Outcome<Self> {
+        match std::fs::read(path()) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Self).map_err(|error| format!("{}: {error}", path().display())),
+            Err(_) => Ok(Self(Value::Null)),
+        }
+    }
+
+    /// What Core took.
+    pub fn core(&self, name: &str) -> Option<Figures> {
+        Figures::parse(&self.0["replay"][name]["core"])
+    }
+
+    /// Writes the file.
+    pub fn save(&self) -> Outcome<()> {
+        let text = format!("{:#}\n", self.0);
+        std::fs::write(path(), text).map_err(|error| format!("{}: {error}", path().display()))
+    }
+}
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/recorded.json")
+}

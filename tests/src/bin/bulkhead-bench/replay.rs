@@ -1,0 +1,76 @@
+//! Replay of a generated chain, interleaved with Bitcoin Core if `BITCOIND_REFERENCE` names a binary, else beside the run that
+//! was recorded last. `BULKHEAD_ROUNDS` sets how often (default 3; the median counts).
+
+use std::path::PathBuf;
+
+use bulkhead_tests::chain::{Recipe, ensure};
+use bulkhead_tests::node::binaries;
+use bulkhead_tests::replay::{Source, Task, replay};
+
+use crate::Outcome;
+use crate::record::{Figures, Recorded, Row};
+
+const ROUNDS: usize = 3;
+const MEBIBYTE: f64 = 1_048_576.0;
+
+/// Name of a measurement, and how it is made. Each pair of sources shares a data directory.
+const SOURCES: [(&str, Source); 2] = [("-loadblock", Source::LoadBlock), ("-reindex-chainstate", Source::ReindexChainstate)];
+const MODES: [(&str, bool); 2] = [("scripts", false), ("-assumevalid", true)];
+
+/// Measures and prints.
+pub fn run() -> Outcome<()> {
+    let rounds = match std::env::var("BULKHEAD_ROUNDS") {
+        Ok(text) => text.parse().map_err(|error| format!("BULKHEAD_ROUNDS: {error}"))?,
+        Err(_) => ROUNDS,
+    };
+    let recipe = Recipe::default();
+    let (file, made) = ensure(&recipe)?;
+    let reference = std::env::var_os("BITCOIND_REFERENCE").map(PathBuf::from);
+    let mut nodes = vec![binaries().join("bitcoin-node")];
+    nodes.extend(reference.clone());
+    // By mode, source and node.
+    let mut runs = vec![vec![vec![Vec::new(); nodes.len()]; SOURCES.len()]; MODES.len()];
+    for _ in 0..rounds {
+        for (mode, (_, assume_valid)) in MODES.into_iter().enumerate() {
+            let task = Task { file: file.clone(), tip: made.tip.clone(), height: recipe.blocks, assume_valid };
+            for (number, binary) in nodes.iter().enumerate() {
+                let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+                for (place, (_, source)) in SOURCES.into_iter().enumerate() {
+                    let outcome = replay(binary, folder.path(), &task, source, &[])?;
+                    runs[mode][place][number].push(Figures {
+                        seconds: outcome.seconds,
+                        cpu: outcome.usage.cpu,
+                        memory: outcome.usage.memory as f64 / MEBIBYTE,
+                    });
+                }
+            }
+        }
+    }
+    let recorded = Recorded::load()?;
+    let mut rows = Vec::new();
+    for (mode, (mode_name, _)) in MODES.into_iter().enumerate() {
+        for (place, (source_name, _)) in SOURCES.into_iter().enumerate() {
+            let name = format!("{source_name}, {mode_name}");
+            let figures = &runs[mode][place];
+            let ours = Figures::median(&figures[0]).ok_or("no rounds")?;
+            let core = match figures.get(1) {
+                Some(measured) => Figures::median(measured),
+                None => recorded.core(&name),
+            };
+            rows.push(Row { name, ours, core });
+        }
+    }
+    let against = if reference.is_some() { "measured now" } else { "as recorded" };
+    println!(
+        "replay of {} transactions with {} inputs in {} blocks, -dbcache=450, sandbox strict; Core {against}",
+        recipe.transactions, made.inputs, recipe.blocks
+    );
+    println!("{:<36} {:>8} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}", "", "ours s", "Core s", "times", "cpu s", "cpu s", "MiB", "MiB");
+    for row in &rows {
+        println!("{row}");
+    }
+    if reference.is_some() && std::env::var_os("BULKHEAD_RECORD").is_some() {
+        Recorded::new(rows).save()?;
+    }
+    Ok(())
+}
