@@ -15,6 +15,10 @@ interface RpcChain {
   # Null call, for the benchmark.
   echo @5 (data :Data) -> (data :Data);
   # At most 4 MiB, for the benchmark.
+  coins @6 (outpoints :List(Types.Outpoint)) -> (coins :List(Types.Coin));
+  # As on the edge wallet - chain, for methods that bring their own keys: chain never sees those.
+  verifyInputs @7 (transaction :Data, spent :List(Types.Coin)) -> (errors :List(Text));
+  # As on the edge wallet - chain.
 }
 
 interface ChainEvents {

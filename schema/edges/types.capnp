@@ -34,3 +34,16 @@ struct Tip {
   chainWork @4 :Data;       # 32 bytes, big endian
   initialBlockDownload @5 :Bool;
 }
+
+struct Outpoint {
+  txid @0 :Data;            # 32 bytes, internal order
+  vout @1 :UInt32;
+}
+
+struct Coin {
+  found @0 :Bool;
+  amount @1 :Int64;         # satoshi
+  script @2 :Data;
+  height @3 :Int32;
+  coinbase @4 :Bool;
+}

@@ -11,8 +11,9 @@ interface WalletChain {
   findFork @2 (locator :List(Data)) -> (hash :Data, height :Int32);
   broadcast @3 (transaction :Data, maxFee :Int64, relay :Bool) -> (verdict :Types.Verdict, code :Int32);
   # maxFee in satoshi; code is the RPC error code that Core gives (-25, -26, -27).
-  coins @4 (outpoints :List(Outpoint)) -> (coins :List(Coin));
-  # Unspent outputs, mempool included; at most 10,000.
+  coins @4 (outpoints :List(Types.Outpoint)) -> (coins :List(Types.Coin));
+  # Outputs that the chain has not spent, those of the mempool included, whether or not the mempool spends them;
+  # at most 10,000.
   inMempool @5 (txid :Data) -> (inMempool :Bool, ancestors :UInt32, descendants :UInt32);
   state @6 () -> (tip :Types.Tip, mempoolMinFee :Int64, relayMinFee :Int64, incrementalFee :Int64, dustFee :Int64, pruned :Bool, pruneHeight :Int32);
   # Fees in satoshi per 1000 vbyte.
@@ -22,19 +23,11 @@ interface WalletChain {
   # At most 32 MiB in all.
   blockFilterMatch @9 (hash :Data, filter :Data) -> (hasFilter :Bool);
   ping @10 () -> ();
-}
-
-struct Outpoint {
-  txid @0 :Data;
-  vout @1 :UInt32;
-}
-
-struct Coin {
-  found @0 :Bool;
-  amount @1 :Int64;         # satoshi
-  script @2 :Data;
-  height @3 :Int32;
-  coinbase @4 :Bool;
+  barrier @11 () -> ();
+  # Answered when every event that happened before the call was sent to the subscribers and taken by them.
+  verifyInputs @12 (transaction :Data, spent :List(Types.Coin)) -> (errors :List(Text));
+  # One coin and one error per input; the error is empty when the input satisfies the script of its coin, or
+  # when there is no coin.
 }
 
 interface WalletEvents {

@@ -1,6 +1,6 @@
 # Edge: wallet - keystore. Flat structs in plain framed messages (4-byte little-endian length, then one
 # Cap'n Proto message without a segment table of more than one segment), request and reply, one at a time.
-# No capabilities, no lists of lists. 1 MiB at most, except `records` and `signTransaction` (16 MiB).
+# No capabilities, no lists of lists. 1 MiB at most, except records and what is to be signed (16 MiB).
 @0x960dba4adf1cd007;
 
 struct Request {
@@ -37,7 +37,7 @@ struct Request {
     oneShotSignMessage @19 :OneShotMessage;
     # signmessagewithprivkey. Answer: text, the base64 signature. Legal without a file.
     oneShotSignTransaction @20 :OneShotTransaction;
-    # signrawtransactionwithkey and descriptorprocesspsbt. Answer: signed. Legal without a file.
+    # descriptorprocesspsbt. Answer: signed. Legal without a file.
     setRules @21 :SetRules;
     # Spending rules of the owner. An encrypted wallet asks for its passphrase, unlocked or not.
     rules @22 :Void;
@@ -46,7 +46,32 @@ struct Request {
     # createwalletdescriptor: one more descriptor of an HD key that the wallet holds.
     exportHdKeys @24 :Bool;
     # gethdkeys; true is the consent that private keys may leave. Answer: hdKeys.
+    signRaw @25 :RawTransaction;
+    # signrawtransactionwithwallet. Answer: signed, whose `psbt` holds the transaction itself.
+    oneShotSignRaw @26 :OneShotRaw;
+    # signrawtransactionwithkey. The same answer. Legal without a file.
   }
+}
+
+struct RawTransaction {
+  transaction @0 :Data;     # with the signatures that it has already
+  coins @1 :List(SpentCoin);
+  sighash @2 :UInt32;       # 0: default
+}
+
+struct OneShotRaw {
+  raw @0 :RawTransaction;
+  wifs @1 :List(Text);
+}
+
+struct SpentCoin {
+  txid @0 :Data;            # 32 bytes, internal order
+  vout @1 :UInt32;
+  script @2 :Data;
+  amount @3 :UInt64;        # satoshi
+  redeemScript @4 :Data;    # empty: not given
+  witnessScript @5 :Data;   # empty: not given
+  previous @6 :Data;        # the transaction that made the coin, which proves its amount; empty: not known
 }
 
 struct TopUp {

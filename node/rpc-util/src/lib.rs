@@ -12,6 +12,8 @@ pub mod descriptor;
 pub mod error;
 pub mod opcode;
 pub mod params;
+pub mod prevouts;
+pub mod signing;
 pub mod solver;
 pub mod txjson;
 

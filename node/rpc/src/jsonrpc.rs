@@ -36,6 +36,12 @@ pub struct CallError {
     pub message: String,
 }
 
+impl From<bulkhead_rpc_util::RpcError> for CallError {
+    fn from(error: bulkhead_rpc_util::RpcError) -> Self {
+        Self::new(error.code, error.message)
+    }
+}
+
 impl CallError {
     /// An error of any code.
     pub fn new(code: i32, message: impl Into<String>) -> Self {

@@ -4,6 +4,7 @@ use crate::frame::FrameError;
 use crate::message::{
     DescriptorInfo, HdKey, KeystoreError, OneShotDescriptor, Record, Reply, Request, SecretText, Signed, Status,
 };
+use crate::raw::RawTransaction;
 use crate::wire::{self, WireError};
 use std::os::fd::OwnedFd;
 use thiserror::Error;
@@ -346,6 +347,14 @@ impl KeystoreClient {
     /// See [`ClientError`].
     pub fn rules(&mut self) -> Answer<String> {
         expect!(self.call(&Request::Rules, None)?, "rules", Reply::Text(text) => text)
+    }
+
+    /// One-shot: signs a raw transaction; the answer's `psbt` is the transaction.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn one_shot_sign_raw(&mut self, raw: RawTransaction, wifs: Vec<SecretText>) -> Answer<Signed> {
+        expect!(self.call(&Request::OneShotSignRaw { raw, wifs }, None)?, "oneShotSignRaw", Reply::Signed(signed) => signed)
     }
 
     /// One-shot: signs a message with a private key; base64.

@@ -12,6 +12,7 @@
 pub mod client;
 mod frame;
 pub mod message;
+pub mod raw;
 pub mod reply;
 pub mod request;
 pub mod wire;
@@ -19,3 +20,4 @@ pub mod wire;
 pub use client::{ClientError, KeystoreClient};
 pub use frame::{FrameError, MAX_FRAME_BYTES, MAX_SMALL_FRAME_BYTES};
 pub use message::*;
+pub use raw::{RawTransaction, SpentCoin};

@@ -1,5 +1,6 @@
 //! What can be asked of a key store and what it answers. The schema says what each request means.
 
+use crate::raw::RawTransaction;
 use zeroize::Zeroizing;
 
 /// Bytes that must not stay in memory: a passphrase.
@@ -120,7 +121,7 @@ pub enum Request {
         /// The message.
         message: String,
     },
-    /// signrawtransactionwithkey, descriptorprocesspsbt. Answer: signed.
+    /// descriptorprocesspsbt. Answer: signed.
     OneShotSignTransaction {
         /// BIP174 serialization with every spent output.
         psbt: Vec<u8>,
@@ -134,6 +135,15 @@ pub enum Request {
         finalize: bool,
         /// Add key origins.
         bip32_derivations: bool,
+    },
+    /// signrawtransactionwithwallet. Answer: signed, with the transaction in place of a PSBT.
+    SignRaw(RawTransaction),
+    /// signrawtransactionwithkey. Answer: as above.
+    OneShotSignRaw {
+        /// What to sign.
+        raw: RawTransaction,
+        /// Private keys.
+        wifs: Vec<SecretText>,
     },
     /// Sets the spending rules. Answer: ok.
     SetRules {
@@ -186,6 +196,8 @@ impl Request {
             Self::TopUp { .. } => "topUp",
             Self::OneShotSignMessage { .. } => "oneShotSignMessage",
             Self::OneShotSignTransaction { .. } => "oneShotSignTransaction",
+            Self::SignRaw(_) => "signRaw",
+            Self::OneShotSignRaw { .. } => "oneShotSignRaw",
             Self::SetRules { .. } => "setRules",
             Self::Rules => "rules",
             Self::GenerateDescriptor { .. } => "generateDescriptor",

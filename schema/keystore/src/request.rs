@@ -2,6 +2,7 @@
 
 use crate::frame::{self, FrameError, MAX_FRAME_BYTES, MAX_SMALL_FRAME_BYTES};
 use crate::message::{OneShotDescriptor, Record, Request, Secret, SecretText};
+use crate::raw::RawTransaction;
 use bulkhead_schema::decode::{count, data, hash32, text};
 use bulkhead_schema::wire::wallet_keystore_capnp::{record, request};
 use zeroize::Zeroizing;
@@ -13,12 +14,16 @@ const MAX_DESCRIPTOR: usize = 512 * 1024;
 /// A message to sign comes from one RPC argument.
 const MAX_MESSAGE: usize = 900 * 1024;
 /// Records in one write, private keys or descriptors in one one-shot request.
-const MAX_ITEMS: u32 = 65_536;
+pub(crate) const MAX_ITEMS: u32 = 65_536;
 
 impl Request {
     fn limit(&self) -> usize {
         match self {
-            Self::SignTransaction { .. } | Self::OneShotSignTransaction { .. } | Self::Write(_) => MAX_FRAME_BYTES,
+            Self::SignTransaction { .. }
+            | Self::OneShotSignTransaction { .. }
+            | Self::SignRaw(_)
+            | Self::OneShotSignRaw { .. }
+            | Self::Write(_) => MAX_FRAME_BYTES,
             _ => MAX_SMALL_FRAME_BYTES,
         }
     }
@@ -49,6 +54,11 @@ impl Request {
                     + descriptors.iter().map(|item| item.descriptor.len()).sum::<usize>(),
                 8 + wifs.len() + descriptors.len(),
             ),
+            Self::SignRaw(raw) => raw.size(),
+            Self::OneShotSignRaw { raw, wifs } => {
+                let (bytes, structs) = raw.size();
+                (bytes + wifs.iter().map(|wif| wif.len()).sum::<usize>(), 8 + structs + wifs.len())
+            }
             Self::SetRules { passphrase, rules } => (passphrase.len() + rules.len(), 8),
             Self::GenerateDescriptor { hd_key, output_type, .. } => (hd_key.len() + output_type.len(), 8),
             _ => (64, 8),
@@ -133,10 +143,7 @@ impl Request {
                 sign.set_sighash(*sighash);
                 sign.set_finalize(*finalize);
                 sign.set_bip32_derivations(*bip32_derivations);
-                let mut list = sign.reborrow().init_wifs(length(wifs.len())?);
-                for (index, wif) in (0..).zip(wifs) {
-                    list.set(index, wif.as_str());
-                }
+                fill_wifs(wifs, sign.reborrow().init_wifs(length(wifs.len())?));
                 let mut list = sign.init_descriptors(length(descriptors.len())?);
                 for (index, item) in (0..).zip(descriptors) {
                     let mut entry = list.reborrow().get(index);
@@ -144,6 +151,12 @@ impl Request {
                     entry.set_range_start(item.range_start);
                     entry.set_range_end(item.range_end);
                 }
+            }
+            Self::SignRaw(raw) => raw.fill(root.init_sign_raw())?,
+            Self::OneShotSignRaw { raw, wifs } => {
+                let mut sign = root.init_one_shot_sign_raw();
+                raw.fill(sign.reborrow().init_raw())?;
+                fill_wifs(wifs, sign.init_wifs(length(wifs.len())?));
             }
             Self::SetRules { passphrase, rules } => {
                 let mut set = root.init_set_rules();
@@ -175,7 +188,7 @@ impl Request {
     }
 }
 
-fn length(items: usize) -> Result<u32, FrameError> {
+pub(crate) fn length(items: usize) -> Result<u32, FrameError> {
     u32::try_from(items)
         .ok()
         .filter(|items| *items <= MAX_ITEMS)
@@ -209,6 +222,20 @@ fn secret(field: &'static str, bytes: &[u8]) -> Result<Secret, FrameError> {
 
 fn secret_text(field: &'static str, reader: capnp::text::Reader<'_>, limit: usize) -> Result<SecretText, FrameError> {
     Ok(Zeroizing::new(text(field, reader, limit)?.to_owned()))
+}
+
+fn fill_wifs(wifs: &[SecretText], mut list: capnp::text_list::Builder<'_>) {
+    for (index, wif) in (0..).zip(wifs) {
+        list.set(index, wif.as_str());
+    }
+}
+
+fn take_wifs(list: capnp::text_list::Reader<'_>) -> Result<Vec<SecretText>, FrameError> {
+    let mut wifs = Vec::with_capacity(count("wifs", list.len(), MAX_ITEMS)?);
+    for wif in list {
+        wifs.push(secret_text("wif", wif?, MAX_SECRET)?);
+    }
+    Ok(wifs)
 }
 
 fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
@@ -289,6 +316,11 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
             }
         }
         request::OneShotSignTransaction(sign) => take_one_shot(sign?)?,
+        request::SignRaw(raw) => Request::SignRaw(RawTransaction::take(raw?)?),
+        request::OneShotSignRaw(sign) => {
+            let sign = sign?;
+            Request::OneShotSignRaw { raw: RawTransaction::take(sign.get_raw()?)?, wifs: take_wifs(sign.get_wifs()?)? }
+        }
         request::SetRules(set) => {
             let set = set?;
             Request::SetRules {
@@ -312,11 +344,7 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
 fn take_one_shot(
     sign: bulkhead_schema::wire::wallet_keystore_capnp::one_shot_transaction::Reader<'_>,
 ) -> Result<Request, FrameError> {
-    let list = sign.get_wifs()?;
-    let mut wifs = Vec::with_capacity(count("wifs", list.len(), MAX_ITEMS)?);
-    for wif in list {
-        wifs.push(secret_text("wif", wif?, MAX_SECRET)?);
-    }
+    let wifs = take_wifs(sign.get_wifs()?)?;
     let list = sign.get_descriptors()?;
     let mut descriptors = Vec::with_capacity(count("descriptors", list.len(), MAX_ITEMS)?);
     for item in list {

@@ -11,6 +11,8 @@ use std::os::fd::OwnedFd;
 fn requests() -> Vec<Request> {
     let secret = || b"pass".to_vec().into();
     let text = || "wpkh(x)".to_owned().into();
+    let coin = SpentCoin { txid: [7; 32], vout: 2, script: vec![0x51], amount: 9, previous: vec![4; 90], ..SpentCoin::default() };
+    let raw = || RawTransaction { transaction: vec![1; 3_000_000], coins: vec![coin.clone(); 3], sighash: 1 };
     vec![
         Request::Create { blank: true, disable_private_keys: false, passphrase: secret(), flags: 1 << 34, generate: true },
         Request::Open,
@@ -49,6 +51,8 @@ fn requests() -> Vec<Request> {
             finalize: false,
             bip32_derivations: true,
         },
+        Request::SignRaw(raw()),
+        Request::OneShotSignRaw { raw: raw(), wifs: vec![text()] },
         Request::SetRules { passphrase: secret(), rules: "fee-max 1".into() },
         Request::Rules,
         Request::GenerateDescriptor { hd_key: "xpub".into(), output_type: "bech32".into(), internal: true },

@@ -176,12 +176,13 @@ impl App {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// Waits until a wallet stands on the tip that chain has (Core: BlockUntilSyncedToCurrentChain).
+    /// Waits until a wallet has seen every block and transaction that chain has (Core: BlockUntilSyncedToCurrentChain).
     pub async fn wait_for_tip(&self, loaded: &Loaded) -> Option<ChainState> {
         const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
         let mut changes = self.progress.subscribe();
         // The bound only matters when chain dies in between.
         tokio::time::timeout(PATIENCE, async {
+            self.chain.barrier().await.ok()?;
             loop {
                 // Marked before the question, so that what happens meanwhile is not missed.
                 changes.borrow_and_update();

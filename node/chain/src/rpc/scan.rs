@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use bitcoin::{OutPoint, ScriptBuf};
-use bulkhead_rpc_util::descriptor::Descriptor;
+use bulkhead_rpc_util::descriptor::{Descriptor, parse_range};
 use bulkhead_rpc_util::error::MISC_ERROR;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_to_json, infer_descriptor, params};
 use bulkhead_store::{Coin, StoreError};
 use serde_json::{Value, json};
 
 use super::lookup::{engine_error, storage_error, tip};
-use super::util::parse_descriptor_range;
 use super::{Context, Handler};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[("scantxoutset", scantxoutset)];
@@ -46,7 +45,7 @@ pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcRe
         Value::Object(map) => {
             let text = map.get("desc").filter(|desc| !desc.is_null());
             let text = text.ok_or_else(|| RpcError::parameter("Descriptor needs to be provided in scan object"))?;
-            let range = map.get("range").filter(|range| !range.is_null()).map(parse_descriptor_range).transpose()?;
+            let range = map.get("range").filter(|range| !range.is_null()).map(parse_range).transpose()?;
             (params::as_str(text)?, range)
         }
         _ => return Err(RpcError::parameter("Scan object needs to be either a string or an object")),

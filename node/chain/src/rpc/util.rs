@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use bitcoin::hashes::{Hash, hash160, sha256};
 use bitcoin::{PublicKey, ScriptBuf};
 use bulkhead_rpc_util::codec::parse_hex;
-use bulkhead_rpc_util::descriptor::{Descriptor, multisig_script, split_checksum, with_checksum};
-use bulkhead_rpc_util::params::{as_int, as_str};
+use bulkhead_rpc_util::descriptor::{Descriptor, multisig_script, parse_range, split_checksum, with_checksum};
+use bulkhead_rpc_util::params::as_str;
 use bulkhead_rpc_util::{Destination, Params, RpcError, RpcResult, decode_address, encode_address};
 use serde_json::{Map, Value, json};
 
@@ -75,32 +75,6 @@ fn validateaddress(context: &Context, params: &Params) -> RpcResult<Value> {
     Ok(Value::Object(out))
 }
 
-/// First and last position of a range parameter: an end, or a pair.
-pub(super) fn parse_descriptor_range(value: &Value) -> RpcResult<(u32, u32)> {
-    let (low, high): (i64, i64) = match value {
-        Value::Number(_) => (0, as_int(value)?),
-        Value::Array(pair) if pair.len() == 2 && pair.iter().all(Value::is_number) => {
-            let (low, high) = (as_int(&pair[0])?, as_int(&pair[1])?);
-            if low > high {
-                let text = "Range specified as [begin,end] must not have begin after end";
-                return Err(RpcError::parameter(text));
-            }
-            (low, high)
-        }
-        _ => return Err(RpcError::parameter("Range must be specified as end or as [begin,end]")),
-    };
-    if low < 0 {
-        return Err(RpcError::parameter("Range should be greater or equal than 0"));
-    }
-    if high >> 31 != 0 {
-        return Err(RpcError::parameter("End of range is too high"));
-    }
-    if high >= low + 1_000_000 {
-        return Err(RpcError::parameter("Range is too large"));
-    }
-    Ok((low as u32, high as u32)) // both fit into 31 bits
-}
-
 fn getdescriptorinfo(context: &Context, params: &Params) -> RpcResult<Value> {
     let text = params.str(0)?;
     let descriptors = Descriptor::parse(text, context.network, false).map_err(RpcError::address_or_key)?;
@@ -122,7 +96,7 @@ fn getdescriptorinfo(context: &Context, params: &Params) -> RpcResult<Value> {
 
 fn deriveaddresses(context: &Context, params: &Params) -> RpcResult<Value> {
     let text = params.str(0)?;
-    let range = if params.is_null(1) { (0, 0) } else { parse_descriptor_range(params.get(1))? };
+    let range = if params.is_null(1) { (0, 0) } else { parse_range(params.get(1))? };
     let descriptors = Descriptor::parse(text, context.network, true).map_err(RpcError::address_or_key)?;
     let is_range = descriptors.first().is_some_and(Descriptor::is_range);
     if !is_range && params.len() > 1 {

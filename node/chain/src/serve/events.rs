@@ -44,6 +44,8 @@ pub enum Happening {
     Added { tx: Arc<Transaction>, sequence: u64, fee_rate: u64, vsize: u32 },
     /// A transaction left the mempool.
     Removed { tx: Arc<Transaction>, sequence: u64, reason: &'static str },
+    /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
+    Barrier(mpsc::Sender<()>),
 }
 
 /// The end that the engine and the mempool talk to.
@@ -123,8 +125,9 @@ struct Queue<B> {
 }
 
 /// The subscribers. Lives on the IPC thread.
-#[derive(Default)]
 pub struct Hub {
+    /// Weak: the stream of events ends with the engine.
+    events: mpsc::WeakUnboundedSender<Happening>,
     net: RefCell<Vec<Rc<Queue<NetBox>>>>,
     wallets: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
     doors: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
@@ -134,7 +137,19 @@ impl Hub {
     /// A hub, the end that the engine talks to, and the stream to [`Hub::run`] on.
     pub fn new() -> (Rc<Self>, Relay, mpsc::UnboundedReceiver<Happening>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        (Rc::new(Self::default()), Relay(sender), receiver)
+        let hub =
+            Self { events: sender.downgrade(), net: RefCell::default(), wallets: RefCell::default(), doors: RefCell::default() };
+        (Rc::new(hub), Relay(sender), receiver)
+    }
+
+    /// Resolves when the wallet has taken every event that happened before (Core: `SyncWithValidationInterfaceQueue`).
+    pub async fn barrier(&self) {
+        let (marker, mut gone) = mpsc::channel(1);
+        if let Some(events) = self.events.upgrade() {
+            // No longer running: there is nothing to wait for.
+            let _ = events.send(Happening::Barrier(marker));
+        }
+        while gone.recv().await.is_some() {}
     }
 
     /// Hands events to the subscribers until the engine is gone.
@@ -151,7 +166,7 @@ impl Hub {
                 push_wallet(&mut queue.waiting.borrow_mut(), &event);
                 queue.filled.notify_one();
             }
-            let for_doors = !matches!(event, Happening::HeaderTip(_) | Happening::Tip(_));
+            let for_doors = !matches!(event, Happening::HeaderTip(_) | Happening::Tip(_) | Happening::Barrier(_));
             for queue in self.doors.borrow().iter().filter(|_| for_doors) {
                 let mut waiting = queue.waiting.borrow_mut();
                 if waiting.len() >= MAX_WAITING {
@@ -259,7 +274,7 @@ impl NetBox {
                 }
                 self.transactions.push_back((Arc::clone(tx), *fee_rate, *vsize));
             }
-            Happening::Removed { .. } => {}
+            Happening::Removed { .. } | Happening::Barrier(_) => {}
         }
     }
 
@@ -335,7 +350,7 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
             request.get().set_reason(reason);
             request.send().promise.await?;
         }
-        Happening::HeaderTip(_) => {}
+        Happening::HeaderTip(_) | Happening::Barrier(_) => {}
     }
     Ok(())
 }
@@ -366,7 +381,7 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
             request.get().set_sequence(sequence);
             request.send().promise.await?;
         }
-        Happening::Tip(_) | Happening::HeaderTip(_) => {}
+        Happening::Tip(_) | Happening::HeaderTip(_) | Happening::Barrier(_) => {}
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! ([`Node::blocking`]) or, where order matters, on one worker ([`Node::in_order`]). Calls in flight, and so the threads, are
 //! bounded by the limits of each edge.
 
+mod coins;
 mod convert;
 mod events;
 mod mining;

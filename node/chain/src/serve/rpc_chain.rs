@@ -8,6 +8,7 @@ use bulkhead_schema::limits::MAX_RPC_REQUEST_BYTES;
 use bulkhead_schema::wire::rpc_chain_capnp::rpc_chain;
 use serde_json::json;
 
+use super::coins::{InputCheck, fill_coins, find_coins, put_texts, read_outpoints};
 use super::convert::malformed;
 use super::{Node, mining};
 use crate::rpc;
@@ -71,6 +72,29 @@ impl rpc_chain::Server for RpcChain {
     ) -> Result<(), capnp::Error> {
         let data = decode::data("data", params.get()?.get_data()?, MAX_ECHO).map_err(malformed)?;
         results.get().set_data(data);
+        Ok(())
+    }
+
+    async fn coins(
+        self: Rc<Self>,
+        params: rpc_chain::CoinsParams,
+        mut results: rpc_chain::CoinsResults,
+    ) -> Result<(), capnp::Error> {
+        let outpoints = read_outpoints(params.get()?.get_outpoints()?)?;
+        let found = self.0.blocking(move |context| find_coins(context, &outpoints)).await?;
+        fill_coins(results.get().init_coins(found.len() as u32), &found); // bounded by the question
+        Ok(())
+    }
+
+    async fn verify_inputs(
+        self: Rc<Self>,
+        params: rpc_chain::VerifyInputsParams,
+        mut results: rpc_chain::VerifyInputsResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let check = InputCheck::read(params.get_transaction()?, params.get_spent()?)?;
+        let errors = self.0.blocking(move |_| check.errors()).await?;
+        put_texts(results.get().init_errors(errors.len() as u32), &errors); // inputs of a transaction
         Ok(())
     }
 }

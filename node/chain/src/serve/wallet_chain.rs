@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
+use bitcoin::{BlockHash, Transaction, Txid};
 use bulkhead_schema::decode;
 use bulkhead_schema::wire::wallet_chain_capnp::wallet_chain;
-use bulkhead_store::Coin;
 
 use super::Node;
+use super::coins::{InputCheck, fill_coins, find_coins, put_texts, read_outpoints};
 use super::convert::{fill_pool_verdict, fill_tip, hash, hashes, malformed};
-use crate::mempool_accept::{PackageCoins, find_coin};
 use crate::rpc::{Context, broadcast};
 
 /// A locator of ours has at most as many hashes; those of other programs may be longer.
 const MAX_LOCATOR: u32 = 101;
 const MAX_TRANSACTION: usize = 4_000_000;
-const MAX_COINS: u32 = 10_000;
 /// All transactions of one answer, in bytes.
 const MAX_MEMPOOL_BYTES: usize = 32 << 20;
 
@@ -144,24 +142,9 @@ impl wallet_chain::Server for WalletChain {
         params: wallet_chain::CoinsParams,
         mut results: wallet_chain::CoinsResults,
     ) -> Result<(), capnp::Error> {
-        let list = params.get()?.get_outpoints()?;
-        decode::count("outpoints", list.len(), MAX_COINS).map_err(malformed)?;
-        let mut outpoints = Vec::new();
-        for entry in list {
-            let txid = decode::hash32("txid", entry.get_txid()?).map_err(malformed)?;
-            outpoints.push(OutPoint { txid: Txid::from_byte_array(txid), vout: entry.get_vout() });
-        }
+        let outpoints = read_outpoints(params.get()?.get_outpoints()?)?;
         let found = self.0.blocking(move |context| find_coins(context, &outpoints)).await?;
-        let mut list = results.get().init_coins(found.len() as u32); // at most MAX_COINS
-        for (at, coin) in (0..).zip(&found) {
-            let mut entry = list.reborrow().get(at);
-            let Some(coin) = coin else { continue };
-            entry.set_found(true);
-            entry.set_amount(coin.output.value.to_sat() as i64); // in the money range
-            entry.set_script(coin.output.script_pubkey.as_bytes());
-            entry.set_height(i32::try_from(coin.height).unwrap_or(i32::MAX));
-            entry.set_coinbase(coin.coinbase);
-        }
+        fill_coins(results.get().init_coins(found.len() as u32), &found); // bounded by the question
         Ok(())
     }
 
@@ -260,20 +243,27 @@ impl wallet_chain::Server for WalletChain {
     async fn ping(self: Rc<Self>, _: wallet_chain::PingParams, _: wallet_chain::PingResults) -> Result<(), capnp::Error> {
         Ok(())
     }
-}
 
-/// Unspent outputs, those of the mempool included and those that it spends left out.
-fn find_coins(context: &Context, outpoints: &[OutPoint]) -> Vec<Option<Coin>> {
-    let state = context.state();
-    let pool = context.pool.lock();
-    let none = PackageCoins::default();
-    let find = |outpoint: &OutPoint| {
-        if pool.spender(outpoint).is_some() {
-            return None;
-        }
-        find_coin(&state, &pool, &none, outpoint).ok().flatten()
-    };
-    outpoints.iter().map(find).collect()
+    async fn barrier(
+        self: Rc<Self>,
+        _: wallet_chain::BarrierParams,
+        _: wallet_chain::BarrierResults,
+    ) -> Result<(), capnp::Error> {
+        self.0.hub.barrier().await;
+        Ok(())
+    }
+
+    async fn verify_inputs(
+        self: Rc<Self>,
+        params: wallet_chain::VerifyInputsParams,
+        mut results: wallet_chain::VerifyInputsResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let check = InputCheck::read(params.get_transaction()?, params.get_spent()?)?;
+        let errors = self.0.blocking(move |_| check.errors()).await?;
+        put_texts(results.get().init_errors(errors.len() as u32), &errors); // inputs of a transaction
+        Ok(())
+    }
 }
 
 /// Transactions of the mempool, parents first, as many as fit.

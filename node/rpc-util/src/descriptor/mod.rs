@@ -9,9 +9,11 @@ mod key;
 mod miniscript_part;
 mod node;
 mod parse;
+mod range;
 
 pub use checksum::{checksum, split_checksum, with_checksum};
 pub use infer::infer_descriptor;
 pub use key::{Key, Place};
 pub use node::{Expanded, multisig_script};
 pub use parse::Descriptor;
+pub use range::parse_range;

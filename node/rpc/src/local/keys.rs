@@ -9,7 +9,7 @@ use crate::door::Door;
 use crate::jsonrpc::{CallError, CallResult, code};
 
 /// Runs `work` with a key store that ends afterwards.
-async fn with_keystore<T: Send + 'static>(
+pub(super) async fn with_keystore<T: Send + 'static>(
     door: &Door,
     work: impl FnOnce(&mut KeystoreClient) -> Result<T, ClientError> + Send + 'static,
 ) -> Result<T, CallError> {

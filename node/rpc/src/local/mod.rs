@@ -2,11 +2,14 @@
 
 mod bench;
 mod clock;
+mod coins;
 mod dialogue;
 mod help;
 mod keys;
 mod logging;
 mod memory;
+mod process_psbt;
+mod sign_raw;
 mod state;
 
 use bulkhead_control::{Answer, ControlError, Request};
@@ -36,6 +39,8 @@ pub async fn execute(door: &Door, method: &Method, params: &[Value], _caller: &C
         "setmocktime" => clock::set_mock_time(door, params).await,
         "mockscheduler" => clock::mock_scheduler(door, params).await,
         "signmessagewithprivkey" => keys::sign_message(door, params).await,
+        "signrawtransactionwithkey" => sign_raw::sign_raw(door, params).await,
+        "descriptorprocesspsbt" => process_psbt::process(door, params).await,
         "generate" => Err(CallError::new(code::METHOD_NOT_FOUND, help_of(method))),
         _ => Err(CallError::method_not_found()),
     }

@@ -240,7 +240,7 @@ impl Chain {
         Ok(Verdict { accepted: verdict.get_accepted(), reason, code: reply.get_code() })
     }
 
-    /// Unspent outputs, mempool included.
+    /// Outputs that the chain has not spent, mempool included, whether or not the mempool spends them.
     ///
     /// # Errors
     /// [`ChainError`].
@@ -319,7 +319,28 @@ impl Chain {
     /// # Errors
     /// [`ChainError`].
     pub async fn barrier(&self) -> Result<(), ChainError> {
-        self.peer.get()?.ping_request().send().promise.await?;
+        self.peer.get()?.barrier_request().send().promise.await?;
         Ok(())
+    }
+
+    /// Has the scripts of all inputs checked. One text per input: empty when the script is satisfied or the coin is not
+    /// known.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn verify_inputs(&self, tx: &Transaction, spent: &[Option<TxOut>]) -> Result<Vec<String>, ChainError> {
+        let mut request = self.peer.get()?.verify_inputs_request();
+        request.get().set_transaction(&bitcoin::consensus::serialize(tx));
+        let mut list = request.get().init_spent(spent.len() as u32);
+        for (index, output) in (0..).zip(spent) {
+            let mut entry = list.reborrow().get(index);
+            let Some(output) = output else { continue };
+            entry.set_found(true);
+            entry.set_amount(i64::try_from(output.value.to_sat()).map_err(|_| ChainError::Bad("amount"))?);
+            entry.set_script(output.script_pubkey.as_bytes());
+        }
+        let reply = request.send().promise.await?;
+        let errors = reply.get()?.get_errors()?;
+        errors.iter().map(|text| text?.to_string().map_err(|_| ChainError::Bad("script error"))).collect()
     }
 }

@@ -2,17 +2,22 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bitcoin::{OutPoint, Psbt, ScriptBuf, Transaction, TxOut};
-use bulkhead_rpc_util::codec::{decode_hex_tx, parse_hex_value, parse_txid, tx_to_hex};
-use bulkhead_rpc_util::params::{as_int, as_object, check_object};
-use bulkhead_rpc_util::{ArgKind, RpcError, RpcResult, amount_from_json, script_asm};
+use bitcoin::hashes::Hash;
+use bitcoin::{OutPoint, Psbt, TxOut};
+use bulkhead_keystore_edge::{RawTransaction, Request, SpentCoin};
+use bulkhead_rpc_util::asm::sighash_from_name;
+use bulkhead_rpc_util::codec::{decode_hex_tx, encode_tx, tx_to_hex};
+use bulkhead_rpc_util::prevouts::{SpentOutput, add_described};
+use bulkhead_rpc_util::signing::{merge_errors, signed_json};
+use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
 use super::Call;
-use super::send::{can_sign, extract, finalize, sign_psbt};
+use super::send::{can_sign, extract, finalize, sign_psbt, signed};
 use super::util::{ensure_unlocked, synced_wallet, wallet_of};
 use crate::spend::psbt;
+use crate::state::Wallet;
 use crate::wallets::chain_error;
 
 /// A PSBT as base64.
@@ -32,139 +37,55 @@ pub(super) fn sighash(value: &Value) -> RpcResult<u32> {
     if value.is_null() {
         return Ok(0);
     }
-    let text = bulkhead_rpc_util::params::as_str(value)?;
-    Ok(match text {
-        "DEFAULT" => 0,
-        "ALL" => 1,
-        "NONE" => 2,
-        "SINGLE" => 3,
-        "ALL|ANYONECANPAY" => 0x81,
-        "NONE|ANYONECANPAY" => 0x82,
-        "SINGLE|ANYONECANPAY" => 0x83,
-        other => return Err(RpcError::parameter(format!("'{other}' is not a valid sighash parameter."))),
-    })
+    sighash_from_name(bulkhead_rpc_util::params::as_str(value)?).map(u32::from).map_err(RpcError::parameter)
 }
 
-/// Outputs that the caller describes.
-fn given_outputs(value: &Value, known: &mut HashMap<OutPoint, TxOut>) -> RpcResult<HashMap<OutPoint, Vec<ScriptBuf>>> {
-    let mut scripts: HashMap<OutPoint, Vec<ScriptBuf>> = HashMap::new();
-    if value.is_null() {
-        return Ok(scripts);
-    }
-    for entry in bulkhead_rpc_util::params::as_array(value)? {
-        let Value::Object(_) = entry else {
-            return Err(RpcError::deserialization("expected object with {\"txid'\",\"vout\",\"scriptPubKey\"}"));
-        };
-        let object = as_object(entry)?;
-        let expected = [("txid", ArgKind::Str), ("vout", ArgKind::Num), ("scriptPubKey", ArgKind::Str)];
-        check_object(object, &expected, false, false)?;
-        let field = |name: &str| object.get(name).unwrap_or(&Value::Null);
-        let txid = parse_txid(field("txid"), "txid")?;
-        let vout: i32 = as_int(field("vout"))?;
-        let vout = u32::try_from(vout).map_err(|_| RpcError::deserialization("vout cannot be negative"))?;
-        let script = ScriptBuf::from_bytes(parse_hex_value(field("scriptPubKey"), "scriptPubKey")?);
-        let outpoint = OutPoint { txid, vout };
-        if let Some(other) = known.get(&outpoint).filter(|output| output.script_pubkey != script) {
-            return Err(RpcError::deserialization(format!(
-                "Previous output scriptPubKey mismatch:\n{}\nvs:\n{}",
-                script_asm(other.script_pubkey.as_bytes(), false),
-                script_asm(script.as_bytes(), false)
-            )));
-        }
-        let value = match object.get("amount").filter(|value| !value.is_null()) {
-            Some(value) => amount_from_json(value)?,
-            None => known.get(&outpoint).map_or(bulkhead_rpc_util::MAX_MONEY, |output| output.value.to_sat() as i64),
-        };
-        let value = bitcoin::Amount::from_sat(u64::try_from(value).unwrap_or(0));
-        known.insert(outpoint, TxOut { value, script_pubkey: script });
-        for name in ["redeemScript", "witnessScript"] {
-            if let Some(value) = object.get(name).filter(|value| !value.is_null()) {
-                scripts.entry(outpoint).or_default().push(ScriptBuf::from_bytes(parse_hex_value(value, name)?));
-            }
-        }
-    }
-    Ok(scripts)
-}
+/// What is said of the inputs of a wallet without keys.
+const NO_KEY: &str = "Unable to sign input, invalid stack size (possibly missing key)";
 
 pub(super) async fn sign_raw(call: &Call) -> RpcResult {
     let loaded = wallet_of(call)?;
-    let tx = decode_hex_tx(call.params.str(0)?, true, true)
+    let mut tx = decode_hex_tx(call.params.str(0)?, true, true)
         .ok_or_else(|| RpcError::deserialization("TX decode failed. Make sure the tx has at least one input."))?;
     ensure_unlocked(&loaded).await?;
     let outpoints: Vec<OutPoint> = tx.input.iter().map(|input| input.previous_output).collect();
     let coins = call.app.chain.coins(&outpoints).await.map_err(|error| chain_error(&error))?;
-    let mut known: HashMap<OutPoint, TxOut> =
-        outpoints.iter().copied().zip(coins).filter_map(|(outpoint, coin)| Some((outpoint, coin?.output))).collect();
-    given_outputs(call.params.get(1), &mut known)?;
-    let hash_type = sighash(call.params.get(2))?;
-
-    let mut draft = psbt::unsigned(&tx).map_err(|error| RpcError::internal(error.to_string()))?;
-    for (index, outpoint) in outpoints.iter().enumerate() {
-        let Some(output) = known.get(outpoint) else { continue };
-        let input = &mut draft.inputs[index];
-        // Signatures that are there already count when they are all there; the key store makes ours again.
-        input.witness_utxo = Some(output.clone());
+    let known = outpoints.iter().copied().zip(coins);
+    let mut known: HashMap<OutPoint, SpentOutput> =
+        known.filter_map(|(outpoint, coin)| Some((outpoint, coin?.output.into()))).collect();
+    add_described(call.params.get(1), &mut known, false)?;
+    let sighash = sighash(call.params.get(2))?;
+    let mut complaints: Vec<(u32, String)> = (0..).zip(&tx.input).map(|(index, _)| (index, NO_KEY.to_owned())).collect();
+    if can_sign(&loaded) {
+        let coins = spent_coins(&loaded.wallet.borrow(), &known);
+        let raw = RawTransaction { transaction: encode_tx(&tx, true), coins, sighash };
+        let signed = signed(&loaded, Request::SignRaw(raw)).await?;
+        tx = bitcoin::consensus::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
+        complaints = signed.errors;
     }
-    {
-        let wallet = loaded.wallet.borrow();
-        psbt::fill(&wallet, &mut draft, true);
-        for (index, outpoint) in outpoints.iter().enumerate() {
-            // A described output stands for the coin even when the wallet knows another transaction.
-            if let Some(output) = known.get(outpoint)
-                && draft.inputs[index].witness_utxo.is_none()
-                && draft.inputs[index].non_witness_utxo.is_none()
-            {
-                draft.inputs[index].witness_utxo = Some(output.clone());
-            }
-        }
+    let spent: Vec<Option<TxOut>> = outpoints.iter().map(|outpoint| Some(known.get(outpoint)?.output.clone())).collect();
+    let mut checked = call.app.chain.verify_inputs(&tx, &spent).await.map_err(|error| chain_error(&error))?;
+    for (error, _) in checked.iter_mut().zip(&spent).filter(|(_, spent)| spent.is_none()) {
+        "Input not found or already spent".clone_into(error);
     }
-    let (signed, errors) = if can_sign(&loaded) {
-        let (mut signed, status) = sign_psbt(&loaded, &draft, hash_type, true, true).await?;
-        finalize(&mut signed);
-        (signed, status.errors)
-    } else {
-        (draft, Vec::new())
-    };
-    Ok(raw_result(&tx, &signed, &known, &errors))
+    signed_json(&tx, &known, &merge_errors(&complaints, &checked))
 }
 
-/// Answer of the signing methods: new signatures where there are some, the old ones elsewhere, errors by input.
-fn raw_result(tx: &Transaction, signed: &Psbt, known: &HashMap<OutPoint, TxOut>, errors: &[(u32, String)]) -> Value {
-    let mut out_tx = tx.clone();
-    let mut problems = Vec::new();
-    for (index, input) in out_tx.input.iter_mut().enumerate() {
-        let done = &signed.inputs[index];
-        if done.final_script_sig.is_some() || done.final_script_witness.is_some() {
-            input.script_sig = done.final_script_sig.clone().unwrap_or_default();
-            input.witness = done.final_script_witness.clone().unwrap_or_default();
-            continue;
+/// Coins for the key store, with the transactions of ours that prove their amounts.
+fn spent_coins(wallet: &Wallet, known: &HashMap<OutPoint, SpentOutput>) -> Vec<SpentCoin> {
+    let coin = |(outpoint, spent): (&OutPoint, &SpentOutput)| {
+        // A description that differs from our transaction stands on its own.
+        let previous = wallet.txs.get(&outpoint.txid).filter(|_| wallet.output(outpoint) == Some(&spent.output));
+        SpentCoin {
+            txid: outpoint.txid.to_byte_array(),
+            vout: outpoint.vout,
+            script: spent.output.script_pubkey.to_bytes(),
+            amount: spent.output.value.to_sat(),
+            previous: previous.map_or_else(Vec::new, |wtx| bitcoin::consensus::serialize(&*wtx.tx)),
+            ..SpentCoin::default()
         }
-        let outpoint = input.previous_output;
-        let had_signature = !input.script_sig.is_empty() || !input.witness.is_empty();
-        let text = if !known.contains_key(&outpoint) {
-            "Input not found or already spent".to_owned()
-        } else if had_signature && errors.iter().all(|(position, _)| *position as usize != index) {
-            continue;
-        } else {
-            let found = errors.iter().find(|(position, _)| *position as usize == index).map(|(_, text)| text.clone());
-            found.unwrap_or_else(|| "Unable to sign input, invalid stack size (possibly missing key)".to_owned())
-        };
-        problems.push(json!({
-            "txid": outpoint.txid.to_string(),
-            "vout": outpoint.vout,
-            "witness": input.witness.iter().map(hex::encode).collect::<Vec<_>>(),
-            "scriptSig": input.script_sig.to_hex_string(),
-            "sequence": input.sequence.0,
-            "error": text,
-        }));
-    }
-    let mut out = Map::new();
-    out.insert("hex".into(), json!(tx_to_hex(&out_tx)));
-    out.insert("complete".into(), json!(problems.is_empty()));
-    if !problems.is_empty() {
-        out.insert("errors".into(), Value::Array(problems));
-    }
-    Value::Object(out)
+    };
+    known.iter().map(coin).collect()
 }
 
 pub(super) async fn process(call: &Call) -> RpcResult {

@@ -95,12 +95,17 @@ pub(super) async fn sign_psbt(
 ) -> RpcResult<(Psbt, Signed)> {
     let request =
         Request::SignTransaction { psbt: psbt.serialize(), sighash, finalize, bip32_derivations: bip32, update_only: false };
+    let signed = signed(loaded, request).await?;
+    let psbt = Psbt::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
+    Ok((psbt, signed))
+}
+
+/// Sends a request that is answered with a signed transaction.
+pub(super) async fn signed(loaded: &Loaded, request: Request) -> RpcResult<Signed> {
+    let name = request.name();
     match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
-        Reply::Signed(signed) => {
-            let psbt = Psbt::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
-            Ok((psbt, signed))
-        }
-        _ => Err(RpcError::internal("key store: unexpected reply to signTransaction")),
+        Reply::Signed(signed) => Ok(signed),
+        _ => Err(RpcError::internal(format!("key store: unexpected reply to {name}"))),
     }
 }
 

@@ -88,6 +88,8 @@ struct State {
     stale: HashMap<BlockHash, (Block, i32)>,
     mempool: Vec<Transaction>,
     events: Option<wallet_events::Client>,
+    /// Events that the wallet has not taken yet.
+    unanswered: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl State {
@@ -189,7 +191,8 @@ impl wallet_chain::Server for FakeChain {
             let mut request = events.transaction_added_request();
             request.get().set_transaction(&serialize(&tx));
             // Not awaited: the wallet holds its state while it waits for us.
-            tokio::task::spawn_local(request.send().promise);
+            let sent = tokio::task::spawn_local(async move { drop(request.send().promise.await) });
+            self.0.borrow_mut().unanswered.push(sent);
         }
         results.get().init_verdict().set_accepted(true);
         Ok(())
@@ -263,7 +266,15 @@ impl wallet_chain::Server for FakeChain {
         Ok(())
     }
 
-    async fn ping(self: Rc<Self>, _: wallet_chain::PingParams, _: wallet_chain::PingResults) -> Result<(), capnp::Error> {
+    async fn barrier(
+        self: Rc<Self>,
+        _: wallet_chain::BarrierParams,
+        _: wallet_chain::BarrierResults,
+    ) -> Result<(), capnp::Error> {
+        let unanswered = std::mem::take(&mut self.0.borrow_mut().unanswered);
+        for sent in unanswered {
+            sent.await.unwrap();
+        }
         Ok(())
     }
 }

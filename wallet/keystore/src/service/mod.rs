@@ -96,6 +96,7 @@ impl Keystore {
             Request::OneShotSignTransaction { psbt, wifs, descriptors, sighash, finalize, bip32_derivations } => {
                 one_shot::transaction(&psbt, &wifs, &descriptors, sighash, finalize, bip32_derivations)
             }
+            Request::OneShotSignRaw { raw, wifs } => one_shot::raw(&raw, &wifs),
             _ if self.settings.location.is_none() => Err(refuse(WALLET, "key store: this one has no file")),
             Request::Create { blank, disable_private_keys, passphrase, flags, generate } => {
                 self.create(blank, disable_private_keys, &passphrase, flags, generate)
@@ -119,6 +120,7 @@ impl Keystore {
             Request::SignTransaction { psbt, sighash, finalize, bip32_derivations, update_only } => {
                 self.sign_transaction(&psbt, sighash, finalize, bip32_derivations, update_only)
             }
+            Request::SignRaw(raw) => self.sign_raw(&raw),
             Request::SignMessage { address: _, message, script } => self.sign_message(&message, script),
             Request::ExportDescriptor { id, consent } => self.export_descriptor(id, consent),
             Request::ExportHdKeys { consent } => self.export_hd_keys(consent),

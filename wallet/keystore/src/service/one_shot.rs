@@ -5,7 +5,7 @@ use crate::message;
 use crate::refusal::{INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, refuse};
 use crate::sign::{self, OneShotProvider, Options};
 use bitcoin::PrivateKey;
-use bulkhead_keystore_edge::{KeystoreError, OneShotDescriptor, Reply, SecretText};
+use bulkhead_keystore_edge::{KeystoreError, OneShotDescriptor, RawTransaction, Reply, SecretText};
 use bulkhead_wallet_core::Descriptor;
 use bulkhead_wallet_core::descriptor::{Keys, SECP};
 
@@ -23,6 +23,23 @@ pub(super) fn message(wif: &str, text: &str) -> Answer {
     Ok(Reply::Text(signature))
 }
 
+/// The keys of a request.
+fn provider(wifs: &[SecretText]) -> Result<OneShotProvider, KeystoreError> {
+    let mut provider = OneShotProvider::default();
+    for wif in wifs {
+        let mut key = private_key(wif)?;
+        provider.add_key(key.public_key(&SECP), key.inner);
+        key.inner.non_secure_erase();
+    }
+    Ok(provider)
+}
+
+pub(super) fn raw(raw: &RawTransaction, wifs: &[SecretText]) -> Answer {
+    // No rules, as below.
+    let (signed, _) = sign::sign_raw(raw, &mut provider(wifs)?, None)?;
+    Ok(Reply::Signed(signed))
+}
+
 pub(super) fn transaction(
     psbt: &[u8],
     wifs: &[SecretText],
@@ -32,12 +49,7 @@ pub(super) fn transaction(
     derivations: bool,
 ) -> Answer {
     let psbt = sign::parse(psbt)?;
-    let mut provider = OneShotProvider::default();
-    for wif in wifs {
-        let mut key = private_key(wif)?;
-        provider.add_key(key.public_key(&SECP), key.inner);
-        key.inner.non_secure_erase();
-    }
+    let mut provider = provider(wifs)?;
     for item in descriptors {
         let mut keys = Keys::default();
         let descriptor =
@@ -54,6 +66,6 @@ pub(super) fn transaction(
         provider.add(&descriptor, &keys, start..end).map_err(missing)?;
     }
     // No rules: whoever brings the keys is their owner, and there is no wallet that change could belong to.
-    let (signed, _) = sign::sign(psbt, &mut provider, Options { sighash, finalize, derivations }, None)?;
+    let (signed, _) = sign::sign(psbt, &mut provider, Options { sighash, finalize, derivations, raw: false }, None)?;
     Ok(Reply::Signed(signed))
 }

@@ -6,8 +6,8 @@ use crate::refusal::{WALLET, locked, refuse};
 use crate::sign::{self, Guard, Options, Provider, WalletProvider};
 use crate::vault::Vault;
 use bitcoin::{Amount, ScriptBuf};
-use bulkhead_keystore_edge::{Record as RawRecord, Reply};
-use bulkhead_spend_policy::History;
+use bulkhead_keystore_edge::{KeystoreError, RawTransaction, Record as RawRecord, Reply};
+use bulkhead_spend_policy::{History, Rules};
 use bulkhead_wallet_core::record::{self, kind};
 
 impl Keystore {
@@ -35,17 +35,38 @@ impl Keystore {
             &self.vault
         };
         let mut provider = WalletProvider { loaded, vault };
-        let options = Options { sighash, finalize, derivations };
+        let options = Options { sighash, finalize, derivations, raw: false };
         let (signed, outflow) = sign::sign(psbt, &mut provider, options, Some(guard))?;
-        if rules.velocity_day.is_some() && outflow > Amount::ZERO && !update_only {
-            // Counted when signed: what was signed can be broadcast by anybody.
-            let mut history = self.history.clone();
-            history.add(now, outflow);
-            let record = RawRecord { key: record::prefix(kind::SPENDING_HISTORY), value: encode_history(&history), erase: false };
-            self.parts()?.0.database.write(&[record])?;
-            self.history = history;
+        if !update_only {
+            self.count(&rules, outflow, now)?;
         }
         Ok(Reply::Signed(signed))
+    }
+
+    pub(super) fn sign_raw(&mut self, raw: &RawTransaction) -> Answer {
+        let now = self.now();
+        let loaded = self.loaded.as_mut().ok_or_else(|| refuse(WALLET, "key store: no wallet file is open"))?;
+        if !self.vault.is_open() {
+            return Err(locked());
+        }
+        let rules = loaded.rules.clone();
+        let guard = Guard { rules: &rules, history: &self.history, now };
+        let (signed, outflow) = sign::sign_raw(raw, &mut WalletProvider { loaded, vault: &self.vault }, Some(guard))?;
+        self.count(&rules, outflow, now)?;
+        Ok(Reply::Signed(signed))
+    }
+
+    /// Remembers what was signed away, when a rule asks for it: what was signed can be broadcast by anybody.
+    fn count(&mut self, rules: &Rules, outflow: Amount, now: i64) -> Result<(), KeystoreError> {
+        if rules.velocity_day.is_none() || outflow == Amount::ZERO {
+            return Ok(());
+        }
+        let mut history = self.history.clone();
+        history.add(now, outflow);
+        let record = RawRecord { key: record::prefix(kind::SPENDING_HISTORY), value: encode_history(&history), erase: false };
+        self.parts()?.0.database.write(&[record])?;
+        self.history = history;
+        Ok(())
     }
 
     pub(super) fn sign_message(&mut self, text: &str, script: Vec<u8>) -> Answer {

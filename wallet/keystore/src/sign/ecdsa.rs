@@ -6,7 +6,7 @@ use crate::refusal::{INVALID_PARAMETER, refuse};
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::Message;
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Psbt, PublicKey, Script, ScriptBuf, TxOut, ecdsa};
+use bitcoin::{Psbt, PublicKey, Script, ScriptBuf, Transaction, TxOut, ecdsa};
 use bulkhead_keystore_edge::KeystoreError;
 use bulkhead_wallet_core::descriptor::SECP;
 
@@ -41,13 +41,45 @@ fn mentions(script: &Script, key: &PublicKey) -> bool {
     pushes(script).any(|push| push == bytes || push == hash)
 }
 
-/// Signs one input with every key that its script mentions.
+/// What a signature of an input signs; nothing when its script is not known.
+pub(super) fn message(psbt: &Psbt, index: usize, output: &TxOut, kind: EcdsaSighashType) -> Option<Message> {
+    let input = psbt.inputs.get(index)?;
+    let code = code(&output.script_pubkey, input.redeem_script.as_ref(), input.witness_script.as_ref())?;
+    code.hash(&mut SighashCache::new(&psbt.unsigned_tx), index, output, kind)
+}
+
+impl Code {
+    fn script(&self) -> &Script {
+        match self {
+            Self::Legacy(script) | Self::KeyHash(script) | Self::Witness(script) => script,
+        }
+    }
+
+    fn hash(
+        &self,
+        cache: &mut SighashCache<&Transaction>,
+        index: usize,
+        output: &TxOut,
+        kind: EcdsaSighashType,
+    ) -> Option<Message> {
+        let digest = match self {
+            Self::Legacy(script) => cache.legacy_signature_hash(index, script, kind.to_u32()).ok()?.to_byte_array(),
+            Self::KeyHash(script) => cache.p2wpkh_signature_hash(index, script, output.value, kind).ok()?.to_byte_array(),
+            Self::Witness(script) => cache.p2wsh_signature_hash(index, script, output.value, kind).ok()?.to_byte_array(),
+        };
+        Some(Message::from_digest(digest))
+    }
+}
+
+/// Signs one input with every key that its script mentions. `unproven`: the amount of a legacy input is taken on
+/// trust.
 pub(super) fn sign_input(
     psbt: &mut Psbt,
     index: usize,
     output: &TxOut,
     sighash: u32,
     material: &Material,
+    unproven: bool,
 ) -> Result<(), KeystoreError> {
     let input = &psbt.inputs[index];
     // One-shot keys know the script of a nested key only by its hash.
@@ -58,7 +90,7 @@ pub(super) fn sign_input(
     let redeem = input.redeem_script.clone().or(nested);
     let Some(code) = code(&output.script_pubkey, redeem.as_ref(), input.witness_script.as_ref()) else { return Ok(()) };
     // Without the previous transaction nothing proves the amount to a legacy signature, which does not commit to it.
-    if matches!(code, Code::Legacy(_)) && input.non_witness_utxo.is_none() {
+    if matches!(code, Code::Legacy(_)) && input.non_witness_utxo.is_none() && !unproven {
         return Ok(());
     }
     let kind = EcdsaSighashType::from_standard(if sighash == 0 { 1 } else { sighash })
@@ -67,22 +99,12 @@ pub(super) fn sign_input(
     let mut cache = SighashCache::new(&tx);
     let mut signed = Vec::new();
     for (public, secret) in material.secrets.iter() {
-        let message = match &code {
-            Code::Legacy(script) if mentions(script, public) => cache
-                .legacy_signature_hash(index, script, kind.to_u32())
-                .map(|hash| Message::from_digest(hash.to_byte_array()))
-                .ok(),
-            Code::KeyHash(script) if public.compressed && mentions(script, public) => cache
-                .p2wpkh_signature_hash(index, script, output.value, kind)
-                .map(|hash| Message::from_digest(hash.to_byte_array()))
-                .ok(),
-            Code::Witness(script) if public.compressed && mentions(script, public) => cache
-                .p2wsh_signature_hash(index, script, output.value, kind)
-                .map(|hash| Message::from_digest(hash.to_byte_array()))
-                .ok(),
-            _ => None,
-        };
-        if let Some(message) = message {
+        // Segwit knows compressed keys only.
+        let fits = public.compressed || matches!(code, Code::Legacy(_));
+        if !fits || !mentions(code.script(), public) {
+            continue;
+        }
+        if let Some(message) = code.hash(&mut cache, index, output, kind) {
             // Grinds for a low R as Core does: the same signatures, and never longer than 71 bytes.
             let signature = SECP.sign_ecdsa_low_r(&message, secret);
             signed.push((*public, ecdsa::Signature { signature, sighash_type: kind }));

@@ -74,6 +74,8 @@ fn taproot(psbt: &Psbt, index: usize) -> Option<Vec<Vec<u8>>> {
 fn describe(psbt: &Psbt, index: usize, output: &TxOut) -> Option<Miniscript<PublicKey>> {
     let input = psbt.inputs.get(index)?;
     let script = &output.script_pubkey;
+    // A script may hold only the hash of a key: the signatures say which key it is.
+    let hashes = input.partial_sigs.keys().map(|key| (key.pubkey_hash().to_raw_hash(), *key)).collect();
     let signer = |matches: &dyn Fn(&PublicKey) -> bool| input.partial_sigs.keys().find(|key| matches(key)).copied();
     let key_hash =
         |wanted: &ScriptBuf| signer(&|key| key.wpubkey_hash().is_ok_and(|hash| ScriptBuf::new_p2wpkh(&hash) == *wanted));
@@ -88,7 +90,8 @@ fn describe(psbt: &Psbt, index: usize, output: &TxOut) -> Option<Miniscript<Publ
     }
     if script.is_p2wsh() {
         let witness = input.witness_script.as_ref().filter(|witness| witness.to_p2wsh() == *script)?;
-        return Miniscript::new_wsh(Script::<PublicKey, Segwitv0>::decode_consensus(witness).ok()?).ok();
+        return Miniscript::new_wsh(Script::<PublicKey, Segwitv0>::decode_consensus(witness).ok()?.substitute_raw_pkh(&hashes))
+            .ok();
     }
     if script.is_p2sh() {
         let redeem = input.redeem_script.as_ref().filter(|redeem| redeem.to_p2sh() == *script)?;
@@ -97,9 +100,12 @@ fn describe(psbt: &Psbt, index: usize, output: &TxOut) -> Option<Miniscript<Publ
         }
         if redeem.is_p2wsh() {
             let witness = input.witness_script.as_ref().filter(|witness| witness.to_p2wsh() == *redeem)?;
-            return Miniscript::new_sh_wsh(Script::<PublicKey, Segwitv0>::decode_consensus(witness).ok()?).ok();
+            return Miniscript::new_sh_wsh(
+                Script::<PublicKey, Segwitv0>::decode_consensus(witness).ok()?.substitute_raw_pkh(&hashes),
+            )
+            .ok();
         }
-        return Miniscript::new_sh(Script::<PublicKey, Legacy>::decode_consensus(redeem).ok()?).ok();
+        return Miniscript::new_sh(Script::<PublicKey, Legacy>::decode_consensus(redeem).ok()?.substitute_raw_pkh(&hashes)).ok();
     }
-    Miniscript::new_bare(Script::<PublicKey, BareCtx>::decode_consensus(script).ok()?).ok()
+    Miniscript::new_bare(Script::<PublicKey, BareCtx>::decode_consensus(script).ok()?.substitute_raw_pkh(&hashes)).ok()
 }

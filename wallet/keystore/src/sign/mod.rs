@@ -4,9 +4,11 @@ mod ecdsa;
 mod fill;
 mod finalize;
 mod provider;
+mod raw;
 mod taproot;
 
 pub use provider::{Material, OneShotProvider, Provider, WalletProvider};
+pub use raw::sign_raw;
 
 use crate::refusal::{DESERIALIZATION, INVALID_PARAMETER, refuse};
 use bitcoin::psbt::{Input, PsbtSighashType};
@@ -26,6 +28,9 @@ pub struct Options {
     pub finalize: bool,
     /// Add key origins.
     pub derivations: bool,
+    /// The PSBT stands for a raw transaction: what it says of legacy amounts is taken on trust, unless the owner set
+    /// spending rules; signatures that are there may have other flags.
+    pub raw: bool,
 }
 
 /// Rules and what they look at besides the transaction.
@@ -71,11 +76,16 @@ fn is_final(input: &Input) -> bool {
     input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
 
+/// The flag itself, or the default of the script type.
+fn default_sighash(output: &TxOut, wanted: u32) -> u32 {
+    if wanted == 0 && !output.script_pubkey.is_p2tr() { 1 } else { wanted }
+}
+
 /// The flag that an input is signed with, after the checks of Core's `SignPSBTInput`.
 fn sighash_of(input: &mut Input, output: &TxOut, wanted: u32) -> Result<u32, KeystoreError> {
     let mismatch = || refuse(DESERIALIZATION, "Specified sighash value does not match value stored in PSBT");
     let taproot = output.script_pubkey.is_p2tr();
-    let sighash = if wanted == 0 && !taproot { 1 } else { wanted };
+    let sighash = default_sighash(output, wanted);
     if input.sighash_type.is_some_and(|stored| stored.to_u32() != sighash && !(wanted == 0 && stored.to_u32() == 0)) {
         return Err(mismatch());
     }
@@ -102,11 +112,32 @@ fn commits_to_outputs(sighash: u32) -> bool {
 /// # Errors
 /// The PSBT contradicts itself, the flag is unknown, or a spending rule would be broken: nothing was signed then.
 pub fn sign(
-    mut psbt: Psbt,
+    psbt: Psbt,
     provider: &mut impl Provider,
     options: Options,
     guard: Option<Guard<'_>>,
 ) -> Result<(Signed, Amount), KeystoreError> {
+    let Worked { psbt, outputs, outflow } = work(psbt, provider, options, guard)?;
+    let errors = (0..psbt.inputs.len())
+        .filter(|index| !is_final(&psbt.inputs[*index]))
+        .map(|index| complaint(&psbt.inputs[index], outputs[index].as_ref(), index));
+    let errors: Vec<(u32, String)> = errors.collect();
+    Ok((Signed { complete: errors.is_empty(), psbt: psbt.serialize(), errors }, outflow))
+}
+
+/// A PSBT after the work, what its inputs spend, and what leaves the wallet.
+struct Worked {
+    psbt: Psbt,
+    outputs: Vec<Option<TxOut>>,
+    outflow: Amount,
+}
+
+fn work(
+    mut psbt: Psbt,
+    provider: &mut impl Provider,
+    options: Options,
+    guard: Option<Guard<'_>>,
+) -> Result<Worked, KeystoreError> {
     if !matches!(options.sighash, 0..=3 | 0x81..=0x83) {
         return Err(refuse(INVALID_PARAMETER, format!("'{}' is not a valid sighash parameter.", options.sighash)));
     }
@@ -121,7 +152,11 @@ pub fn sign(
         if is_final(&psbt.inputs[index]) {
             continue;
         }
-        let sighash = sighash_of(&mut psbt.inputs[index], &output, options.sighash)?;
+        let sighash = if options.raw {
+            default_sighash(&output, options.sighash)
+        } else {
+            sighash_of(&mut psbt.inputs[index], &output, options.sighash)?
+        };
         let material = provider.for_input(&output.script_pubkey, &psbt.inputs[index]);
         fill::input(&mut psbt.inputs[index], &output, &material, options.derivations);
         work.push((index, output, sighash, material));
@@ -139,22 +174,23 @@ pub fn sign(
             policy: violation.tag.as_str().to_owned(),
         })?;
     }
+    let unproven = options.raw && guard.is_none_or(|guard| guard.rules.is_default());
     for (index, output, sighash, material) in &work {
+        // A raw transaction gets no signature for an output that is not there; a PSBT may still get the output.
+        if options.raw && sighash & 0x1f == 3 && *index >= psbt.unsigned_tx.output.len() {
+            continue;
+        }
         if output.script_pubkey.is_p2tr() {
             taproot::sign_input(&mut psbt, *index, &outputs, *sighash, material)?;
         } else {
-            ecdsa::sign_input(&mut psbt, *index, output, *sighash, material)?;
+            ecdsa::sign_input(&mut psbt, *index, output, *sighash, material, unproven)?;
         }
         if options.finalize {
             finalize::input(&mut psbt, *index, output, material);
         }
     }
     drop_previous_transactions(&mut psbt);
-    let errors = (0..count)
-        .filter(|index| !is_final(&psbt.inputs[*index]))
-        .map(|index| complaint(&psbt.inputs[index], outputs[index].as_ref(), index));
-    let errors: Vec<(u32, String)> = errors.collect();
-    Ok((Signed { complete: errors.is_empty(), psbt: psbt.serialize(), errors }, spend.outflow()))
+    Ok(Worked { psbt, outputs, outflow: spend.outflow() })
 }
 
 fn complaint(input: &Input, output: Option<&TxOut>, index: usize) -> (u32, String) {
@@ -163,10 +199,16 @@ fn complaint(input: &Input, output: Option<&TxOut>, index: usize) -> (u32, Strin
         Some(_) if !input.partial_sigs.is_empty() => {
             "CHECK(MULTI)SIG failing with non-zero signature (possibly need more signatures)"
         }
+        Some(output) if spends_key_hash(input, output) => "Witness program hash mismatch",
         Some(output) if output.script_pubkey.is_witness_program() => "Witness program was passed an empty witness",
         Some(_) => "Unable to sign input, invalid stack size (possibly missing key)",
     };
     (u32::try_from(index).unwrap_or(u32::MAX), text.to_owned())
+}
+
+/// Whether a witness that is not there would be that of a key hash, which must have two items.
+fn spends_key_hash(input: &Input, output: &TxOut) -> bool {
+    output.script_pubkey.is_p2wpkh() || input.redeem_script.as_ref().is_some_and(|script| script.is_p2wpkh())
 }
 
 /// The sum, when every amount is known.
@@ -178,7 +220,10 @@ fn spend(psbt: &Psbt, outputs: &[Option<TxOut>], work: &[(usize, TxOut, u32, Mat
     let own = work.iter().filter(|(_, _, _, material)| material.can_sign()).map(|(_, output, _, _)| Some(output.value));
     Spend {
         own_inputs: total(own).unwrap_or(Amount::MAX),
-        all_inputs: total(outputs.iter().map(|output| output.as_ref().map(|output| output.value))),
+        // Core's stand-in for an amount that nobody gave; no coin holds all the money there is.
+        all_inputs: total(
+            outputs.iter().map(|output| output.as_ref().map(|output| output.value).filter(|value| *value != Amount::MAX_MONEY)),
+        ),
         outputs: psbt
             .unsigned_tx
             .output
@@ -210,5 +255,7 @@ fn drop_previous_transactions(psbt: &mut Psbt) {
     }
 }
 
+#[cfg(test)]
+mod raw_tests;
 #[cfg(test)]
 mod tests;

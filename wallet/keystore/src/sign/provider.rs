@@ -199,6 +199,13 @@ impl Provider for OneShotProvider {
         (!secrets.is_empty()).then(|| Material { solved: None, origins: Vec::new(), secrets })
     }
 
+    /// All keys, when the script is not known: a script that was given may hold only the hash of one, and what signs
+    /// looks for the key in the script anyway.
+    fn for_input(&mut self, script: &Script, _: &Input) -> Material {
+        let material = self.private(script).unwrap_or_default();
+        if material.secrets.is_empty() { Material { secrets: self.secrets.clone(), ..material } } else { material }
+    }
+
     fn key(&mut self, key: &RawPublicKey) -> Option<(PublicKey, SecretKey)> {
         let mut found: BTreeMap<PublicKey, SecretKey> = BTreeMap::new();
         for (public, secret) in self.secrets.iter().filter(|(public, _)| public.inner == *key) {

@@ -9,13 +9,13 @@ use bulkhead_wallet_core::Descriptor;
 use bulkhead_wallet_core::descriptor::{Keys, SECP};
 use miniscript::interpreter::Interpreter;
 
-const XPRV: &str =
+pub(super) const XPRV: &str =
     "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
-const WIF: &str = "cUeKHd5orzT3mz8P9pxyREHfsWtVfgsfDjiZZBcjUBAaGk1BTj7N";
-const FOREIGN: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
-const PLAIN: Options = Options { sighash: 0, finalize: true, derivations: true };
+pub(super) const WIF: &str = "cUeKHd5orzT3mz8P9pxyREHfsWtVfgsfDjiZZBcjUBAaGk1BTj7N";
+pub(super) const FOREIGN: &str = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+const PLAIN: Options = Options { sighash: 0, finalize: true, derivations: true, raw: false };
 
-fn provider(descriptors: &[&str]) -> (OneShotProvider, Vec<ScriptBuf>) {
+pub(super) fn provider(descriptors: &[&str]) -> (OneShotProvider, Vec<ScriptBuf>) {
     let mut provider = OneShotProvider::default();
     let mut scripts = Vec::new();
     for text in descriptors {
@@ -30,7 +30,7 @@ fn provider(descriptors: &[&str]) -> (OneShotProvider, Vec<ScriptBuf>) {
 }
 
 /// A transaction that creates an output of 1 BTC for each script.
-fn funding(scripts: &[ScriptBuf]) -> Transaction {
+pub(super) fn funding(scripts: &[ScriptBuf]) -> Transaction {
     let output = |script: &ScriptBuf| TxOut { value: Amount::ONE_BTC, script_pubkey: script.clone() };
     Transaction {
         version: Version::TWO,
@@ -41,7 +41,7 @@ fn funding(scripts: &[ScriptBuf]) -> Transaction {
 }
 
 /// Spends every output of `previous` to one foreign script, with a fee of 0.01 BTC.
-fn spend(previous: &Transaction, sequence: Sequence) -> Psbt {
+pub(super) fn spend(previous: &Transaction, sequence: Sequence) -> Psbt {
     let txid = previous.compute_txid();
     let input = |vout: usize| TxIn {
         previous_output: OutPoint { txid, vout: u32::try_from(vout).unwrap() },
