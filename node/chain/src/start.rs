@@ -267,7 +267,7 @@ pub fn open(
         chain.subscribe(Arc::new(BlockNotify(handle.clone())));
     }
     chain.activate()?;
-    let context = Context::new(chain, pool, network(config), Arc::clone(config));
+    let context = Context::new(chain, pool, network(config), Arc::clone(config), Some(handle.clone()));
     Ok(Arc::new(Context { warnings, ..context }))
 }
 

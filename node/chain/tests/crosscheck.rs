@@ -162,3 +162,44 @@ fn reconsidering_and_preferring_blocks_moves_the_tip() {
     let stats = manager.utxo_stats(HashKind::Serialized).unwrap();
     assert_eq!(reversed_hex(&stats.hash.unwrap()), expected()["utxo"]["hash_serialized_3"]["hash_serialized_3"]);
 }
+
+/// Bytes of a snapshot, and the hash of the set in it.
+fn dump(manager: &ChainManager, height: Option<i32>, in_memory: bool) -> (Vec<u8>, String) {
+    let target = height.map(|height| manager.lock().active().at(height).unwrap());
+    let mut file = std::io::Cursor::new(Vec::new());
+    let dumped = manager.dump_utxo_set(target, in_memory, &mut file).unwrap();
+    (file.into_inner(), reversed_hex(&dumped.stats.hash.unwrap()))
+}
+
+#[test]
+fn a_snapshot_of_an_older_block_is_what_that_block_had_as_the_tip() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |_| {});
+    import(&manager);
+    let (_, hash) = dump(&manager, None, false);
+    assert_eq!(hash, expected()["utxo"]["hash_serialized_3"]["hash_serialized_3"]);
+    let height = 300;
+    let rolled_back = dump(&manager, Some(height), false);
+    assert_eq!(rolled_back, dump(&manager, Some(height), true));
+    assert!(!directory.path().join(format!("chainstate/temp_utxo_{height}")).exists());
+    let above = manager.lock().active().at(height + 1).unwrap();
+    manager.invalidate_block(above).unwrap();
+    while manager.tip().height > height {
+        let tip = manager.lock().active().tip().unwrap();
+        manager.invalidate_block(tip).unwrap();
+    }
+    assert_eq!(dump(&manager, None, false), rolled_back);
+    let stats = manager.utxo_stats(HashKind::Serialized).unwrap();
+    assert_eq!(reversed_hex(&stats.hash.unwrap()), rolled_back.1);
+}
+
+#[test]
+fn a_snapshot_below_a_missing_undo_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |_| {});
+    import(&manager);
+    std::fs::remove_file(directory.path().join("blocks/rev00000.dat")).unwrap();
+    let target = manager.lock().active().at(300).unwrap();
+    let error = manager.dump_utxo_set(Some(target), true, std::io::Cursor::new(Vec::new())).unwrap_err();
+    assert!(error.to_string().starts_with("Failed to roll back block at height"), "{error}");
+}

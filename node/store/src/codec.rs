@@ -30,6 +30,7 @@ pub enum CodecError {
 /// Scripts longer than this can never be spent; Core stores them but replaces them when it reads.
 const MAX_SCRIPT_SIZE: usize = 10_000;
 const SPECIAL_SCRIPTS: u64 = 6;
+const MAX_COMPACT_SIZE: u64 = 0x0200_0000;
 
 /// Reads from a byte slice.
 #[derive(Debug, Clone, Copy)]
@@ -91,6 +92,17 @@ impl<'a> Reader<'a> {
     /// A VARINT that must fit 32 bits.
     pub fn varint_u32(&mut self) -> Result<u32, CodecError> {
         u32::try_from(self.varint()?).map_err(|_| CodecError::Overflow)
+    }
+
+    /// CompactSize in its shortest form, at most 0x02000000 (Core: `ReadCompactSize` with its range check).
+    pub fn compact_size(&mut self) -> Result<u64, CodecError> {
+        let (value, shortest) = match self.byte()? {
+            0xfd => (u64::from(u16::from_le_bytes(self.array()?)), 0xfd),
+            0xfe => (u64::from(self.u32()?), 0x1_0000),
+            0xff => (u64::from_le_bytes(self.array()?), 0x1_0000_0000),
+            small => (u64::from(small), 0),
+        };
+        if value < shortest || value > MAX_COMPACT_SIZE { Err(CodecError::Overflow) } else { Ok(value) }
     }
 
     /// CompactSize, as on the network; not larger than the bytes that are left (each item takes at least one).

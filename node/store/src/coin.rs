@@ -28,10 +28,15 @@ impl Coin {
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
-        let code = reader.varint_u32()?;
-        let output = reader.tx_out()?;
+        let coin = Self::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { output, height: code >> 1, coinbase: code & 1 == 1 })
+        Ok(coin)
+    }
+
+    /// Reads the stored form from the front of what `reader` has.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let code = reader.varint_u32()?;
+        Ok(Self { output: reader.tx_out()?, height: code >> 1, coinbase: code & 1 == 1 })
     }
 
     /// Whether the script can never be satisfied, so that the output is not kept (Core: `IsUnspendable`).

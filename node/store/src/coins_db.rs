@@ -67,6 +67,15 @@ impl CoinsDb {
         })
     }
 
+    /// All coins in key order, as they are now.
+    pub fn iter(&self) -> Result<impl Iterator<Item = Result<(OutPoint, Coin), StoreError>> + '_, StoreError> {
+        Ok(self.database.entries(COINS)?.map(|entry| {
+            let (key, value) = entry?;
+            let outpoint = coin::decode_key(&key).map_err(StoreError::corrupt(COINS))?;
+            Ok((outpoint, Coin::decode(&value).map_err(StoreError::corrupt(COINS))?))
+        }))
+    }
+
     /// Applies changed coins (`None`: spent) together with the block that they lead to, and waits for the disk.
     pub fn write<'a>(
         &self,

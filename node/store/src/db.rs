@@ -31,6 +31,9 @@ pub(crate) struct DatabaseOptions {
     pub wipe: bool,
 }
 
+/// Key and value of an entry.
+pub(crate) type Entry = (Box<[u8]>, Box<[u8]>);
+
 /// One RocksDB directory with the table `default` for single values and others by name.
 pub(crate) struct Database {
     db: DB,
@@ -155,6 +158,12 @@ impl Database {
             visit(&key, &value)?;
         }
         Ok(())
+    }
+
+    /// All values of a table in key order, as they are now.
+    pub fn entries(&self, table: &'static str) -> Result<impl Iterator<Item = Result<Entry, StoreError>> + '_, StoreError> {
+        let entries = self.db.iterator_cf(&self.table(table)?, IteratorMode::Start);
+        Ok(entries.map(|entry| entry.map_err(|error| self.failed(error))))
     }
 
     /// Starts a batch.

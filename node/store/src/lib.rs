@@ -4,7 +4,8 @@
 //! 2. `xor`, `flat`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
 //! 3. `db`: the only file that names RocksDB; opens a directory and moves batches.
 //! 4. `index_db`, `coins_db`: typed tables for `blocks/index` and `chainstate`.
-//! 5. `coins_cache`: the bounded layer of coins in memory.
+//! 5. `snapshot`, `rollback_db`: files of `dumptxoutset`, and coins of a block below the tip.
+//! 6. `coins_cache`: the bounded layer of coins in memory.
 //!
 //! # Correctness
 //!
@@ -22,6 +23,8 @@ mod db;
 mod error;
 pub mod flat;
 pub mod index_db;
+pub mod rollback_db;
+pub mod snapshot;
 pub mod undo;
 pub mod xor;
 

@@ -12,6 +12,7 @@ pub mod active;
 mod assume;
 mod connect;
 pub mod dates;
+pub mod dump;
 mod fail;
 mod flush;
 mod import;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::Network;
-use bulkhead_control::ChainConfig;
+use bulkhead_control::{ChainConfig, Handle};
 use bulkhead_mempool::FeeRate;
 
 use super::scan::ScanControl;
@@ -26,6 +26,8 @@ pub struct Context {
     pub network: Network,
     /// Options.
     pub config: Arc<ChainConfig>,
+    /// Opens files that users name; `None` without a supervisor.
+    pub supervisor: Option<Handle>,
     /// Progress of `scantxoutset`.
     pub scan: ScanControl,
     /// Weight and number of transactions of the last block that was assembled.
@@ -38,12 +40,19 @@ pub struct Context {
 
 impl Context {
     /// A context over a running engine.
-    pub fn new(chain: Arc<ChainManager>, pool: Arc<Pool>, network: Network, config: Arc<ChainConfig>) -> Self {
+    pub fn new(
+        chain: Arc<ChainManager>,
+        pool: Arc<Pool>,
+        network: Network,
+        config: Arc<ChainConfig>,
+        supervisor: Option<Handle>,
+    ) -> Self {
         Self {
             chain,
             pool,
             network,
             config,
+            supervisor,
             scan: ScanControl::default(),
             last_template: Mutex::new(None),
             mempool_file: Mutex::new(None),

@@ -22,6 +22,7 @@ mod psbt;
 mod raw_transactions;
 mod scan;
 mod scripts;
+mod snapshot;
 mod submit;
 mod template;
 mod util;
@@ -53,6 +54,7 @@ const FAMILIES: &[&[(&str, Handler)]] = &[
     raw_transactions::METHODS,
     scan::METHODS,
     scripts::METHODS,
+    snapshot::METHODS,
     submit::METHODS,
     template::METHODS,
     util::METHODS,

@@ -19,6 +19,10 @@ const MAX_PATH: usize = 4096;
 enum Rule {
     /// A new file; never over an existing one.
     Create,
+    /// A new file under a name that says that it is not complete; one that an earlier run left there is replaced.
+    CreateIncomplete,
+    /// Nothing is opened: the file that was created as incomplete for this path gets its name, never over an existing one.
+    Finish,
     /// An existing regular file.
     Read,
 }
@@ -26,21 +30,23 @@ enum Rule {
 type Refusal = (i32, String);
 
 impl Family {
-    /// Opens the file and answers with its descriptor.
+    /// Opens the file and answers with its descriptor, if the purpose is to open one.
     pub(crate) fn open_file(&mut self, asked: Asked, open: &OpenFile) {
         match self.try_open_file(open) {
             Ok((file, path)) => {
                 let text = path.display().to_string();
-                self.reply(asked.child, asked.request, Ok(text), &[file.as_fd()]);
+                let descriptors: Vec<_> = file.iter().map(AsFd::as_fd).collect();
+                self.reply(asked.child, asked.request, Ok(text), &descriptors);
             }
             Err(refusal) => self.answer(asked, Err(refusal)),
         }
     }
 
-    fn try_open_file(&self, open: &OpenFile) -> Result<(File, PathBuf), Refusal> {
+    fn try_open_file(&mut self, open: &OpenFile) -> Result<(Option<File>, PathBuf), Refusal> {
         let (rule, below_datadir) = match open.purpose.as_str() {
             "backupWallet" => (Rule::Create, false),
-            "dumpTxOutSet" => (Rule::Create, true),
+            "dumpTxOutSet" => (Rule::CreateIncomplete, true),
+            "finishTxOutSet" => (Rule::Finish, true),
             "loadTxOutSet" => (Rule::Read, true),
             "restoreWallet" | "importMempool" | "loadBlock" => (Rule::Read, false),
             _ => return Err((code::MISC, "unknown purpose of a file".into())),
@@ -63,11 +69,47 @@ impl Family {
             return Err((code::PARAMETER, format!("{} belongs to another component", path.display())));
         }
         let opened = match rule {
-            Rule::Create => create(&path),
-            Rule::Read => read(&path),
+            Rule::Create => create(&path).map(Some),
+            Rule::Read => read(&path).map(Some),
+            Rule::CreateIncomplete => create_incomplete(&path).map(|file| {
+                self.incomplete_files.insert(path.clone());
+                Some(file)
+            }),
+            // Only what this run has created may be renamed.
+            Rule::Finish if !self.incomplete_files.remove(&path) => Err(io::ErrorKind::NotFound.into()),
+            Rule::Finish => finish(&path).map(|()| None),
         };
         opened.map(|file| (file, path.clone())).map_err(|error| refusal(&open.purpose, &path, &error))
     }
+}
+
+/// Name of a file while it is written.
+fn incomplete_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".incomplete");
+    PathBuf::from(name)
+}
+
+fn create_incomplete(path: &Path) -> io::Result<File> {
+    if path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let incomplete = incomplete_name(path);
+    if incomplete.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        std::fs::remove_file(&incomplete)?;
+    }
+    // AlreadyExists belongs to the name that was asked for.
+    create(&incomplete).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::ErrorKind::PermissionDenied.into(),
+        _ => error,
+    })
+}
+
+fn finish(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(incomplete_name(path), path)
 }
 
 fn create(path: &Path) -> io::Result<File> {
@@ -86,9 +128,10 @@ fn refusal(purpose: &str, path: &Path, error: &io::Error) -> Refusal {
     match (purpose, error.kind()) {
         ("dumpTxOutSet", io::ErrorKind::AlreadyExists) => (
             code::PARAMETER,
-            format!("{shown} already exists. If you are sure this is what you want, move it out of the way first."),
+            format!("{shown} already exists. If you are sure this is what you want, move it out of the way first"),
         ),
-        ("dumpTxOutSet", _) => (code::PARAMETER, format!("Couldn't open file {shown} for writing.")),
+        ("dumpTxOutSet", _) => (code::PARAMETER, format!("Couldn't open file {shown}.incomplete for writing.")),
+        ("finishTxOutSet", _) => (code::MISC, format!("Couldn't rename {shown}.incomplete to {shown}: {error}")),
         ("loadTxOutSet", _) => (code::PARAMETER, format!("Couldn't open file {shown} for reading.")),
         ("restoreWallet", io::ErrorKind::NotFound) => (code::PARAMETER, "Backup file does not exist".into()),
         ("backupWallet", _) => (code::WALLET, "Error: Wallet backup failed!".into()),
@@ -111,5 +154,23 @@ mod tests {
         assert!(read(&path).is_ok());
         assert!(read(folder.path()).is_err());
         assert!(read(Path::new("/dev/null")).is_err());
+    }
+
+    #[test]
+    fn test_incomplete_files_get_their_name_in_the_end_and_replace_nothing_but_their_like() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("utxo.dat");
+        std::fs::write(incomplete_name(&path), "left by a crash").unwrap();
+        assert_eq!(create_incomplete(&path).unwrap().metadata().unwrap().len(), 0);
+        assert!(!path.exists());
+        finish(&path).unwrap();
+        assert!(path.exists() && !incomplete_name(&path).exists());
+        assert_eq!(create_incomplete(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        std::fs::write(incomplete_name(&path), "x").unwrap();
+        assert_eq!(finish(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        let other = folder.path().join("other");
+        std::fs::create_dir(incomplete_name(&other)).unwrap();
+        assert_eq!(create_incomplete(&other).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(refusal("dumpTxOutSet", &other, &io::ErrorKind::NotFound.into()).1.ends_with("other.incomplete for writing."));
     }
 }

@@ -145,7 +145,7 @@ fn may_ask(component: Component, request: &Request) -> bool {
         },
         Request::OpenFile(open) => match open.purpose.as_str() {
             "backupWallet" | "restoreWallet" => component == Component::Wallet,
-            "dumpTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
+            "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
             _ => false,
         },
         Request::ListWalletDir | Request::UpdateSetting { .. } => component == Component::Wallet,

@@ -23,8 +23,9 @@ use bulkhead_control::message::{Outcome, Reply, ToChild};
 use bulkhead_control::{Component, Report};
 use bulkhead_sandbox::spawner::SpawnerHandle;
 use exits::Rebirth;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use stop::Stop;
 
 /// Identity of a child within this run; never used again.
@@ -47,6 +48,8 @@ pub(crate) struct Family {
     broadcasts: Vec<Broadcast>,
     /// Key stores that wait until the last owner of their directory is gone.
     pub pending_opens: VecDeque<PendingOpen>,
+    /// Files that were opened under a provisional name and may get the name that is kept here.
+    pub incomplete_files: BTreeSet<PathBuf>,
     stop: Option<Stop>,
     /// "Error: " texts were printed; exit code 1.
     failed: bool,
@@ -75,6 +78,7 @@ impl Family {
             rebirths: Vec::new(),
             broadcasts: Vec::new(),
             pending_opens: VecDeque::new(),
+            incomplete_files: BTreeSet::new(),
             stop: None,
             failed: false,
             done_loading: false,

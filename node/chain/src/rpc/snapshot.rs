@@ -1,0 +1,83 @@
+//! Files with the set of unspent outputs.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use bulkhead_control::{ControlError, OpenFile, Request};
+use bulkhead_rpc_util::error::MISC_ERROR;
+use bulkhead_rpc_util::params::as_bool;
+use bulkhead_rpc_util::{Params, RpcError, RpcResult};
+use serde_json::{Map, Value, json};
+
+use super::lookup::{block_by_hash_or_height, tip};
+use super::{Context, Handler};
+use crate::engine::NodeId;
+use crate::engine::dump::DumpError;
+
+pub(super) const METHODS: &[(&str, Handler)] = &[("dumptxoutset", dumptxoutset)];
+
+/// Asks the supervisor about a file that the user named; this process cannot open any. Gives its full path, and the open file
+/// if the purpose comes with one.
+fn ask_for_file(context: &Context, purpose: &str, path: &str) -> RpcResult<(String, Option<OwnedFd>)> {
+    let gone = || RpcError::internal("the supervisor does not answer");
+    let supervisor = context.supervisor.as_ref().ok_or_else(gone)?;
+    let request = Request::OpenFile(OpenFile { purpose: purpose.into(), path: path.into() });
+    match supervisor.request(request) {
+        Ok(mut answer) => Ok((answer.text, answer.descriptors.pop())),
+        Err(ControlError::Refused { code, message }) => Err(RpcError::new(code, message)),
+        Err(_) => Err(gone()),
+    }
+}
+
+/// The block whose set is asked for; `None`: the tip.
+fn target(context: &Context, params: &Params) -> RpcResult<Option<NodeId>> {
+    let kind = params.opt_str(1)?.unwrap_or("");
+    let none = Map::new();
+    let options = params.opt_object(2)?.unwrap_or(&none);
+    let state = context.state();
+    match (options.get("rollback"), kind) {
+        (Some(block), "" | "rollback") => block_by_hash_or_height(&state, block).map(Some),
+        (Some(_), _) => Err(RpcError::parameter(format!("Invalid snapshot type \"{kind}\" specified with rollback option"))),
+        (None, "rollback") => {
+            let height = context.chain.params().assume_utxo.iter().map(|snapshot| snapshot.height).max();
+            let height = height.ok_or_else(|| RpcError::internal("this network has no snapshots"))?;
+            block_by_hash_or_height(&state, &height.into()).map(Some)
+        }
+        (None, "latest") => Ok(None),
+        (None, _) => Err(RpcError::parameter(format!(
+            "Invalid snapshot type \"{kind}\" specified. Please specify \"rollback\" or \"latest\""
+        ))),
+    }
+}
+
+fn dumptxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
+    let name = params.str(0)?;
+    let target = target(context, params)?;
+    let in_memory = params.opt_object(2)?.and_then(|options| options.get("in_memory")).map(as_bool).transpose()?;
+    let (path, descriptor) = ask_for_file(context, "dumpTxOutSet", name)?;
+    let file = File::from(descriptor.ok_or_else(|| RpcError::internal("the supervisor sent no file"))?);
+    if let Some(target) = target {
+        let state = context.state();
+        let pruned = state.prune_height().is_some_and(|height| height >= state.node(target).height);
+        if pruned && target != tip(&state)? {
+            let text = "Could not roll back to requested height since necessary block data is already pruned.";
+            return Err(RpcError::new(MISC_ERROR, text));
+        }
+    }
+    let dumped = context.chain.dump_utxo_set(target, in_memory.unwrap_or(false), &file).map_err(|error| match error {
+        DumpError::Output(error) => RpcError::new(MISC_ERROR, format!("Error writing {path}.incomplete: {error}")),
+        other => RpcError::internal(other.to_string()),
+    })?;
+    file.sync_all().map_err(|error| RpcError::new(MISC_ERROR, format!("Error closing {path}.incomplete: {error}")))?;
+    ask_for_file(context, "finishTxOutSet", name)?;
+    let mut hash = dumped.stats.hash.unwrap_or_default();
+    hash.reverse();
+    Ok(json!({
+        "coins_written": dumped.stats.outputs,
+        "base_hash": dumped.stats.best_block.to_string(),
+        "base_height": dumped.stats.height,
+        "path": path,
+        "txoutset_hash": hex::encode(hash),
+        "nchaintx": dumped.chain_tx,
+    }))
+}
