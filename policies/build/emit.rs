@@ -122,8 +122,22 @@ fn rules(entries: &[Rule], filters: &Filters) -> Result<String, Box<dyn Error>> 
     list(entries, |rule| {
         let number = filters.numbers[&rule.syscall];
         let args = list(&rule.args, condition)?;
-        Ok(format!("SyscallRule {{ name: {:?}, number: {number}, args: {args}, reason: {:?} }}", rule.syscall, rule.comment))
+        Ok(format!(
+            "SyscallRule {{ name: {:?}, number: {number}, args: {args}, reason: {:?}, proof: Proof::{} }}",
+            rule.syscall,
+            rule.comment,
+            proof(rule)
+        ))
     })
+}
+
+fn proof(rule: &Rule) -> String {
+    match (&rule.unexercised, &rule.by_chance) {
+        (Some(why), _) => format!("Unexercised({why:?})"),
+        (None, Some(why)) => format!("ByChance({why:?})"),
+        (None, None) if rule.inherited => "Inherited".to_owned(),
+        (None, None) => "Exercised".to_owned(),
+    }
 }
 
 fn condition(arg: &serde_json::Value) -> Result<String, Box<dyn Error>> {

@@ -16,13 +16,22 @@ const CLONE3: u32 = 435;
 const ENOSYS: u32 = 38;
 const EPERM: u32 = 1;
 
-#[derive(Deserialize, Clone)]
+#[derive(Deserialize, Clone, Default)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     pub syscall: String,
     pub comment: String,
     #[serde(default)]
     pub args: Vec<Value>,
+    /// Why no test can make a call that this rule admits.
+    #[serde(default)]
+    pub unexercised: Option<String>,
+    /// Why it depends on timing or load whether a test makes one.
+    #[serde(default)]
+    pub by_chance: Option<String>,
+    /// Taken over from a child's list.
+    #[serde(skip)]
+    pub inherited: bool,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +82,10 @@ pub fn read(name: &str) -> Result<Vec<Rule>, Box<dyn Error>> {
         if rule.comment.trim().is_empty() {
             return Err(format!("{path}: {} has no reason", rule.syscall).into());
         }
+        let excuses: Vec<_> = rule.unexercised.iter().chain(&rule.by_chance).collect();
+        if excuses.len() > 1 || excuses.iter().any(|excuse| excuse.trim().is_empty()) {
+            return Err(format!("{path}: {} needs one excuse with words in it, or none", rule.syscall).into());
+        }
     }
     Ok(filter.filter)
 }
@@ -83,7 +96,7 @@ pub fn include<'a>(rules: &mut Vec<Rule>, others: impl Iterator<Item = &'a Vec<R
         if !rules.iter().any(|rule| rule.syscall == other.syscall && rule.args.is_empty()) {
             rules.retain(|rule| rule.syscall != other.syscall);
             let comment = format!("a child may: {}", other.comment);
-            rules.push(Rule { syscall: other.syscall.clone(), comment, args: Vec::new() });
+            rules.push(Rule { syscall: other.syscall.clone(), comment, inherited: true, ..Rule::default() });
         }
     }
 }
@@ -122,7 +135,7 @@ fn program(rules: &[Rule], mismatch: &Value, matching: &Value) -> Result<BpfProg
 /// Number of a call: seccompiler's table is private, its output is not. The second jump of a program with one
 /// rule compares the number (the first compares the architecture).
 fn number(name: &str) -> Result<i64, Box<dyn Error>> {
-    let rule = Rule { syscall: name.to_owned(), comment: String::new(), args: Vec::new() };
+    let rule = Rule { syscall: name.to_owned(), ..Rule::default() };
     let program = program(&[rule], &json!("allow"), &json!("trap"))?;
     let jump = program.iter().filter(|i| i.code == JUMP_EQUAL).nth(1).ok_or("no comparison in a compiled filter")?;
     Ok(i64::from(jump.k))

@@ -176,6 +176,29 @@ pub struct SyscallRule {
     pub args: &'static [Condition],
     /// Why the rule is there.
     pub reason: &'static str,
+    /// Who proves that the rule is needed.
+    pub proof: Proof,
+}
+
+/// What the test of minimality demands of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The test's node makes a call that the rule admits. This is what a rule without a word about it gets.
+    Exercised,
+    /// No such call is made, for this reason (`unexercised` in the list). Wrong as soon as one is made.
+    Unexercised(&'static str),
+    /// Whether one is made depends on timing or load, for this reason (`by_chance` in the list).
+    ByChance(&'static str),
+    /// The spawner has the rule because a child needs it: filters are inherited. Proved at the child.
+    Inherited,
+}
+
+impl SyscallRule {
+    /// Whether the rule admits a call with these arguments.
+    #[must_use]
+    pub fn admits(&self, number: i64, args: &[u64; 6]) -> bool {
+        self.number == number && self.args.iter().all(|condition| condition.holds(args))
+    }
 }
 
 /// A condition on one argument of a system call.
@@ -189,6 +212,24 @@ pub struct Condition {
     pub op: Op,
     /// Right-hand side.
     pub value: u64,
+}
+
+impl Condition {
+    /// Whether the arguments of a call meet it.
+    #[must_use]
+    pub fn holds(&self, args: &[u64; 6]) -> bool {
+        let mask = if self.qword { u64::MAX } else { u64::from(u32::MAX) };
+        let (left, right) = (args.get(usize::from(self.index)).copied().unwrap_or(0) & mask, self.value & mask);
+        match self.op {
+            Op::Eq => left == right,
+            Op::Ne => left != right,
+            Op::Lt => left < right,
+            Op::Le => left <= right,
+            Op::Gt => left > right,
+            Op::Ge => left >= right,
+            Op::MaskedEq(mask) => left & mask == right & mask,
+        }
+    }
 }
 
 /// A comparison of a system call argument.

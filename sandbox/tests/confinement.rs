@@ -107,7 +107,7 @@ fn entered_net_connects_tcp_only() {
 
 #[test]
 fn threads_and_allocator_work_under_every_threaded_policy() {
-    for policy in [&CHAIN, &NET, &RPC, &bulkhead_policies::WALLET, &NODE] {
+    for policy in [&CHAIN, &NET, &RPC, &bulkhead_policies::WALLET] {
         let text = confined(|| {
             enter(policy, &[], Mode::Degraded).unwrap();
             let worker = std::thread::Builder::new().name("worker".to_owned());
@@ -115,6 +115,21 @@ fn threads_and_allocator_work_under_every_threaded_policy() {
             handle.join().unwrap().to_string()
         });
         assert_eq!(text, (64 << 20).to_string(), "{}", policy.name);
+    }
+}
+
+#[test]
+fn processes_of_one_thread_cannot_make_another_and_allocate_all_the_same() {
+    for policy in [&NODE, &bulkhead_policies::NOTIFY, &KEYSTORE] {
+        let text = confined(|| {
+            enter(policy, &[], Mode::Degraded).unwrap();
+            let sum = vec![1u8; 64 << 20].iter().map(|b| usize::from(*b)).sum::<usize>();
+            // Not by std: libc has already taken the memory of the stack when the kernel refuses.
+            // SAFETY: the flags of a thread without a stack of its own; the filter answers before the kernel looks.
+            let answer = unsafe { libc::syscall(libc::SYS_clone, 4_001_536u64, 0usize, 0usize, 0usize, 0usize) };
+            format!("{sum} {answer} {}", std::io::Error::last_os_error().raw_os_error().unwrap())
+        });
+        assert_eq!(text, format!("{} -1 {}", 64 << 20, libc::EPERM), "{}", policy.name);
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod common;
 
-use bulkhead_policies::{ALL, Condition, Instruction, Op, Policy, SyscallRule};
+use bulkhead_policies::{ALL, Instruction, Op, Policy, SyscallRule};
 use common::in_child;
 use nix::sys::{signal::Signal, wait::WaitStatus};
 use seccompiler::{SeccompAction, SeccompFilter, TargetArch, apply_filter, sock_filter};
@@ -62,23 +62,8 @@ fn executed(number: i64) -> bool {
     [libc::SYS_prctl, libc::SYS_seccomp, libc::SYS_exit_group, libc::SYS_write].contains(&number)
 }
 
-fn holds(condition: &Condition, args: &[u64; 6]) -> bool {
-    let argument = args[usize::from(condition.index)];
-    let (left, right) =
-        if condition.qword { (argument, condition.value) } else { (argument & 0xffff_ffff, condition.value & 0xffff_ffff) };
-    match condition.op {
-        Op::Eq => left == right,
-        Op::Ne => left != right,
-        Op::Lt => left < right,
-        Op::Le => left <= right,
-        Op::Gt => left > right,
-        Op::Ge => left >= right,
-        Op::MaskedEq(mask) => left & mask == right & mask,
-    }
-}
-
 fn allowed(policy: &Policy, number: i64, args: &[u64; 6]) -> bool {
-    policy.rules.iter().any(|rule| rule.number == number && rule.args.iter().all(|c| holds(c, args)))
+    policy.rules.iter().any(|rule| rule.admits(number, args))
 }
 
 /// Arguments that satisfy a rule.

@@ -3,4 +3,5 @@
 
 mod birth;
 mod live;
+mod minimality;
 mod support;

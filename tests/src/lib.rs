@@ -6,6 +6,7 @@ pub mod family;
 pub mod inject;
 pub mod node;
 pub mod proc;
+pub mod proof;
 pub mod record;
 pub mod replay;
 pub mod watch;

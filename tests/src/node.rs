@@ -95,9 +95,26 @@ impl Node {
     /// # Errors
     /// When the binary cannot be started.
     pub fn spawn_in(datadir: &Path, arguments: &[&str]) -> Result<Self, String> {
+        Self::spawn(Command::new(binaries().join("bitcoin-node")), datadir, arguments)
+    }
+
+    /// Starts a node under the recorder of system calls and waits until it answers. [`Node::pid`] is the
+    /// recorder's, which leaves its record in `records` when the node ends.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_recorded(recorder: &Path, records: &Path, datadir: &Path, arguments: &[&str]) -> Result<Self, String> {
+        let mut command = Command::new(recorder);
+        command.arg(records).arg(binaries().join("bitcoin-node"));
+        let mut node = Self::spawn(command, datadir, arguments)?;
+        node.wait_until_ready()?;
+        Ok(node)
+    }
+
+    fn spawn(mut command: Command, datadir: &Path, arguments: &[&str]) -> Result<Self, String> {
         let port = || free_port().map_err(|error| error.to_string());
         let (rpc_port, p2p_port) = (port()?, port()?);
-        let child = Command::new(binaries().join("bitcoin-node"))
+        let child = command
             .args([
                 "-regtest",
                 "-printtoconsole=0",

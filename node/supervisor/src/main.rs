@@ -14,13 +14,13 @@ use nix::sys::stat::{Mode, umask};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Nobody but the owner reads what we create.
-    umask(Mode::from_bits_truncate(0o077));
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
     if arguments.first().is_some_and(|argument| argument == broker::ECHO_ARGUMENT) {
         let mode = arguments.get(1).map_or("strict", String::as_str);
         return if broker::echo_process(mode).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    // Nobody but the owner reads what we create.
+    umask(Mode::from_bits_truncate(0o077));
     match run(arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
