@@ -1,6 +1,7 @@
 //! The chain process: validation engine, mempool, block templates and the RPCs about them.
 
 pub mod engine;
+pub mod indexes;
 pub mod mempool_accept;
 pub mod mining;
 pub mod rpc;

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use bitcoin_chain::mempool_accept::MempoolFile;
 use bitcoin_chain::rpc::Context;
 use bitcoin_chain::serve::{self, Hub, Node, Relay, Startup};
-use bitcoin_chain::start;
+use bitcoin_chain::start::{self, StartError};
 use bulkhead_control::{ChainConfig, Component, ControlError, Event, Handle, PathGrant};
 use bulkhead_link::LinkError;
 use tokio::sync::mpsc;
@@ -104,9 +104,11 @@ fn shut_down(startup: &Startup, node_thread: std::thread::JoinHandle<()>) {
     if let Some(Err(error)) = context.save_mempool() {
         tracing::info!("Failed to dump mempool: {error}. Continuing anyway.");
     }
+    let indexes = context.indexes.stop();
     if let Err(error) = context.chain.flush() {
         tracing::error!("flush at the end: {error}");
     }
+    indexes.record();
 }
 
 /// Opened before confinement, because its directory is out of reach afterwards.
@@ -146,8 +148,10 @@ fn run_node(
 }
 
 fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) {
-    if let Err(error) = start::import(context, config, handle, files) {
-        handle.fatal(&error.to_string());
+    match start::import(context, config, handle, files) {
+        Err(error @ StartError::StartIndexes(_)) => handle.init_error(&error.to_string()),
+        Err(error) => handle.fatal(&error.to_string()),
+        Ok(()) => {}
     }
 }
 
@@ -159,11 +163,17 @@ fn shown_name(config: &ChainConfig, descriptor: &str) -> String {
 
 fn grants(config: &ChainConfig) -> Vec<PathGrant> {
     let data = PathBuf::from(&config.datadir);
-    vec![
+    let mut grants = vec![
         PathGrant { name: "blocksdir", path: PathBuf::from(&config.blocksdir) },
         PathGrant { name: "blocksdir", path: data.join("blocks/index") },
         PathGrant { name: "chainstate", path: data.join("chainstate") },
-    ]
+    ];
+    // The supervisor has made it if an index is kept.
+    let indexes = data.join("indexes");
+    if indexes.is_dir() {
+        grants.push(PathGrant { name: "indexes", path: indexes });
+    }
+    grants
 }
 
 /// Events of the control channel, for the async side.

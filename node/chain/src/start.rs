@@ -11,6 +11,7 @@ use bulkhead_control::{ChainConfig, Handle};
 use bulkhead_mempool::{FeeRate, Options as PoolOptions};
 
 use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
+use crate::indexes::{IndexError, IndexOptions, Indexes, coin_stats, filters, transactions};
 use crate::mempool_accept::Pool;
 use crate::rpc::Context;
 use crate::serve::{Relay, Startup};
@@ -28,6 +29,12 @@ pub enum StartError {
     /// The data cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// An index cannot go on from where it ended.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Blocks that an index needs are gone. Core reports it when the node runs already, in two lines.
+    #[error("{0}\nError: A fatal internal error occurred, see debug.log for details: Failed to start indexes, shutting down…")]
+    StartIndexes(#[source] IndexError),
     /// Connecting what is on disk failed.
     #[error(transparent)]
     Engine(#[from] crate::engine::EngineError),
@@ -164,7 +171,7 @@ fn assume_valid(text: &str, default: Option<BlockHash>) -> Result<Option<BlockHa
 fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions, StartError> {
     let mut options = EngineOptions::new(params, PathBuf::from(&config.datadir), bulkhead_control::clock::now);
     options.blocks_dir = PathBuf::from(&config.blocksdir);
-    options.db_cache = usize::try_from(config.dbcache_bytes).unwrap_or(usize::MAX);
+    options.db_cache = memory(config).saturating_sub(index_options(config).memory());
     options.script_threads = script_threads(config.par);
     options.reindex = config.reindex;
     options.reindex_chainstate = config.reindex_chainstate;
@@ -187,6 +194,22 @@ fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions,
     }
     options.assume_valid = assume_valid(&config.assumevalid, options.params.assume_valid)?;
     Ok(options)
+}
+
+/// `-dbcache`, in bytes.
+fn memory(config: &ChainConfig) -> usize {
+    usize::try_from(config.dbcache_bytes).unwrap_or(usize::MAX)
+}
+
+/// The indexes that were asked for, with their share of `-dbcache` (Core: `CalculateCacheSizes`).
+fn index_options(config: &ChainConfig) -> IndexOptions {
+    let share = |wanted: bool, percent: usize| wanted.then(|| (memory(config) / 100 * percent).min(1 << 30));
+    IndexOptions {
+        tx: share(config.txindex, 10),
+        spender: share(config.txospenderindex, 5),
+        filter: share(!config.blockfilterindex.is_empty(), 5),
+        coin_stats: share(config.coinstatsindex, 0),
+    }
 }
 
 fn pool_options(config: &ChainConfig) -> PoolOptions {
@@ -228,9 +251,19 @@ pub fn prepare_directories(config: &ChainConfig) -> Result<(), bulkhead_store::S
 }
 
 /// Database directories, and whether they are to be rebuilt.
-pub fn databases(config: &ChainConfig) -> [(PathBuf, bool); 2] {
+pub fn databases(config: &ChainConfig) -> Vec<(PathBuf, bool)> {
     let data = Path::new(&config.datadir);
-    [(data.join("blocks/index"), config.reindex), (data.join("chainstate"), config.reindex || config.reindex_chainstate)]
+    let mut databases =
+        vec![(data.join("blocks/index"), config.reindex), (data.join("chainstate"), config.reindex || config.reindex_chainstate)];
+    let kinds = [
+        (config.txindex, &transactions::TX_INDEX),
+        (config.txospenderindex, &transactions::SPENDER_INDEX),
+        (!config.blockfilterindex.is_empty(), &filters::FILTER_INDEX),
+        (config.coinstatsindex, &coin_stats::COIN_STATS_INDEX),
+    ];
+    databases
+        .extend(kinds.into_iter().filter(|(wanted, _)| *wanted).map(|(_, kind)| (data.join(kind.directory), config.reindex)));
+    databases
 }
 
 /// Opens everything and lets calls in. `listeners` hear of all that happens.
@@ -266,8 +299,9 @@ pub fn open(
     if config.blocknotify {
         chain.subscribe(Arc::new(BlockNotify(handle.clone())));
     }
+    let indexes = Indexes::open(index_options(config), &chain)?;
     chain.activate()?;
-    let context = Context::new(chain, pool, network(config), Arc::clone(config), Some(handle.clone()));
+    let context = Context::new(chain, pool, indexes, network(config), Arc::clone(config), Some(handle.clone()));
     Ok(Arc::new(Context { warnings, ..context }))
 }
 
@@ -282,6 +316,9 @@ pub fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: V
         tracing::info!("Stopping after block import");
         request_stop(handle);
         return Ok(());
+    }
+    if !context.chain.is_interrupted() {
+        context.indexes.start(&context.chain).map_err(StartError::StartIndexes)?;
     }
     context.load_mempool();
     Ok(())

@@ -1,45 +1,15 @@
 //! The chain that Core made, imported by the engine alone: every figure must be the one that Core reports.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::{Path, PathBuf};
+mod support;
+
 use std::sync::Arc;
 
 use bitcoin_chain::engine::utxo_stats::HashKind;
-use bitcoin_chain::engine::{ChainManager, EngineOptions, ImportSource, Silent};
+use bitcoin_chain::engine::{ChainManager, EngineOptions, Silent};
 use bulkhead_consensus::networks;
 use serde_json::Value;
-
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/crosscheck").join(name)
-}
-
-fn expected() -> Value {
-    serde_json::from_slice(&std::fs::read(data("expected.json")).unwrap()).unwrap()
-}
-
-/// A time after the chain's last block.
-fn clock() -> i64 {
-    1_700_000_000
-}
-
-fn open(directory: &Path, change: impl FnOnce(&mut EngineOptions)) -> Arc<ChainManager> {
-    std::fs::create_dir_all(directory.join("blocks")).unwrap();
-    let mut options = EngineOptions::new(networks::regtest(), directory.to_path_buf(), clock);
-    options.script_threads = 1;
-    change(&mut options);
-    let manager = ChainManager::open(options, Arc::new(Silent)).unwrap();
-    manager.activate().unwrap();
-    manager
-}
-
-fn import(manager: &ChainManager) {
-    let file = std::fs::File::open(data("blocks.dat")).unwrap();
-    manager.import(vec![ImportSource { name: "blocks.dat".into(), reader: Box::new(file) }]).unwrap();
-}
-
-fn reversed_hex(bytes: &[u8]) -> String {
-    bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect()
-}
+use support::{clock, data, expected, import, open, reversed_hex};
 
 fn assert_matches(manager: &ChainManager, expected: &Value) {
     let tip = manager.tip();

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bitcoin::consensus::{Decodable, serialize};
-use bitcoin::hashes::{Hash, HashEngine, sha256d};
+use bitcoin::consensus::serialize;
+use bitcoin::hashes::Hash;
 use bitcoin::{Block, BlockHash};
 
 use crate::StoreError;
 use crate::block_index::FileInfo;
+use crate::block_reader::{BlockReader, CHECKSUM, HEADER, checksum};
 use crate::flat::FlatFiles;
 use crate::undo::BlockUndo;
 use crate::xor::XorKey;
@@ -20,10 +21,6 @@ const UNDO_CHUNK: u64 = 0x0010_0000;
 /// With `-fastprune`: 64 KiB files and 16 KiB chunks.
 const FAST_MAX_BLOCK_FILE: u32 = 0x1_0000;
 const FAST_BLOCK_CHUNK: u64 = 0x4000;
-const HEADER: u32 = 8;
-const CHECKSUM: usize = 32;
-/// No record may be longer (Core: `MAX_SIZE`).
-const MAX_RECORD: usize = 0x0200_0000;
 
 /// Where a record's payload starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +45,7 @@ pub struct BlockFileOptions {
 /// All block and undo files of a node.
 #[derive(Debug)]
 pub struct BlockFiles {
-    blocks: FlatFiles,
-    undo: FlatFiles,
-    magic: [u8; 4],
+    reader: BlockReader,
     key: XorKey,
     fast_prune: bool,
     infos: Vec<FileInfo>,
@@ -71,9 +66,11 @@ impl BlockFiles {
         let chunk = if options.fast_prune { FAST_BLOCK_CHUNK } else { BLOCK_CHUNK };
         let current = infos.len().saturating_sub(1) as u32; // fewer than 2^32 files
         Ok(Self {
-            blocks: FlatFiles::new(directory, "blk", chunk, key),
-            undo: FlatFiles::new(directory, "rev", UNDO_CHUNK, key),
-            magic: options.magic,
+            reader: BlockReader {
+                blocks: FlatFiles::new(directory, "blk", chunk, key),
+                undo: FlatFiles::new(directory, "rev", UNDO_CHUNK, key),
+                magic: options.magic,
+            },
             key,
             fast_prune: options.fast_prune,
             infos,
@@ -118,12 +115,12 @@ impl BlockFiles {
 
     /// The series of block files.
     pub fn blocks(&self) -> &FlatFiles {
-        &self.blocks
+        &self.reader.blocks
     }
 
     /// The series of undo files.
     pub fn undo_files(&self) -> &FlatFiles {
-        &self.undo
+        &self.reader.undo
     }
 
     /// Known files.
@@ -142,14 +139,14 @@ impl BlockFiles {
         let size = payload.len() as u32; // blocks are below 2^32 bytes
         let position = self.next_position(size + HEADER, height, u64::from(block.header.time))?;
         let mut record = self.frame(payload, &[]);
-        self.blocks.write(position.file, position.offset, &mut record)?;
+        self.reader.blocks.write(position.file, position.offset, &mut record)?;
         self.unsynced_blocks.insert(position.file);
         Ok(Position { file: position.file, offset: position.offset + HEADER })
     }
 
     fn frame(&self, payload: Vec<u8>, tail: &[u8]) -> Vec<u8> {
         let mut record = Vec::with_capacity(payload.len() + tail.len() + 8);
-        record.extend_from_slice(&self.magic);
+        record.extend_from_slice(&self.reader.magic);
         record.extend_from_slice(&(payload.len() as u32).to_le_bytes());
         record.extend_from_slice(&payload);
         record.extend_from_slice(tail);
@@ -203,7 +200,7 @@ impl BlockFiles {
         info.undo_size += size;
         let last_height = info.height_last;
         let mut record = self.frame(payload, checksum.as_byte_array());
-        self.undo.write(file, offset, &mut record)?;
+        self.reader.undo.write(file, offset, &mut record)?;
         self.unsynced_undo.insert(file);
         if file < self.current && height == last_height {
             self.sync_undo_file(file, true)?;
@@ -213,49 +210,24 @@ impl BlockFiles {
         Ok(Position { file, offset: offset + HEADER })
     }
 
-    /// Reads the bytes of a block.
+    /// For reading on other threads while blocks are written here.
+    pub fn reader(&self) -> &BlockReader {
+        &self.reader
+    }
+
+    /// Reads the bytes of a block, unchecked.
     pub fn read_raw_block(&self, position: Position) -> Result<Vec<u8>, StoreError> {
-        if position.offset < HEADER {
-            return Err(StoreError::BadBlockFile {
-                what: "block lies before the first record",
-                file: position.file,
-                position: position.offset,
-            });
-        }
-        self.read_record(&self.blocks, position, 0)
+        self.reader.read_raw_block(position)
     }
 
-    fn read_record(&self, files: &FlatFiles, position: Position, tail: usize) -> Result<Vec<u8>, StoreError> {
-        let bad = |what| StoreError::BadBlockFile { what, file: position.file, position: position.offset };
-        let magic = self.magic;
-        files.read_framed(position.file, position.offset.saturating_sub(HEADER), |header| {
-            let (start, length) = header.split_at(4);
-            if start != magic {
-                return Err(bad("magic mismatch"));
-            }
-            let length = length.iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte));
-            if length > MAX_RECORD { Err(bad("record is too long")) } else { Ok(length + tail) }
-        })
-    }
-
-    /// Reads a block and checks its hash.
+    /// Reads a block, which must have the hash `expected`.
     pub fn read_block(&self, position: Position, expected: BlockHash) -> Result<Block, StoreError> {
-        let bad = |what| StoreError::BadBlockFile { what, file: position.file, position: position.offset };
-        let bytes = self.read_raw_block(position)?;
-        let mut rest = bytes.as_slice();
-        let block = Block::consensus_decode(&mut rest).map_err(|_| bad("block cannot be decoded"))?;
-        if block.block_hash() != expected { Err(bad("block is not the one of the index")) } else { Ok(block) }
+        self.reader.read_block(position, expected)
     }
 
-    /// Reads undo data and checks its checksum. `parent` is the hash of the block before.
+    /// Reads the undo data of a block whose parent is `parent`.
     pub fn read_undo(&self, position: Position, parent: BlockHash) -> Result<BlockUndo, StoreError> {
-        let bad = |what| StoreError::BadBlockFile { what, file: position.file, position: position.offset };
-        let bytes = self.read_record(&self.undo, position, CHECKSUM)?;
-        let (payload, stored) = bytes.split_at(bytes.len() - CHECKSUM); // read_record gave at least that
-        if checksum(parent, payload).as_byte_array() != stored {
-            return Err(bad("undo checksum mismatch"));
-        }
-        BlockUndo::decode(payload).map_err(StoreError::corrupt("undo"))
+        self.reader.read_undo(position, parent)
     }
 
     /// Brings everything written so far to the disk.
@@ -266,22 +238,22 @@ impl BlockFiles {
             self.unsynced_undo.insert(self.current);
         }
         for file in std::mem::take(&mut self.unsynced_blocks) {
-            self.blocks.sync(file, None)?;
+            self.reader.blocks.sync(file, None)?;
         }
         for file in std::mem::take(&mut self.unsynced_undo) {
-            self.undo.sync(file, None)?;
+            self.reader.undo.sync(file, None)?;
         }
         Ok(())
     }
 
     fn sync_block_file(&mut self, file: u32, finalize: bool) -> Result<(), StoreError> {
         self.unsynced_blocks.remove(&file);
-        self.blocks.sync(file, finalize.then(|| self.info(file).size))
+        self.reader.blocks.sync(file, finalize.then(|| self.info(file).size))
     }
 
     fn sync_undo_file(&mut self, file: u32, finalize: bool) -> Result<(), StoreError> {
         self.unsynced_undo.remove(&file);
-        self.undo.sync(file, finalize.then(|| self.info(file).undo_size))
+        self.reader.undo.sync(file, finalize.then(|| self.info(file).undo_size))
     }
 
     /// Forgets a pruned file; [`BlockFiles::remove`] it once that is written.
@@ -293,8 +265,8 @@ impl BlockFiles {
 
     /// Removes a pair of files from the disk.
     pub fn remove(&self, file: u32) -> Result<(), StoreError> {
-        self.blocks.remove(file)?;
-        self.undo.remove(file)
+        self.reader.blocks.remove(file)?;
+        self.reader.undo.remove(file)
     }
 
     /// File information changed since the last call.
@@ -322,11 +294,4 @@ fn describe(info: FileInfo) -> String {
         "CBlockFileInfo(blocks={}, size={}, heights={}...{}, time={}...{})",
         info.blocks, info.size, info.height_first, info.height_last, info.time_first, info.time_last
     )
-}
-
-fn checksum(parent: BlockHash, payload: &[u8]) -> sha256d::Hash {
-    let mut engine = sha256d::Hash::engine();
-    engine.input(parent.as_byte_array());
-    engine.input(payload);
-    sha256d::Hash::from_engine(engine)
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rocksdb::{
-    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, IteratorMode, Options, WriteBatch, WriteOptions,
+    BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, Direction, IteratorMode, Options, WriteBatch,
+    WriteOptions,
 };
 
 use crate::StoreError;
@@ -164,6 +165,22 @@ impl Database {
     pub fn entries(&self, table: &'static str) -> Result<impl Iterator<Item = Result<Entry, StoreError>> + '_, StoreError> {
         let entries = self.db.iterator_cf(&self.table(table)?, IteratorMode::Start);
         Ok(entries.map(|entry| entry.map_err(|error| self.failed(error))))
+    }
+
+    /// Visits the values of a table from `start` on in key order, until `visit` gives false.
+    pub fn visit_from(
+        &self,
+        table: &'static str,
+        start: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        for entry in self.db.iterator_cf(&self.table(table)?, IteratorMode::From(start, Direction::Forward)) {
+            let (key, value) = entry.map_err(|error| self.failed(error))?;
+            if !visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Starts a batch.

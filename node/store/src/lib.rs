@@ -1,11 +1,12 @@
 //! Storage of the chain. Layers, lowest first:
 //!
 //! 1. `codec`, `coin`, `undo`, `block_index`: bytes to values, without I/O; corrupt bytes are typed errors.
-//! 2. `xor`, `flat`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
+//! 2. `xor`, `flat`, `block_reader`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
 //! 3. `db`: the only file that names RocksDB; opens a directory and moves batches.
 //! 4. `index_db`, `coins_db`: typed tables for `blocks/index` and `chainstate`.
 //! 5. `snapshot`, `rollback_db`: files of `dumptxoutset`, and coins of a block below the tip.
 //! 6. `coins_cache`: the bounded layer of coins in memory.
+//! 7. `chain_index`, `tx_position`: what an optional index keeps, apart from the rest: losing it costs time only.
 //!
 //! # Correctness
 //!
@@ -15,6 +16,8 @@
 
 pub mod block_files;
 pub mod block_index;
+pub mod block_reader;
+pub mod chain_index;
 pub mod codec;
 pub mod coin;
 pub mod coins_cache;
@@ -25,6 +28,7 @@ pub mod flat;
 pub mod index_db;
 pub mod rollback_db;
 pub mod snapshot;
+pub mod tx_position;
 pub mod undo;
 pub mod xor;
 

@@ -274,6 +274,7 @@ impl ChainManager {
         let changes = view.into_changes();
         changes.apply(&mut state.coins)?;
         state.coins.set_best_block(state.node(prev).hash);
+        state.prune_locks.move_back(height - 1);
         self.flush_state(state, FlushMode::IfNeeded)?;
         self.set_tip(state, Some(prev));
         let node = state.node(id);
@@ -357,7 +358,7 @@ impl ChainManager {
     }
 
     /// Ends the node with Core's text.
-    pub(super) fn fatal(&self, text: &str) {
+    pub(crate) fn fatal(&self, text: &str) {
         self.failed.store(true, std::sync::atomic::Ordering::Release);
         self.interrupt();
         self.notifier.fatal(text);

@@ -48,7 +48,9 @@ impl ChainManager {
         if let Err(error) = &written {
             self.fatal_with("System error while flushing: ", error);
         }
-        Ok(written?)
+        written?;
+        self.each_listener(|listener| listener.flushed(state));
+        Ok(())
     }
 
     /// Memory that coins may take, in bytes.

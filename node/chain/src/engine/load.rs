@@ -153,6 +153,7 @@ impl ChainManager {
             precious_work: bitcoin::Work::from_be_bytes([0; 32]),
             initial_download: true,
             pruned,
+            prune_locks: Default::default(),
             blockfiles_indexed: !reindexing,
             script_reason: None,
             next_write: (options.clock)() + 60 * 60,

@@ -25,6 +25,7 @@ mod options;
 mod overlay;
 mod proposal;
 pub mod prune;
+mod prune_locks;
 mod scripts;
 mod state;
 mod tip;
@@ -65,6 +66,8 @@ pub trait Listener: Send + Sync {
     fn block_checked(&self, _hash: BlockHash, _result: Result<(), &Reject>) {}
     /// The best header changed.
     fn header_tip(&self, _state: &State, _header: &BlockNode) {}
+    /// Index and coins were written to disk.
+    fn flushed(&self, _state: &State) {}
     /// A block that extends the tip has passed the checks that need no coins: it may be announced.
     fn new_pow_valid_block(&self, _state: &State, _block: &Arc<PreparedBlock>, _node: &BlockNode) {}
 }

@@ -38,21 +38,39 @@ impl MuHash {
         self.denominator = reduce(product, &self.gap);
     }
 
+    /// Brings the set to the form that [`MuHash::to_bytes`] writes: one inversion, after which [`MuHash::finalize`] is cheap.
+    pub fn normalize(&mut self) {
+        self.numerator = self.quotient();
+        self.denominator = BigUint::from(1u32);
+    }
+
+    /// The set as bytes; an inversion unless [`MuHash::normalize`] was called.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.quotient().to_bytes_le();
+        bytes.resize(BYTES, 0);
+        bytes
+    }
+
+    /// Reads what [`MuHash::to_bytes`] gave; `None` if the length is wrong.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        (bytes.len() == BYTES).then(|| Self { numerator: BigUint::from_bytes_le(bytes), ..Self::default() })
+    }
+
     /// Hash of the set, in internal byte order.
     pub fn finalize(&self) -> [u8; 32] {
+        sha256::Hash::hash(&self.to_bytes()).to_byte_array()
+    }
+
+    fn quotient(&self) -> BigUint {
         let modulus = (BigUint::from(1u32) << BITS) - &self.gap;
         let one = BigUint::from(1u32);
         let numerator = &self.numerator % &modulus;
-        let value = if self.denominator == one {
-            numerator
-        } else {
-            // The modulus is prime; a product of its elements is never a multiple of it except with negligible chance.
-            let inverse = self.denominator.modinv(&modulus).unwrap_or_default();
-            numerator * inverse % &modulus
-        };
-        let mut bytes = value.to_bytes_le();
-        bytes.resize(BYTES, 0);
-        sha256::Hash::hash(&bytes).to_byte_array()
+        if self.denominator == one {
+            return numerator;
+        }
+        // The modulus is prime; a product of its elements is never a multiple of it except with negligible chance.
+        let inverse = self.denominator.modinv(&modulus).unwrap_or_default();
+        numerator * inverse % &modulus
     }
 }
 
@@ -134,6 +152,22 @@ mod tests {
         set.insert(&element(1));
         set.remove(&element(2));
         assert_eq!(hex_reversed(set.finalize()), "10d312b100cbd32ada024a6646e40d3482fcff103668d2625f10002a607d5863");
+    }
+
+    #[test]
+    fn a_stored_set_goes_on_where_it_ended() {
+        let mut set = MuHash::default();
+        set.insert(b"a");
+        set.remove(b"b");
+        let hash = set.finalize();
+        set.normalize();
+        assert_eq!(set.finalize(), hash);
+        let mut restored = MuHash::from_bytes(&set.to_bytes()).expect("the length is right");
+        assert_eq!(restored.finalize(), hash);
+        set.insert(b"c");
+        restored.insert(b"c");
+        assert_eq!(restored.finalize(), set.finalize());
+        assert!(MuHash::from_bytes(&[1; 383]).is_none());
     }
 
     #[test]

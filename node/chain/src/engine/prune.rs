@@ -15,7 +15,7 @@ impl ChainManager {
         if state.height() < 0 {
             return Ok(());
         }
-        let last = height.min(state.height() - MIN_BLOCKS_TO_KEEP);
+        let last = height.min(state.prune_locks.limit(state.height())).min(state.height() - MIN_BLOCKS_TO_KEEP);
         let files: Vec<u32> = prunable(&state, last).map(|(file, _)| file).collect();
         self.prune_files(&mut state, &files)?;
         tracing::info!("Prune (Manual): prune_height={last} removed {} blk/rev pairs", files.len());
@@ -39,7 +39,8 @@ impl ChainManager {
             room += target / 10;
         }
         let mut files = Vec::new();
-        for (file, bytes) in prunable(state, height - MIN_BLOCKS_TO_KEEP) {
+        let last = state.prune_locks.limit(height).min(height - MIN_BLOCKS_TO_KEEP);
+        for (file, bytes) in prunable(state, last) {
             if usage + room < target {
                 break;
             }

@@ -35,6 +35,7 @@ pub struct State {
     /// Latched: false once the node has caught up.
     pub(super) initial_download: bool,
     pub(super) pruned: bool,
+    pub(super) prune_locks: super::prune_locks::PruneLocks,
     pub(super) blockfiles_indexed: bool,
     /// Why scripts of the last block were checked (inner `None`: were not); outer `None` before the first block.
     pub(super) script_reason: Option<Option<&'static str>>,

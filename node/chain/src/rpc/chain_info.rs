@@ -20,7 +20,6 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getchaintips", getchaintips),
     ("getchaintxstats", getchaintxstats),
     ("getdifficulty", getdifficulty),
-    ("getindexinfo", getindexinfo),
     ("pruneblockchain", pruneblockchain),
     ("verifychain", verifychain),
 ];
@@ -208,11 +207,6 @@ fn verifychain(context: &Context, params: &Params) -> RpcResult<Value> {
     let level = params.opt_int(0)?.unwrap_or(3);
     let depth = params.opt_int(1)?.unwrap_or(6);
     Ok(matches!(context.chain.verify_chain(level, depth), VerifyOutcome::Verified).into())
-}
-
-/// No index is built yet, so none is listed.
-fn getindexinfo(_: &Context, _: &Params) -> RpcResult<Value> {
-    Ok(json!({}))
 }
 
 /// Seconds by which a block's time may lie before that of older ones.

@@ -6,8 +6,9 @@ use bitcoin::Network;
 use bulkhead_control::{ChainConfig, Handle};
 use bulkhead_mempool::FeeRate;
 
-use super::scan::ScanControl;
+use super::scan_control::ScanControl;
 use crate::engine::{ChainManager, State};
+use crate::indexes::Indexes;
 use crate::mempool_accept::{MempoolFile, Pool};
 use crate::mining::TemplateOptions;
 use crate::warnings::Warnings;
@@ -22,6 +23,8 @@ pub struct Context {
     pub chain: Arc<ChainManager>,
     /// The mempool.
     pub pool: Arc<Pool>,
+    /// Optional indexes.
+    pub indexes: Indexes,
     /// Network for addresses.
     pub network: Network,
     /// Options.
@@ -30,6 +33,8 @@ pub struct Context {
     pub supervisor: Option<Handle>,
     /// Progress of `scantxoutset`.
     pub scan: ScanControl,
+    /// Progress of `scanblocks`.
+    pub block_scan: ScanControl,
     /// Weight and number of transactions of the last block that was assembled.
     pub last_template: Mutex<Option<(i64, usize)>>,
     /// `mempool.dat`, unless `-persistmempool=0`.
@@ -43,6 +48,7 @@ impl Context {
     pub fn new(
         chain: Arc<ChainManager>,
         pool: Arc<Pool>,
+        indexes: Indexes,
         network: Network,
         config: Arc<ChainConfig>,
         supervisor: Option<Handle>,
@@ -50,10 +56,12 @@ impl Context {
         Self {
             chain,
             pool,
+            indexes,
             network,
             config,
             supervisor,
             scan: ScanControl::default(),
+            block_scan: ScanControl::default(),
             last_template: Mutex::new(None),
             mempool_file: Mutex::new(None),
             warnings: Arc::default(),

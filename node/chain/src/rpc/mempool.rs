@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::Txid;
 use bulkhead_mempool::{Entry, FeeFrac, Mempool};
-use bulkhead_rpc_util::codec::{parse_txid, tx_to_hex};
+use bulkhead_rpc_util::codec::parse_txid;
 use bulkhead_rpc_util::error::MISC_ERROR;
-use bulkhead_rpc_util::params::{as_bool, as_int, as_object, check_object};
-use bulkhead_rpc_util::{ArgKind, Params, RpcError, RpcResult, amount_to_json};
+use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_to_json};
 use serde_json::{Map, Value, json};
 
 use super::{Context, Handler};
@@ -20,7 +19,6 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getmempoolfeeratediagram", getmempoolfeeratediagram),
     ("getmempoolinfo", getmempoolinfo),
     ("getrawmempool", getrawmempool),
-    ("gettxspendingprevout", gettxspendingprevout),
     ("savemempool", savemempool),
 ];
 
@@ -190,41 +188,4 @@ fn savemempool(context: &Context, _: &Params) -> RpcResult<Value> {
         Some(Ok(path)) => Ok(json!({"filename": path.display().to_string()})),
         _ => Err(RpcError::new(MISC_ERROR, "Unable to dump mempool to disk")),
     }
-}
-
-fn gettxspendingprevout(context: &Context, params: &Params) -> RpcResult<Value> {
-    let outputs = params.array(0)?;
-    if outputs.is_empty() {
-        return Err(RpcError::parameter("Invalid parameter, outputs are missing"));
-    }
-    let none = Map::new();
-    let options = params.opt_object(1)?.unwrap_or(&none);
-    check_object(options, &[("mempool_only", ArgKind::Bool), ("return_spending_tx", ArgKind::Bool)], true, true)?;
-    let flag = |name: &str| options.get(name).filter(|value| !value.is_null()).map(as_bool).transpose();
-    let mempool_only = flag("mempool_only")?.unwrap_or(true);
-    let with_tx = flag("return_spending_tx")?.unwrap_or(false);
-    if !mempool_only {
-        let text = "Mempool lacks a relevant spend, and txospenderindex is unavailable.";
-        return Err(RpcError::new(MISC_ERROR, text));
-    }
-    let pool = context.pool.lock();
-    let mut found = Vec::new();
-    for output in outputs {
-        let output = as_object(output)?;
-        check_object(output, &[("txid", ArgKind::Str), ("vout", ArgKind::Num)], false, true)?;
-        let txid = parse_txid(output.get("txid").unwrap_or(&Value::Null), "txid")?;
-        let vout: i32 = as_int(output.get("vout").unwrap_or(&Value::Null))?;
-        let vout = u32::try_from(vout).map_err(|_| RpcError::parameter("Invalid parameter, vout cannot be negative"))?;
-        let mut entry = Map::new();
-        entry.insert("txid".into(), txid.to_string().into());
-        entry.insert("vout".into(), vout.into());
-        if let Some(spender) = pool.spender(&OutPoint { txid, vout }) {
-            entry.insert("spendingtxid".into(), spender.to_string().into());
-            if with_tx && let Some(spender) = pool.get(&spender) {
-                entry.insert("spendingtx".into(), tx_to_hex(&spender.new.tx).into());
-            }
-        }
-        found.push(Value::Object(entry));
-    }
-    Ok(found.into())
 }

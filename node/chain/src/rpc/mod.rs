@@ -4,6 +4,7 @@
 //! table; here they are checked again only as far as a method reads them. Methods block (mining, waiting for a block,
 //! scanning the coins): run [`dispatch`] on a thread that may.
 
+mod activity;
 mod block_json;
 mod block_stats;
 mod chain_control;
@@ -13,6 +14,7 @@ mod context;
 mod create_tx;
 mod deployments;
 mod fees;
+mod indexes;
 mod lookup;
 mod mempool;
 mod message;
@@ -21,8 +23,11 @@ mod proof;
 mod psbt;
 mod raw_transactions;
 mod scan;
+mod scan_blocks;
+mod scan_control;
 mod scripts;
 mod snapshot;
+mod spending;
 mod submit;
 mod template;
 mod util;
@@ -39,6 +44,7 @@ type Handler = fn(&Context, &Params) -> RpcResult<Value>;
 
 /// Methods by family.
 const FAMILIES: &[&[(&str, Handler)]] = &[
+    activity::METHODS,
     block_json::METHODS,
     block_stats::METHODS,
     chain_control::METHODS,
@@ -47,14 +53,17 @@ const FAMILIES: &[&[(&str, Handler)]] = &[
     create_tx::METHODS,
     deployments::METHODS,
     fees::METHODS,
+    indexes::METHODS,
     mempool::METHODS,
     mining::METHODS,
     proof::METHODS,
     psbt::METHODS,
     raw_transactions::METHODS,
     scan::METHODS,
+    scan_blocks::METHODS,
     scripts::METHODS,
     snapshot::METHODS,
+    spending::METHODS,
     submit::METHODS,
     template::METHODS,
     util::METHODS,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bitcoin::consensus::encode::{deserialize, serialize_hex};
-use bitcoin::{MerkleBlock, OutPoint, Txid};
+use bitcoin::{BlockHash, MerkleBlock, OutPoint, Txid};
 use bulkhead_rpc_util::codec::{parse_block_hash, parse_hex_value, parse_txid};
 use bulkhead_rpc_util::error::MISC_ERROR;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::lookup::{check_available, read_block, storage_error};
 use super::{Context, Handler};
 use crate::engine::{NodeId, State};
+use crate::indexes::transactions::find_transaction;
 
 pub(super) const METHODS: &[(&str, Handler)] = &[("gettxoutproof", gettxoutproof), ("verifytxoutproof", verifytxoutproof)];
 
@@ -30,9 +31,17 @@ fn gettxoutproof(context: &Context, params: &Params) -> RpcResult<Value> {
             return Err(RpcError::parameter(format!("Invalid parameter, duplicated txid: {txid}")));
         }
     }
-    let state = context.state();
+    let mut state = context.state();
     let id = if params.is_null(1) {
-        find_block(&state, &txids)?.ok_or_else(|| RpcError::address_or_key("Transaction not yet in block"))?
+        match find_block(&state, &txids)? {
+            Some(id) => id,
+            None => {
+                drop(state);
+                let found = find_indexed_block(context, &txids)?;
+                state = context.state();
+                state.lookup(&found).ok_or_else(|| RpcError::internal("Transaction index corrupt"))?
+            }
+        }
     } else {
         let hash = parse_block_hash(params.get(1), "blockhash")?;
         state.lookup(&hash).ok_or_else(|| RpcError::address_or_key("Block not found"))?
@@ -58,6 +67,16 @@ fn find_block(state: &State, txids: &BTreeSet<Txid>) -> RpcResult<Option<NodeId>
         }
     }
     Ok(None)
+}
+
+/// The block of the first transaction, by the index.
+fn find_indexed_block(context: &Context, txids: &BTreeSet<Txid>) -> RpcResult<BlockHash> {
+    let mut found = None;
+    if let (Some(index), Some(first)) = (&context.indexes.tx, txids.first()) {
+        index.wait_for_tip(&context.chain);
+        found = find_transaction(index, &context.chain, first).map_err(storage_error)?;
+    }
+    found.map(|found| found.block).ok_or_else(|| RpcError::address_or_key("Transaction not yet in block"))
 }
 
 fn verifytxoutproof(context: &Context, params: &Params) -> RpcResult<Value> {

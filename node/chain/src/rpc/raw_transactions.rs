@@ -1,7 +1,7 @@
 //! `getrawtransaction`, `decoderawtransaction`, `combinerawtransaction`.
 
 use bitcoin::hashes::Hash;
-use bitcoin::{ScriptBuf, Transaction, Witness};
+use bitcoin::{BlockHash, ScriptBuf, Transaction, Txid, Witness};
 use bulkhead_rpc_util::codec::{decode_hex_tx, is_coinbase, parse_block_hash, parse_txid, tx_to_hex};
 use bulkhead_rpc_util::error::{MISC_ERROR, VERIFY_ERROR};
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, TxContext, params, tx_to_json};
@@ -10,6 +10,8 @@ use serde_json::{Map, Value};
 use super::block_json::undo_is_gone;
 use super::lookup::{prevouts_at, storage_error};
 use super::{Context, Handler};
+use crate::engine::{NodeId, State};
+use crate::indexes::transactions::find_transaction;
 use crate::mempool_accept::{PackageCoins, find_coin};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
@@ -38,60 +40,86 @@ fn getrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
         true => None,
         false => Some(parse_block_hash(params.get(2), "parameter 3")?),
     };
-    let state = context.state();
-    let Some(hash) = block_hash else {
-        drop(state);
-        return from_mempool(context, &txid, verbosity);
-    };
-    let id = state.lookup(&hash).ok_or_else(|| RpcError::address_or_key("Block hash not found"))?;
-    if !state.node(id).have_data() {
-        return Err(RpcError::new(MISC_ERROR, "Block not available"));
-    }
-    let block = state.read_block(id).map_err(storage_error)?;
-    let position = block.txdata.iter().position(|tx| tx.compute_txid() == txid).ok_or_else(|| {
-        RpcError::address_or_key("No such transaction found in the provided block. Use gettransaction for wallet transactions.")
-    })?;
-    let tx = &block.txdata[position];
-    if verbosity <= 0 {
-        return Ok(tx_to_hex(tx).into());
-    }
-    let mut prevouts = None;
-    if verbosity > 1 && !is_coinbase(tx) {
-        let undo = state.read_undo(id).map_err(|_| undo_is_gone())?;
-        prevouts = prevouts_at(&undo, position, tx);
-    }
-    let mut out = Map::new();
-    let is_active = state.is_active(id);
-    out.insert("in_active_chain".into(), is_active.into());
-    let context_of_tx = TxContext { block_hash: None, include_hex: true, prevouts: prevouts.as_deref(), show_prevouts: true };
-    out.extend(tx_to_json(tx, context.network, context_of_tx));
-    out.insert("blockhash".into(), hash.to_string().into());
-    if is_active {
-        let node = state.node(id);
-        out.insert("confirmations".into(), (state.height() - node.height + 1).into());
-        out.insert("time".into(), node.time().into());
-        out.insert("blocktime".into(), node.time().into());
-    } else {
-        out.insert("confirmations".into(), 0.into());
-    }
-    Ok(Value::Object(out))
-}
-
-fn from_mempool(context: &Context, txid: &bitcoin::Txid, verbosity: i32) -> RpcResult<Value> {
-    let tx = context.pool.lock().get(txid).map(|entry| entry.new.tx.clone());
-    let Some(tx) = tx else {
-        let text = if context.config.txindex {
-            "No such mempool transaction. Blockchain transactions are still in the process of being indexed"
-        } else {
-            "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries"
-        };
-        return Err(RpcError::address_or_key(format!("{text}. Use gettransaction for wallet transactions.")));
+    let (tx, block) = match block_hash {
+        Some(hash) => {
+            let (tx, id) = from_block(&context.state(), &hash, &txid)?;
+            (tx, Some(id))
+        }
+        None => from_anywhere(context, &txid)?,
     };
     if verbosity <= 0 {
         return Ok(tx_to_hex(&tx).into());
     }
-    let context_of_tx = TxContext { include_hex: true, ..TxContext::default() };
-    Ok(Value::Object(tx_to_json(&tx, context.network, context_of_tx)))
+    let state = context.state();
+    let mut prevouts = None;
+    if verbosity > 1
+        && !is_coinbase(&tx)
+        && let Some(id) = block.filter(|id| state.node(*id).have_data() || state.node(*id).have_undo())
+    {
+        let undo = state.read_undo(id).map_err(|_| undo_is_gone())?;
+        let block = state.read_block(id).map_err(|_| block_is_gone())?;
+        let position = block.txdata.iter().position(|other| *other == tx);
+        prevouts = position.and_then(|position| prevouts_at(&undo, position, &tx));
+    }
+    let mut out = Map::new();
+    if let Some(id) = block.filter(|_| block_hash.is_some()) {
+        out.insert("in_active_chain".into(), state.is_active(id).into());
+    }
+    let context_of_tx = TxContext { block_hash: None, include_hex: true, prevouts: prevouts.as_deref(), show_prevouts: true };
+    out.extend(tx_to_json(&tx, context.network, context_of_tx));
+    if let Some(id) = block {
+        let node = state.node(id);
+        out.insert("blockhash".into(), node.hash.to_string().into());
+        if state.is_active(id) {
+            out.insert("confirmations".into(), (state.height() - node.height + 1).into());
+            out.insert("time".into(), node.time().into());
+            out.insert("blocktime".into(), node.time().into());
+        } else {
+            out.insert("confirmations".into(), 0.into());
+        }
+    }
+    Ok(Value::Object(out))
+}
+
+/// A block that the index promises cannot be read.
+fn block_is_gone() -> RpcError {
+    RpcError::internal(
+        "Block data expected but can't be read. This could be due to disk corruption or a conflict with a pruning event.",
+    )
+}
+
+fn from_block(state: &State, hash: &BlockHash, txid: &Txid) -> RpcResult<(Transaction, NodeId)> {
+    let id = state.lookup(hash).ok_or_else(|| RpcError::address_or_key("Block hash not found"))?;
+    if !state.node(id).have_data() {
+        return Err(RpcError::new(MISC_ERROR, "Block not available"));
+    }
+    let block = state.read_block(id).map_err(storage_error)?;
+    let tx = block.txdata.into_iter().find(|tx| tx.compute_txid() == *txid);
+    tx.map(|tx| (tx, id)).ok_or_else(|| not_found("No such transaction found in the provided block"))
+}
+
+fn not_found(text: &str) -> RpcError {
+    RpcError::address_or_key(format!("{text}. Use gettransaction for wallet transactions."))
+}
+
+/// Looks in the mempool, then in the index. Gives the block of a confirmed transaction.
+fn from_anywhere(context: &Context, txid: &Txid) -> RpcResult<(Transaction, Option<NodeId>)> {
+    let ready = context.indexes.tx.as_ref().is_some_and(|index| index.wait_for_tip(&context.chain));
+    if let Some(entry) = context.pool.lock().get(txid) {
+        return Ok((entry.new.tx.as_ref().clone(), None));
+    }
+    let Some(index) = &context.indexes.tx else {
+        let text = "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries";
+        return Err(not_found(text));
+    };
+    if let Some(found) = find_transaction(index, &context.chain, txid).map_err(storage_error)? {
+        return Ok((found.tx, context.state().lookup(&found.block)));
+    }
+    Err(not_found(if ready {
+        "No such mempool or blockchain transaction"
+    } else {
+        "No such mempool transaction. Blockchain transactions are still in the process of being indexed"
+    }))
 }
 
 /// Merges signatures of copies of one transaction: for each input the copy that has the most of them. Partial multi-signature

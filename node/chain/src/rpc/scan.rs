@@ -1,7 +1,7 @@
 //! `scantxoutset`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use bitcoin::{OutPoint, ScriptBuf};
 use bulkhead_rpc_util::descriptor::{Descriptor, parse_range};
@@ -14,29 +14,6 @@ use super::lookup::{engine_error, storage_error, tip};
 use super::{Context, Handler};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[("scantxoutset", scantxoutset)];
-
-/// One scan at a time.
-#[derive(Debug, Default)]
-pub struct ScanControl {
-    running: AtomicBool,
-    abort: AtomicBool,
-    percent: AtomicU32,
-}
-
-/// Frees the place when the scan ends, however it ends.
-struct Running<'a>(&'a ScanControl);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.store(false, Ordering::Release);
-    }
-}
-
-impl ScanControl {
-    fn start(&self) -> Option<Running<'_>> {
-        (!self.running.swap(true, Ordering::AcqRel)).then(|| Running(self))
-    }
-}
 
 /// Scripts of a descriptor given as text, or as object with a range; up to 1001 scripts without one.
 pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcResult<Vec<(ScriptBuf, String)>> {
@@ -71,28 +48,13 @@ pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcRe
 
 fn scantxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
     let scan = &context.scan;
-    match params.str(0)? {
-        "status" => match scan.start() {
-            Some(_) => Ok(Value::Null),
-            None => Ok(json!({"progress": scan.percent.load(Ordering::Relaxed)})),
-        },
-        "abort" => match scan.start() {
-            Some(_) => Ok(false.into()),
-            None => {
-                scan.abort.store(true, Ordering::Release);
-                Ok(true.into())
-            }
-        },
-        "start" => {
-            let busy = "Scan already in progress, use action \"abort\" or \"status\"";
-            let _running = scan.start().ok_or_else(|| RpcError::parameter(busy))?;
-            if params.len() < 2 {
-                return Err(RpcError::new(MISC_ERROR, "scanobjects argument is required for the start action"));
-            }
-            start(context, params.array(1)?)
+    let status = || json!({"progress": scan.percent.load(Ordering::Relaxed)});
+    scan.act(params.str(0)?, status, || {
+        if params.len() < 2 {
+            return Err(RpcError::new(MISC_ERROR, "scanobjects argument is required for the start action"));
         }
-        other => Err(RpcError::parameter(format!("Invalid action '{other}'"))),
-    }
+        start(context, params.array(1)?)
+    })
 }
 
 fn start(context: &Context, objects: &[Value]) -> RpcResult<Value> {
@@ -103,9 +65,6 @@ fn start(context: &Context, objects: &[Value]) -> RpcResult<Value> {
         }
     }
     let scan = &context.scan;
-    scan.abort.store(false, Ordering::Release);
-    scan.percent.store(0, Ordering::Relaxed);
-
     let mut state = context.state();
     context.chain.sync(&mut state).map_err(engine_error)?;
     let database = state.coins().shared_database();
@@ -120,7 +79,7 @@ fn start(context: &Context, objects: &[Value]) -> RpcResult<Value> {
                 let txid = outpoint.txid.to_byte_array();
                 let high = u32::from(txid[0]) * 256 + u32::from(txid[1]);
                 scan.percent.store(high * 100 / 65536, Ordering::Relaxed);
-                if context.chain.is_interrupted() || scan.abort.load(Ordering::Acquire) {
+                if context.chain.is_interrupted() || scan.is_aborted() {
                     return Err(StoreError::Interrupted);
                 }
             }
