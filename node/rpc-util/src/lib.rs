@@ -13,6 +13,7 @@ pub mod error;
 pub mod opcode;
 pub mod params;
 pub mod prevouts;
+pub mod psbt;
 pub mod signing;
 pub mod solver;
 pub mod txjson;

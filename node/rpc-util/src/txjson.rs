@@ -57,7 +57,9 @@ pub fn tx_to_json(tx: &Transaction, network: Network, context: TxContext<'_>) ->
     let weight = base * 3 + total;
     let mut out = Map::new();
     out.insert("txid".into(), tx.compute_txid().to_string().into());
-    out.insert("hash".into(), tx.compute_wtxid().to_string().into());
+    // The `bitcoin` crate would put the marker of segwit into a transaction without inputs.
+    let hash = if tx.input.is_empty() { tx.compute_txid().to_raw_hash() } else { tx.compute_wtxid().to_raw_hash() };
+    out.insert("hash".into(), hash.to_string().into());
     // The field is unsigned on the wire.
     out.insert("version".into(), (tx.version.0 as u32).into());
     out.insert("size".into(), total.into());

@@ -15,18 +15,23 @@ use super::{Context, Handler};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[("scantxoutset", scantxoutset)];
 
-/// Scripts of a descriptor given as text, or as object with a range; up to 1001 scripts without one.
-pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcResult<Vec<(ScriptBuf, String)>> {
-    let (text, range) = match object {
-        Value::String(text) => (text.as_str(), None),
+/// A descriptor given as text, or as object with a range (first and last index).
+pub(super) fn read_scan_object(object: &Value) -> RpcResult<(&str, Option<(u32, u32)>)> {
+    match object {
+        Value::String(text) => Ok((text.as_str(), None)),
         Value::Object(map) => {
             let text = map.get("desc").filter(|desc| !desc.is_null());
             let text = text.ok_or_else(|| RpcError::parameter("Descriptor needs to be provided in scan object"))?;
             let range = map.get("range").filter(|range| !range.is_null()).map(parse_range).transpose()?;
-            (params::as_str(text)?, range)
+            Ok((params::as_str(text)?, range))
         }
-        _ => return Err(RpcError::parameter("Scan object needs to be either a string or an object")),
-    };
+        _ => Err(RpcError::parameter("Scan object needs to be either a string or an object")),
+    }
+}
+
+/// Scripts of such a descriptor; up to 1001 without a range.
+pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcResult<Vec<(ScriptBuf, String)>> {
+    let (text, range) = read_scan_object(object)?;
     let descriptors = Descriptor::parse(text, context.network, false).map_err(RpcError::address_or_key)?;
     let is_range = descriptors.first().is_some_and(Descriptor::is_range);
     let (low, high) = if is_range { range.unwrap_or((0, 1000)) } else { (0, 0) };

@@ -1,13 +1,12 @@
 //! Signing what others drafted.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, Psbt, TxOut};
 use bulkhead_keystore_edge::{RawTransaction, Request, SpentCoin};
 use bulkhead_rpc_util::asm::sighash_from_name;
 use bulkhead_rpc_util::codec::{decode_hex_tx, encode_tx, tx_to_hex};
 use bulkhead_rpc_util::prevouts::{SpentOutput, add_described};
+use bulkhead_rpc_util::psbt::decode;
 use bulkhead_rpc_util::signing::{merge_errors, signed_json};
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Map, Value, json};
@@ -22,14 +21,7 @@ use crate::wallets::chain_error;
 
 /// A PSBT as base64.
 pub(super) fn encode(psbt: &Psbt) -> Value {
-    json!(STANDARD.encode(psbt.serialize()))
-}
-
-/// A PSBT from base64.
-pub(super) fn decode(text: &str) -> RpcResult<Psbt> {
-    let bad = |error: &dyn std::fmt::Display| RpcError::deserialization(format!("TX decode failed {error}"));
-    let bytes = STANDARD.decode(text).map_err(|_| bad(&"invalid base64"))?;
-    Psbt::deserialize(&bytes).map_err(|error| bad(&error))
+    json!(bulkhead_rpc_util::psbt::encode(psbt))
 }
 
 /// Signature hash type by name; 0 for the default.

@@ -1,5 +1,7 @@
 //! `decodepsbt`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bitcoin::Psbt;
 use bitcoin::bip32::KeySource;
 use bitcoin::psbt::raw;
@@ -9,6 +11,8 @@ use bulkhead_rpc_util::{MAX_MONEY, TxContext, amount_to_json, asm, script_asm, s
 use serde_json::{Map, Value, json};
 
 use super::super::Context;
+use super::musig2;
+use super::spend::spent_output;
 
 /// JSON of a PSBT, field by field in Core's order.
 pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
@@ -56,14 +60,8 @@ pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
 }
 
 /// Amount that an input spends, as far as the PSBT tells.
-pub(super) fn utxo_value(psbt: &Psbt, i: usize) -> Option<i64> {
-    let input = psbt.inputs.get(i)?;
-    let outpoint = psbt.unsigned_tx.input.get(i)?.previous_output;
-    let output = match &input.non_witness_utxo {
-        Some(tx) => tx.output.get(outpoint.vout as usize),
-        None => input.witness_utxo.as_ref(),
-    };
-    output.and_then(|output| i64::try_from(output.value.to_sat()).ok())
+fn utxo_value(psbt: &Psbt, i: usize) -> Option<i64> {
+    spent_output(psbt, i).and_then(|output| i64::try_from(output.value.to_sat()).ok())
 }
 
 fn path_text((_, path): &KeySource) -> String {
@@ -78,9 +76,15 @@ fn proprietary_json((key, value): (&raw::ProprietaryKey, &Vec<u8>)) -> Value {
     json!({
         "identifier": hex::encode(&key.prefix),
         "subtype": key.subtype,
-        "key": hex::encode(&key.key),
+        "key": hex::encode(whole_key(key)),
         "value": hex::encode(value),
     })
+}
+
+/// A proprietary key with its number and identifier, as it stands in the file.
+fn whole_key(key: &raw::ProprietaryKey) -> Vec<u8> {
+    let raw::Key { type_value, key } = key.to_key();
+    std::iter::once(type_value).chain(key).collect()
 }
 
 fn unknown_json<'a>(entries: impl Iterator<Item = (&'a raw::Key, &'a Vec<u8>)>) -> Value {
@@ -111,7 +115,7 @@ fn tap_derivations(
             "pubkey": key.to_string(),
             "master_fingerprint": source.0.to_string(),
             "path": path_text(source),
-            "leaf_hashes": leaves.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "leaf_hashes": leaves.iter().collect::<BTreeSet<_>>().into_iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     };
     entries.iter().map(entry).collect()
@@ -138,7 +142,9 @@ fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
         let entry = |(key, sig): (&bitcoin::PublicKey, &bitcoin::ecdsa::Signature)| {
             (key.to_string(), Value::from(hex::encode(sig.to_vec())))
         };
-        add("partial_signatures", Value::Object(input.partial_sigs.iter().map(entry).collect()));
+        let mut signatures: Vec<_> = input.partial_sigs.iter().collect();
+        signatures.sort_by_key(|(key, _)| key.pubkey_hash());
+        add("partial_signatures", Value::Object(signatures.into_iter().map(entry).collect()));
     }
     if let Some(sighash) = input.sighash_type {
         let name = asm::sighash_name(sighash.to_u32() as u8); // one byte is shown
@@ -183,11 +189,15 @@ fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
         add("taproot_script_path_sigs", entries.collect());
     }
     if !input.tap_scripts.is_empty() {
-        let entries = input.tap_scripts.iter().map(|(control, (script, version))| {
+        let mut leaves: BTreeMap<_, BTreeSet<Vec<u8>>> = BTreeMap::new();
+        for (control, (script, version)) in &input.tap_scripts {
+            leaves.entry((script.as_bytes(), version.to_consensus())).or_default().insert(control.serialize());
+        }
+        let entries = leaves.into_iter().map(|((script, version), controls)| {
             json!({
                 "script": hex::encode(script),
-                "leaf_ver": version.to_consensus(),
-                "control_blocks": [hex::encode(control.serialize())],
+                "leaf_ver": version,
+                "control_blocks": controls.iter().map(hex::encode).collect::<Vec<_>>(),
             })
         });
         add("taproot_scripts", entries.collect());
@@ -201,11 +211,21 @@ fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
     if let Some(root) = &input.tap_merkle_root {
         add("taproot_merkle_root", hex::encode(AsRef::<[u8]>::as_ref(root)).into());
     }
+    for (name, shown) in [
+        ("musig2_participant_pubkeys", musig2::participants(&input.unknown, musig2::IN_PARTICIPANTS)),
+        ("musig2_pubnonces", musig2::contributions(&input.unknown, musig2::IN_PUBLIC_NONCE, "pubnonce")),
+        ("musig2_partial_sigs", musig2::contributions(&input.unknown, musig2::IN_PARTIAL_SIGNATURE, "partial_sig")),
+    ] {
+        if let Some(shown) = shown {
+            add(name, shown);
+        }
+    }
     if !input.proprietary.is_empty() {
         add("proprietary", input.proprietary.iter().map(proprietary_json).collect());
     }
-    if !input.unknown.is_empty() {
-        add("unknown", unknown_json(input.unknown.iter()));
+    let unknown = || input.unknown.iter().filter(|(key, _)| !musig2::is_known_in_input(key));
+    if unknown().next().is_some() {
+        add("unknown", unknown_json(unknown()));
     }
     out
 }
@@ -242,11 +262,15 @@ fn output_json(output: &Output) -> Map<String, Value> {
     if !output.tap_key_origins.is_empty() {
         add("taproot_bip32_derivs", tap_derivations(&output.tap_key_origins));
     }
+    if let Some(shown) = musig2::participants(&output.unknown, musig2::OUT_PARTICIPANTS) {
+        add("musig2_participant_pubkeys", shown);
+    }
     if !output.proprietary.is_empty() {
         add("proprietary", output.proprietary.iter().map(proprietary_json).collect());
     }
-    if !output.unknown.is_empty() {
-        add("unknown", unknown_json(output.unknown.iter()));
+    let unknown = || output.unknown.iter().filter(|(key, _)| !musig2::is_known_in_output(key));
+    if unknown().next().is_some() {
+        add("unknown", unknown_json(unknown()));
     }
     out
 }

@@ -1,13 +1,18 @@
 //! PSBT methods (BIP174, BIP371). Version 0 only: the `bitcoin` crate does not read BIP370.
 
+mod analyze;
 mod decode;
+mod musig2;
+mod needs;
+mod spend;
 mod update;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bitcoin::secp256k1::Secp256k1;
+use bitcoin::secp256k1::rand::seq::SliceRandom;
+use bitcoin::secp256k1::rand::thread_rng;
 use bitcoin::{Psbt, ScriptBuf, Transaction, Witness};
 use bulkhead_rpc_util::codec::{decode_hex_tx, tx_to_hex};
+use bulkhead_rpc_util::psbt::decode;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, params};
 use miniscript::psbt::PsbtExt;
 use serde_json::{Map, Value};
@@ -16,7 +21,7 @@ use super::create_tx::construct;
 use super::{Context, Handler};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
-    ("analyzepsbt", update::analyzepsbt),
+    ("analyzepsbt", analyze::analyzepsbt),
     ("combinepsbt", combinepsbt),
     ("converttopsbt", converttopsbt),
     ("createpsbt", createpsbt),
@@ -26,14 +31,8 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("utxoupdatepsbt", update::utxoupdatepsbt),
 ];
 
-fn decode(text: &str) -> RpcResult<Psbt> {
-    let fail = |what: String| RpcError::deserialization(format!("TX decode failed {what}"));
-    let bytes = STANDARD.decode(text).map_err(|_| fail("invalid base64".into()))?;
-    Psbt::deserialize(&bytes).map_err(|error| fail(error.to_string()))
-}
-
 fn encode(psbt: &Psbt) -> Value {
-    STANDARD.encode(psbt.serialize()).into()
+    bulkhead_rpc_util::psbt::encode(psbt).into()
 }
 
 fn unsigned(tx: Transaction) -> RpcResult<Psbt> {
@@ -93,8 +92,12 @@ fn combinepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
 fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     let mut psbt = decode(params.str(0)?)?;
     let extract = params.opt_bool(1)?.unwrap_or(true);
-    // Inputs that cannot be finalised stay as they are.
-    let complete = psbt.finalize_mut(&Secp256k1::verification_only()).is_ok();
+    // Inputs that cannot be finalised stay as they are; those that need nothing count as final.
+    let secp = Secp256k1::verification_only();
+    let mut complete = true;
+    for i in 0..psbt.inputs.len() {
+        complete &= spend::is_satisfied(&psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok();
+    }
     let mut out = Map::new();
     if complete && extract {
         out.insert("hex".into(), tx_to_hex(&psbt.extract_tx_unchecked_fee_rate()).into());
@@ -105,8 +108,8 @@ fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     Ok(Value::Object(out))
 }
 
-/// Joins inputs and outputs of several PSBTs. Core shuffles the result; here it is ordered by outpoint and by script, which
-/// hides as well which came from whom.
+/// Joins inputs and outputs of several PSBTs and shuffles them, so that nothing tells which came from whom. Signatures do
+/// not hold for the new transaction and are left out.
 fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
     let texts = params.array(0)?;
     if texts.len() <= 1 {
@@ -125,7 +128,11 @@ fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
                 let outpoint = txin.previous_output;
                 return Err(RpcError::parameter(format!("Input {}:{} exists in multiple PSBTs", outpoint.txid, outpoint.vout)));
             }
-            inputs.push((txin.clone(), input.clone()));
+            let mut input = input.clone();
+            input.partial_sigs.clear();
+            input.final_script_sig = None;
+            input.final_script_witness = None;
+            inputs.push((txin.clone(), input));
         }
         outputs.extend(psbt.unsigned_tx.output.iter().cloned().zip(psbt.outputs.iter().cloned()));
         let target = joined.get_or_insert_with(|| psbt.clone());
@@ -133,8 +140,8 @@ fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
         target.unknown.extend(psbt.unknown);
     }
     let mut joined = joined.ok_or_else(|| RpcError::internal("nothing was joined"))?;
-    inputs.sort_by_key(|(txin, _)| txin.previous_output);
-    outputs.sort_by(|(a, _), (b, _)| (&a.script_pubkey, a.value).cmp(&(&b.script_pubkey, b.value)));
+    inputs.shuffle(&mut thread_rng());
+    outputs.shuffle(&mut thread_rng());
     joined.unsigned_tx.version = bitcoin::transaction::Version(version);
     joined.unsigned_tx.lock_time = bitcoin::absolute::LockTime::from_consensus(lock_time);
     (joined.unsigned_tx.input, joined.inputs) = inputs.into_iter().unzip();

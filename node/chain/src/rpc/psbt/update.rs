@@ -1,146 +1,137 @@
-//! `utxoupdatepsbt`, `analyzepsbt`.
+//! `utxoupdatepsbt`: coins that the node knows, scripts and keys that descriptors tell (Core: `ProcessPSBT`).
 
+use std::collections::HashMap;
+
+use bitcoin::psbt::{Input, PsbtSighashType};
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Psbt, TxOut};
-use bulkhead_rpc_util::{MAX_MONEY, Params, RpcError, RpcResult, amount_to_json, opcode, solve};
-use bulkhead_rpc_util::{ScriptType, solver};
-use miniscript::psbt::PsbtExt;
-use serde_json::{Map, Value, json};
+use bitcoin::{EcdsaSighashType, Psbt, Script, ScriptBuf};
+use bulkhead_rpc_util::psbt::decode;
+use bulkhead_rpc_util::{Params, RpcError, RpcResult, solver};
+use miniscript::psbt::{PsbtInputExt, PsbtOutputExt};
+use miniscript::{DefiniteDescriptorKey, DescriptorPublicKey};
+use serde_json::Value;
 
 use super::super::Context;
 use super::super::lookup::storage_error;
-use super::super::scan::scripts_of_scan_object;
-use super::{decode, encode};
+use super::super::scan::{read_scan_object, scripts_of_scan_object};
+use super::encode;
+use super::spend::{spent_output, takes_witness};
 use crate::mempool_accept::{PackageCoins, find_coin};
 
-/// Adds coins that are known here to segwit inputs, whole transactions from the mempool to others, and scripts of descriptors.
-pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
-    let mut psbt = decode(params.str(0)?)?;
-    let mut known = Vec::new();
-    for object in params.opt_array(1)?.into_iter().flatten() {
-        known.extend(scripts_of_scan_object(context, object)?);
+type Definite = miniscript::Descriptor<DefiniteDescriptorKey>;
+
+/// Last index of a ranged descriptor without a range of its own.
+const DEFAULT_END: u32 = 1000;
+
+/// Descriptors by the script that they stand for.
+#[derive(Default)]
+struct Known {
+    by_script: HashMap<ScriptBuf, Definite>,
+}
+
+impl Known {
+    fn read(context: &Context, objects: &[Value]) -> RpcResult<Self> {
+        let mut known = Self::default();
+        for object in objects {
+            // It has the rules and words for descriptors that are malformed.
+            scripts_of_scan_object(context, object)?;
+            let (text, range) = read_scan_object(object)?;
+            // Descriptors without keys, such as addr(), tell nothing more.
+            if let Ok((descriptor, _)) = miniscript::Descriptor::parse_descriptor(&Secp256k1::signing_only(), text) {
+                known.add(&descriptor, range)?;
+            }
+        }
+        Ok(known)
     }
+
+    fn add(&mut self, descriptor: &miniscript::Descriptor<DescriptorPublicKey>, range: Option<(u32, u32)>) -> RpcResult<()> {
+        let failed = |error: &dyn std::fmt::Display| RpcError::address_or_key(error.to_string());
+        for single in descriptor.clone().into_single_descriptors().map_err(|error| failed(&error))? {
+            let (low, high) = if single.has_wildcard() { range.unwrap_or((0, DEFAULT_END)) } else { (0, 0) };
+            for position in low..=high {
+                let definite = single.at_derivation_index(position).map_err(|error| failed(&error))?;
+                self.by_script.insert(definite.script_pubkey(), definite);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_final(input: &Input) -> bool {
+    input.final_script_sig.is_some() || input.final_script_witness.is_some()
+}
+
+/// Adds whole transactions from the mempool, else coins of segwit inputs.
+fn add_coins(context: &Context, psbt: &mut Psbt, known: &Known) -> RpcResult<()> {
     let state = context.state();
     let pool = context.pool.lock();
+    let is_nested = |script: &Script| {
+        let descriptor = known.by_script.get(script);
+        script.is_p2sh() && descriptor.is_some_and(|descriptor| descriptor.desc_type().segwit_version().is_some())
+    };
     for i in 0..psbt.inputs.len() {
         let outpoint = psbt.unsigned_tx.input[i].previous_output;
         let input = &mut psbt.inputs[i];
-        if input.non_witness_utxo.is_none()
-            && let Some(entry) = pool.get(&outpoint.txid)
-        {
-            input.non_witness_utxo = Some((*entry.new.tx).clone());
+        if input.non_witness_utxo.is_some() {
+            continue;
         }
-        if input.witness_utxo.is_some() {
+        if let Some(entry) = pool.get(&outpoint.txid) {
+            input.non_witness_utxo = Some((*entry.new.tx).clone());
             continue;
         }
         let coin = find_coin(&state, &pool, &PackageCoins::default(), &outpoint).map_err(storage_error)?;
-        let is_wrapped = |script: &bitcoin::Script| {
-            script.is_p2sh() && known.iter().any(|(other, text)| other == script && text.starts_with("sh(w"))
-        };
         if let Some(coin) = coin {
             let script = &coin.output.script_pubkey;
-            if solver::witness_program(script.as_bytes()).is_some() || is_wrapped(script) {
+            if solver::witness_program(script.as_bytes()).is_some() || is_nested(script) {
                 input.witness_utxo = Some(coin.output);
             }
         }
     }
-    Ok(encode(&psbt))
+    Ok(())
 }
 
-fn spent_output(psbt: &Psbt, i: usize) -> Option<&TxOut> {
-    let input = psbt.inputs.get(i)?;
-    let outpoint = psbt.unsigned_tx.input.get(i)?.previous_output;
-    match &input.non_witness_utxo {
-        Some(tx) => tx.output.get(outpoint.vout as usize),
-        None => input.witness_utxo.as_ref(),
+/// Whole previous transactions are of no use when all inputs are of segwit version 1 or above and sign for all of them.
+fn drop_needless_transactions(psbt: &mut Psbt) {
+    let needs_none = |input: &Input| {
+        let program = input.witness_utxo.as_ref().and_then(|utxo| solver::witness_program(utxo.script_pubkey.as_bytes()));
+        let anyone_can_pay = input.sighash_type.is_some_and(signs_for_one_input);
+        program.is_some_and(|(version, _)| version > 0) && !anyone_can_pay
+    };
+    if psbt.inputs.iter().all(needs_none) {
+        for input in &mut psbt.inputs {
+            input.non_witness_utxo = None;
+        }
     }
 }
 
-fn invalid(message: String) -> Value {
-    json!({"next": "creator", "error": message})
+fn signs_for_one_input(sighash: PsbtSighashType) -> bool {
+    let anyone_can_pay = EcdsaSighashType::AllPlusAnyoneCanPay.to_u32() & !EcdsaSighashType::All.to_u32();
+    sighash.to_u32() & anyone_can_pay != 0
 }
 
-/// What each input still needs. Missing keys and signatures are not listed one by one yet.
-pub(super) fn analyzepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
-    let psbt = decode(params.str(0)?)?;
-    let secp = Secp256k1::verification_only();
-    let order = ["updater", "signer", "finalizer", "extractor"];
-    let mut lowest = order.len() - 1;
-    let mut inputs = Vec::new();
-    let mut total_in = Some(0i64);
-    let mut finished = psbt.clone();
-    let mut all_final = true;
+/// Adds what the node and the given descriptors know.
+pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
+    let mut psbt = decode(params.str(0)?)?;
+    let known = match params.opt_array(1)? {
+        Some(objects) => Known::read(context, objects)?,
+        None => Known::default(),
+    };
+    add_coins(context, &mut psbt, &known)?;
     for i in 0..psbt.inputs.len() {
-        let input = &psbt.inputs[i];
-        let spent = spent_output(&psbt, i);
-        if input.non_witness_utxo.is_some() && spent.is_none() {
-            return Ok(invalid(format!("PSBT is not valid. Input {i} specifies invalid prevout")));
+        let Some(spent) = spent_output(&psbt, i).cloned().filter(|_| !is_final(&psbt.inputs[i])) else { continue };
+        let input = &mut psbt.inputs[i];
+        if let Some(descriptor) = known.by_script.get(&spent.script_pubkey) {
+            input.update_with_descriptor_unchecked(descriptor).map_err(|error| RpcError::internal(error.to_string()))?;
         }
-        if let Some(output) = spent {
-            let value = i64::try_from(output.value.to_sat()).unwrap_or(i64::MAX);
-            let sum = total_in.unwrap_or(0);
-            if value > MAX_MONEY - sum {
-                return Ok(invalid(format!("PSBT is not valid. Input {i} has invalid value")));
-            }
-            if opcode::is_unspendable(output.script_pubkey.as_bytes()) {
-                return Ok(invalid(format!("PSBT is not valid. Input {i} spends unspendable output")));
-            }
-            total_in = total_in.map(|sum| sum + value);
-        } else {
-            total_in = None;
+        if takes_witness(input, &spent.script_pubkey) {
+            input.witness_utxo = Some(spent);
         }
-        let is_final = input.final_script_sig.is_some() || input.final_script_witness.is_some();
-        let role = if spent.is_none() {
-            0
-        } else if is_final {
-            3
-        } else if finished.finalize_inp_mut(&secp, i).is_ok() {
-            2
-        } else if knows_script(input, spent) {
-            1
-        } else {
-            0
-        };
-        all_final &= role >= 2;
-        lowest = lowest.min(role);
-        inputs.push(json!({"has_utxo": spent.is_some(), "is_final": is_final, "next": order[role]}));
     }
-    let mut out = Map::new();
-    if !inputs.is_empty() {
-        out.insert("inputs".into(), inputs.into());
-    }
-    if let Some(total_in) = total_in {
-        let total_out: i64 = psbt
-            .unsigned_tx
-            .output
-            .iter()
-            .try_fold(0i64, |sum, output| sum.checked_add(i64::try_from(output.value.to_sat()).ok()?))
-            .filter(|sum| *sum <= MAX_MONEY)
-            .unwrap_or(-1);
-        if total_out < 0 {
-            return Ok(invalid("PSBT is not valid. Output amount invalid".into()));
+    for (output, txout) in psbt.outputs.iter_mut().zip(&psbt.unsigned_tx.output) {
+        if let Some(descriptor) = known.by_script.get(&txout.script_pubkey) {
+            output.update_with_descriptor_unchecked(descriptor).map_err(|error| RpcError::internal(error.to_string()))?;
         }
-        let fee = total_in - total_out;
-        if all_final {
-            let tx = finished.extract_tx_unchecked_fee_rate();
-            let vsize = i64::try_from(tx.vsize()).map_err(|_| RpcError::internal("transaction too large"))?;
-            out.insert("estimated_vsize".into(), vsize.into());
-            out.insert("estimated_feerate".into(), amount_to_json(fee * 1000 / vsize.max(1)));
-        }
-        out.insert("fee".into(), amount_to_json(fee));
     }
-    out.insert("next".into(), order[lowest].into());
-    Ok(Value::Object(out))
-}
-
-/// Whether scripts and keys are there, so that only signatures are missing.
-fn knows_script(input: &bitcoin::psbt::Input, spent: Option<&TxOut>) -> bool {
-    let Some(output) = spent else { return false };
-    match solve(output.script_pubkey.as_bytes()) {
-        ScriptType::ScriptHash(_) => input.redeem_script.is_some(),
-        ScriptType::WitnessV0ScriptHash(_) => input.witness_script.is_some(),
-        ScriptType::WitnessV1Taproot(_) => input.tap_internal_key.is_some(),
-        ScriptType::PubKeyHash(_) | ScriptType::WitnessV0KeyHash(_) => !input.bip32_derivation.is_empty(),
-        _ => true,
-    }
+    drop_needless_transactions(&mut psbt);
+    Ok(encode(&psbt))
 }
