@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::consensus::encode::{deserialize, serialize_hex};
+use bitcoin::consensus::encode::{deserialize_partial, serialize_hex};
 use bitcoin::{BlockHash, MerkleBlock, OutPoint, Txid};
 use bulkhead_rpc_util::codec::{parse_block_hash, parse_hex_value, parse_txid};
 use bulkhead_rpc_util::error::MISC_ERROR;
@@ -81,8 +81,9 @@ fn find_indexed_block(context: &Context, txids: &BTreeSet<Txid>) -> RpcResult<Bl
 
 fn verifytxoutproof(context: &Context, params: &Params) -> RpcResult<Value> {
     let bytes = parse_hex_value(params.get(0), "proof")?;
-    let proof: MerkleBlock =
-        deserialize(&bytes).map_err(|_| RpcError::new(MISC_ERROR, "SpanReader::read(): end of data: iostream error"))?;
+    // Core tolerates bytes behind the proof.
+    let (proof, _): (MerkleBlock, usize) =
+        deserialize_partial(&bytes).map_err(|_| RpcError::new(MISC_ERROR, "SpanReader::read(): end of data: iostream error"))?;
     let (mut matches, mut indexes) = (Vec::new(), Vec::new());
     if proof.extract_matches(&mut matches, &mut indexes).is_err() {
         return Ok(Value::Array(Vec::new()));

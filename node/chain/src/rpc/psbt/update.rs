@@ -16,6 +16,7 @@ use super::super::lookup::storage_error;
 use super::super::scan::{read_scan_object, scripts_of_scan_object};
 use super::encode;
 use super::spend::{spent_output, takes_witness};
+use crate::indexes::transactions::find_transaction;
 use crate::mempool_accept::{PackageCoins, find_coin};
 
 type Definite = miniscript::Descriptor<DefiniteDescriptorKey>;
@@ -59,6 +60,19 @@ impl Known {
 
 fn is_final(input: &Input) -> bool {
     input.final_script_sig.is_some() || input.final_script_witness.is_some()
+}
+
+/// Adds whole transactions from the index, if there is one.
+fn add_indexed(context: &Context, psbt: &mut Psbt) -> RpcResult<()> {
+    let Some(index) = &context.indexes.tx else { return Ok(()) };
+    index.wait_for_tip(&context.chain);
+    for (input, txin) in psbt.inputs.iter_mut().zip(&psbt.unsigned_tx.input) {
+        if input.non_witness_utxo.is_none() {
+            let found = find_transaction(index, &context.chain, &txin.previous_output.txid).map_err(storage_error)?;
+            input.non_witness_utxo = found.map(|found| found.tx);
+        }
+    }
+    Ok(())
 }
 
 /// Adds whole transactions from the mempool, else coins of segwit inputs.
@@ -116,6 +130,7 @@ pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Va
         Some(objects) => Known::read(context, objects)?,
         None => Known::default(),
     };
+    add_indexed(context, &mut psbt)?;
     add_coins(context, &mut psbt, &known)?;
     for i in 0..psbt.inputs.len() {
         let Some(spent) = spent_output(&psbt, i).cloned().filter(|_| !is_final(&psbt.inputs[i])) else { continue };
