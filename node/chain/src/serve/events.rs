@@ -12,18 +12,20 @@ use std::sync::Arc;
 
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction};
-use bulkhead_consensus::PreparedBlock;
+use bulkhead_consensus::{PreparedBlock, Reject, RejectKind};
 use bulkhead_schema::wire::net_chain_capnp::net_events;
 use bulkhead_schema::wire::rpc_chain_capnp::chain_events;
 use bulkhead_schema::wire::wallet_chain_capnp::wallet_events;
 use tokio::sync::{Notify, mpsc};
 
-use super::convert::{fill_tip, tip_of};
+use super::convert::{fill_tip, fill_verdict, tip_of};
 use crate::engine::{BlockNode, Listener, State, TipInfo};
 use crate::mempool_accept::Pool;
 
 /// Hashes in one announcement to net.
 const MAX_ANNOUNCED: usize = 8;
+/// Refused blocks that wait for net.
+const MAX_REFUSED: usize = 100;
 /// Events that wait for the wallet.
 const MAX_WALLET: usize = 1000;
 /// Announcements of transactions that wait for net, and events that wait for the front door.
@@ -40,6 +42,8 @@ pub enum Happening {
     Tip(TipInfo),
     /// The best header changed.
     HeaderTip(TipInfo),
+    /// A block broke a rule, maybe long after it came in.
+    Refused { hash: BlockHash, reject: Reject },
     /// A transaction entered the mempool. Fee rate in satoshi per 1000 virtual bytes.
     Added { tx: Arc<Transaction>, sequence: u64, fee_rate: u64, vsize: u32 },
     /// A transaction left the mempool.
@@ -102,6 +106,15 @@ impl Listener for Relay {
         }
     }
 
+    fn block_checked(&self, hash: BlockHash, result: Result<(), &Reject>) {
+        // Changed data says nothing about the block; whoever sent it is judged by the answer.
+        if let Err(reject) = result
+            && reject.kind != RejectKind::Mutated
+        {
+            self.tell(Happening::Refused { hash, reject: reject.clone() });
+        }
+    }
+
     fn header_tip(&self, state: &State, header: &BlockNode) {
         if let Some(tip) = tip_of(state, Some(header)) {
             self.tell(Happening::HeaderTip(tip));
@@ -115,6 +128,7 @@ struct NetBox {
     tip: Option<TipInfo>,
     hashes: Vec<BlockHash>,
     headers: Option<TipInfo>,
+    refused: VecDeque<(BlockHash, Reject)>,
     transactions: VecDeque<(Arc<Transaction>, u64, u32)>,
 }
 
@@ -162,11 +176,14 @@ impl Hub {
                 queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
-            for queue in self.wallets.borrow().iter().filter(|_| !matches!(event, Happening::HeaderTip(_))) {
+            for queue in
+                self.wallets.borrow().iter().filter(|_| !matches!(event, Happening::HeaderTip(_) | Happening::Refused { .. }))
+            {
                 push_wallet(&mut queue.waiting.borrow_mut(), &event);
                 queue.filled.notify_one();
             }
-            let for_doors = !matches!(event, Happening::HeaderTip(_) | Happening::Tip(_) | Happening::Barrier(_));
+            let for_doors =
+                !matches!(event, Happening::HeaderTip(_) | Happening::Tip(_) | Happening::Refused { .. } | Happening::Barrier(_));
             for queue in self.doors.borrow().iter().filter(|_| for_doors) {
                 let mut waiting = queue.waiting.borrow_mut();
                 if waiting.len() >= MAX_WAITING {
@@ -251,6 +268,7 @@ fn push_wallet(waiting: &mut VecDeque<Happening>, event: &Happening) {
 }
 
 enum ForNet {
+    Refused(BlockHash, Reject),
     Tip(TipInfo, Vec<BlockHash>),
     Headers(TipInfo),
     Transaction(Arc<Transaction>, u64, u32),
@@ -268,6 +286,12 @@ impl NetBox {
             Happening::Disconnected { block, .. } => self.hashes.retain(|hash| *hash != block.hash()),
             Happening::Tip(tip) => self.tip = Some(tip.clone()),
             Happening::HeaderTip(tip) => self.headers = Some(tip.clone()),
+            Happening::Refused { hash, reject } => {
+                if self.refused.len() >= MAX_REFUSED {
+                    self.refused.pop_front();
+                }
+                self.refused.push_back((*hash, reject.clone()));
+            }
             Happening::Added { tx, fee_rate, vsize, .. } => {
                 if self.transactions.len() >= MAX_WAITING {
                     self.transactions.pop_front();
@@ -279,6 +303,9 @@ impl NetBox {
     }
 
     fn next(&mut self) -> Option<ForNet> {
+        if let Some((hash, reject)) = self.refused.pop_front() {
+            return Some(ForNet::Refused(hash, reject));
+        }
         if let Some(tip) = self.headers.take() {
             return Some(ForNet::Headers(tip));
         }
@@ -291,6 +318,12 @@ impl NetBox {
 
 async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capnp::Error> {
     match event {
+        ForNet::Refused(hash, reject) => {
+            let mut request = client.block_checked_request();
+            request.get().set_hash(hash.as_byte_array());
+            fill_verdict(request.get().init_verdict(), Err(&reject));
+            request.send().promise.await?;
+        }
         ForNet::Tip(tip, hashes) => {
             let mut request = client.updated_tip_request();
             fill_tip(request.get().init_tip(), Some(&tip));
@@ -350,7 +383,7 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
             request.get().set_reason(reason);
             request.send().promise.await?;
         }
-        Happening::HeaderTip(_) | Happening::Barrier(_) => {}
+        Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::Barrier(_) => {}
     }
     Ok(())
 }
@@ -381,7 +414,7 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
             request.get().set_sequence(sequence);
             request.send().promise.await?;
         }
-        Happening::Tip(_) | Happening::HeaderTip(_) | Happening::Barrier(_) => {}
+        Happening::Tip(_) | Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::Barrier(_) => {}
     }
     Ok(())
 }

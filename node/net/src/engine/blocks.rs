@@ -17,6 +17,7 @@ impl Engine {
         let requested = self.block_requests.contains_key(&hash);
         self.forget_request(&hash, Some(id));
         self.plans.judging(hash);
+        self.block_sources.note(hash, id);
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.submitting += 1;
         }
@@ -28,6 +29,11 @@ impl Engine {
         if verdict.accepted && !new {
             self.forget_request(&hash, None);
         }
+        if !verdict.accepted {
+            self.forget_plans_over(verdict);
+        }
+        // Without a source the block was refused already, and its sender judged.
+        let is_open = if verdict.accepted && new { true } else { self.block_sources.take(&hash).is_some() };
         let now = self.now;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         if verdict.accepted {
@@ -36,15 +42,29 @@ impl Engine {
             }
             return;
         }
+        if verdict.kind == VerdictKind::Mutated {
+            tracing::debug!(target: "net", "Received mutated block from peer={id}");
+            self.misbehaving(id, "mutated block");
+        } else if is_open {
+            self.punish_for_block(id, verdict, false, "");
+        }
+    }
+
+    fn forget_plans_over(&mut self, verdict: &Verdict) {
         if matches!(verdict.kind, VerdictKind::Consensus | VerdictKind::InvalidPrevious | VerdictKind::InvalidHeader) {
             // What leads over this block is not worth fetching any more.
             self.plans.forget_all();
         }
-        if verdict.kind == VerdictKind::Mutated {
-            tracing::debug!(target: "net", "Received mutated block from peer={id}");
-            self.misbehaving(id, "mutated block");
-        } else {
+    }
+
+    /// A block that was stored has turned out to break a rule: its branch has become the best.
+    pub fn block_refused(&mut self, hash: Hash, verdict: &Verdict) {
+        self.forget_plans_over(verdict);
+        if let Some(id) = self.block_sources.take(&hash)
+            && self.peers.contains_key(&id)
+        {
             self.punish_for_block(id, verdict, false, "");
+            self.maybe_discourage(id);
         }
     }
 

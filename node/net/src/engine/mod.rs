@@ -17,6 +17,7 @@ pub mod tx_request;
 
 mod announce;
 mod answers;
+mod block_sources;
 mod blocks;
 mod connections;
 mod download;
@@ -111,6 +112,7 @@ pub struct Engine {
     waiting: HashMap<u64, (Continuation, Option<PeerId>)>,
     next_token: u64,
     block_requests: HashMap<Hash, PeerId>,
+    block_sources: block_sources::BlockSources,
     plans: Plans,
     tx_requests: TxRequests,
     orphans: Orphans,
@@ -145,6 +147,7 @@ impl Engine {
             waiting: HashMap::new(),
             next_token: 0,
             block_requests: HashMap::new(),
+            block_sources: Default::default(),
             plans: Plans::default(),
             tx_requests: TxRequests::default(),
             orphans: Orphans::default(),

@@ -209,6 +209,23 @@ fn invalid_block_disconnects_and_discourages() {
 }
 
 #[test]
+fn stored_block_that_turns_out_invalid_disconnects_its_sender() {
+    let mut engine = engine();
+    let id = handshaken(&mut engine, ConnectionKind::Inbound);
+    let header = mined([1; 32]);
+    push(&mut engine, id, &Message::Block([&header[..], &[0]].concat()));
+    let effects = engine.take_effects();
+    let (token, _) = asked(&effects).into_iter().find(|(_, q)| matches!(q, Question::SubmitBlock(_, false))).unwrap();
+    engine.answer(token, Answer::Block(Verdict { accepted: true, ..Verdict::default() }, true));
+    assert!(!engine.take_effects().contains(&Effect::Close(id)));
+    let verdict = Verdict { kind: VerdictKind::Consensus, reason: "bad-txns-inputs-missingorspent".into(), ..Verdict::default() };
+    engine.block_refused([9; 32], &verdict);
+    assert!(!engine.take_effects().contains(&Effect::Close(id)), "another block");
+    engine.block_refused(header_hash(&header), &verdict);
+    assert!(engine.take_effects().contains(&Effect::Close(id)));
+}
+
+#[test]
 fn header_without_work_is_misbehaviour() {
     let mut engine = engine();
     let id = handshaken(&mut engine, ConnectionKind::Inbound);

@@ -51,10 +51,13 @@ impl net_events::Server for Events {
 
     async fn block_checked(
         self: Rc<Self>,
-        _: net_events::BlockCheckedParams,
+        params: net_events::BlockCheckedParams,
         _: net_events::BlockCheckedResults,
     ) -> Result<(), capnp::Error> {
-        // Whoever sent the block is judged by the answer to submitBlock.
+        let params = params.get()?;
+        let hash = read::hash(params.get_hash()?)?;
+        let verdict = read::verdict(params.get_verdict()?)?;
+        self.0.with(|engine| engine.block_refused(hash, &verdict));
         Ok(())
     }
 
