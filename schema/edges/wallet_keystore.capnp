@@ -49,7 +49,7 @@ struct Request {
     signRaw @25 :RawTransaction;
     # signrawtransactionwithwallet. Answer: signed, whose `psbt` holds the transaction itself.
     oneShotSignRaw @26 :OneShotRaw;
-    # signrawtransactionwithkey. The same answer. Legal without a file.
+    # signrawtransactionwithkey, and combinerawtransaction without any key. The same answer. Legal without a file.
   }
 }
 
@@ -57,6 +57,7 @@ struct RawTransaction {
   transaction @0 :Data;     # with the signatures that it has already
   coins @1 :List(SpentCoin);
   sighash @2 :UInt32;       # 0: default
+  copies @3 :List(Data);    # the same transaction with other signatures, which are merged in
 }
 
 struct OneShotRaw {

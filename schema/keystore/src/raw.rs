@@ -2,7 +2,7 @@
 
 use crate::frame::{FrameError, MAX_FRAME_BYTES};
 use crate::request::{MAX_ITEMS, length};
-use bulkhead_schema::decode::{count, data, hash32};
+use bulkhead_schema::decode::{blobs, count, data, hash32};
 use bulkhead_schema::wire::wallet_keystore_capnp::raw_transaction;
 
 /// A transaction and what it spends.
@@ -14,6 +14,8 @@ pub struct RawTransaction {
     pub coins: Vec<SpentCoin>,
     /// 0: default of the script type.
     pub sighash: u32,
+    /// The same transaction with other signatures, which are merged in.
+    pub copies: Vec<Vec<u8>>,
 }
 
 /// An output that a transaction spends.
@@ -41,12 +43,17 @@ impl RawTransaction {
         let coin = |coin: &SpentCoin| {
             coin.script.len() + coin.redeem_script.len() + coin.witness_script.len() + coin.previous.len() + 128
         };
-        (self.transaction.len() + self.coins.iter().map(coin).sum::<usize>(), 2 + self.coins.len())
+        let bytes = self.transaction.len() + self.copies.iter().map(Vec::len).sum::<usize>();
+        (bytes + self.coins.iter().map(coin).sum::<usize>(), 2 + self.coins.len() + self.copies.len())
     }
 
     pub(crate) fn fill(&self, mut root: raw_transaction::Builder<'_>) -> Result<(), FrameError> {
         root.set_transaction(&self.transaction);
         root.set_sighash(self.sighash);
+        let mut copies = root.reborrow().init_copies(length(self.copies.len())?);
+        for (index, copy) in (0..).zip(&self.copies) {
+            copies.set(index, copy);
+        }
         let mut list = root.init_coins(length(self.coins.len())?);
         for (index, coin) in (0..).zip(&self.coins) {
             let mut entry = list.reborrow().get(index);
@@ -76,6 +83,7 @@ impl RawTransaction {
             });
         }
         let transaction = data("transaction", root.get_transaction()?, MAX_FRAME_BYTES)?.to_vec();
-        Ok(Self { transaction, coins, sighash: root.get_sighash() })
+        let copies = blobs("copies", root.get_copies()?, MAX_ITEMS, MAX_FRAME_BYTES)?;
+        Ok(Self { transaction, coins, sighash: root.get_sighash(), copies })
     }
 }

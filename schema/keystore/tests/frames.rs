@@ -12,7 +12,9 @@ fn requests() -> Vec<Request> {
     let secret = || b"pass".to_vec().into();
     let text = || "wpkh(x)".to_owned().into();
     let coin = SpentCoin { txid: [7; 32], vout: 2, script: vec![0x51], amount: 9, previous: vec![4; 90], ..SpentCoin::default() };
-    let raw = || RawTransaction { transaction: vec![1; 3_000_000], coins: vec![coin.clone(); 3], sighash: 1 };
+    let copies = vec![vec![2; 1000], vec![]];
+    let raw =
+        || RawTransaction { transaction: vec![1; 3_000_000], coins: vec![coin.clone(); 3], sighash: 1, copies: copies.clone() };
     vec![
         Request::Create { blank: true, disable_private_keys: false, passphrase: secret(), flags: 1 << 34, generate: true },
         Request::Open,

@@ -17,7 +17,7 @@ pub(super) const METHODS: &[Method] = &[
     m(
         "combinerawtransaction",
         "rawtransactions",
-        Chain,
+        Rpc,
         "Merges partially signed copies of a transaction into one.",
         &[a("txs", Arr, Required, "PSBTs").inner(&[a("hexstring", Hex, Optional, "The data in hex")])],
     ),

@@ -60,6 +60,8 @@ pub trait Listener: Send + Sync {
     fn block_connected(&self, _state: &State, _block: &Arc<PreparedBlock>, _node: &BlockNode) {}
     /// `block` is no longer part of the active chain; its parent is the tip now.
     fn block_disconnected(&self, _state: &State, _block: &Arc<PreparedBlock>, _node: &BlockNode) {}
+    /// The operator takes back so many blocks that the transactions of those taken back since the last step are given up.
+    fn disconnected_given_up(&self) {}
     /// A step is over: the mempool may settle. `fork` is where the old and the new chain part.
     fn tip_updated(&self, _state: &State, _tip: &BlockNode, _fork: Option<&BlockNode>, _initial_download: bool) {}
     /// A block was validated, for better or worse.

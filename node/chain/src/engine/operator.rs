@@ -2,12 +2,15 @@
 
 use super::{ChainManager, EngineError, NodeId};
 
+/// Blocks that the operator may take back without losing what was in them from the mempool (Core: `InvalidateBlock`).
+const MAX_KEPT_BLOCKS: u32 = 10;
+
 impl ChainManager {
     /// Marks a block and all that build on it invalid and leaves them. Genesis cannot be marked.
     pub fn invalidate_block(&self, id: NodeId) -> Result<(), EngineError> {
         {
             let _activation = self.activation.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut moved = false;
+            let mut moved: u32 = 0;
             loop {
                 let mut state = self.lock();
                 if state.node(id).height == 0 || self.is_interrupted() || !state.is_active(id) {
@@ -15,7 +18,10 @@ impl ChainManager {
                 }
                 let Some(tip) = state.active.tip() else { break };
                 self.disconnect_tip(&mut state)?;
-                moved = true;
+                moved = moved.saturating_add(1);
+                if moved > MAX_KEPT_BLOCKS {
+                    self.each_listener(|listener| listener.disconnected_given_up());
+                }
                 state.remove_candidate(tip);
                 let node = state.index.get_mut(tip);
                 node.status = node.status.with_failed(true);
@@ -38,7 +44,7 @@ impl ChainManager {
             for other in others {
                 state.try_candidate(other);
             }
-            if moved {
+            if moved > 0 {
                 self.publish_tip(&state);
             }
         }

@@ -82,10 +82,10 @@ impl Disconnected {
         dropped
     }
 
+    /// The transactions, parents first.
     fn take(&mut self) -> Vec<Arc<Transaction>> {
         let mut transactions = std::mem::take(&mut self.transactions);
         self.bytes = 0;
-        self.moved_back = false;
         std::mem::take(&mut self.order).iter().filter_map(|txid| transactions.remove(txid)).collect()
     }
 }
@@ -151,7 +151,11 @@ impl Pool {
 
     /// Puts transactions of disconnected blocks back, and drops what the new tip does not allow.
     fn settle(&self, state: &State) {
-        let transactions = self.disconnected().take();
+        let transactions = {
+            let mut disconnected = self.disconnected();
+            disconnected.moved_back = false;
+            disconnected.take()
+        };
         let now = (self.clock)();
         let pool = &mut *self.lock();
         let options = AcceptOptions { time: now, bypass_limits: true, ..AcceptOptions::default() };
@@ -201,6 +205,15 @@ impl Listener for Pool {
         };
         for tx in dropped {
             self.lock().remove_spenders_of(&tx, RemovalReason::Reorg);
+        }
+    }
+
+    fn disconnected_given_up(&self) {
+        let given_up = self.disconnected().take();
+        let mut pool = self.lock();
+        for tx in given_up {
+            pool.remove_recursive(&tx.compute_txid(), RemovalReason::Reorg);
+            pool.remove_spenders_of(&tx, RemovalReason::Reorg);
         }
     }
 

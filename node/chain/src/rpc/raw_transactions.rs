@@ -1,10 +1,10 @@
-//! `getrawtransaction`, `decoderawtransaction`, `combinerawtransaction`.
+//! `getrawtransaction`, `decoderawtransaction`.
 
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, ScriptBuf, Transaction, Txid, Witness};
+use bitcoin::{BlockHash, Transaction, Txid};
 use bulkhead_rpc_util::codec::{decode_hex_tx, is_coinbase, parse_block_hash, parse_txid, tx_to_hex};
-use bulkhead_rpc_util::error::{MISC_ERROR, VERIFY_ERROR};
-use bulkhead_rpc_util::{Params, RpcError, RpcResult, TxContext, params, tx_to_json};
+use bulkhead_rpc_util::error::MISC_ERROR;
+use bulkhead_rpc_util::{Params, RpcError, RpcResult, TxContext, tx_to_json};
 use serde_json::{Map, Value};
 
 use super::block_json::undo_is_gone;
@@ -12,13 +12,9 @@ use super::lookup::{prevouts_at, storage_error};
 use super::{Context, Handler};
 use crate::engine::{NodeId, State};
 use crate::indexes::transactions::find_transaction;
-use crate::mempool_accept::{PackageCoins, find_coin};
 
-pub(super) const METHODS: &[(&str, Handler)] = &[
-    ("combinerawtransaction", combinerawtransaction),
-    ("decoderawtransaction", decoderawtransaction),
-    ("getrawtransaction", getrawtransaction),
-];
+pub(super) const METHODS: &[(&str, Handler)] =
+    &[("decoderawtransaction", decoderawtransaction), ("getrawtransaction", getrawtransaction)];
 
 fn decoderawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
     let text = params.str(0)?;
@@ -120,53 +116,4 @@ fn from_anywhere(context: &Context, txid: &Txid) -> RpcResult<(Transaction, Opti
     } else {
         "No such mempool transaction. Blockchain transactions are still in the process of being indexed"
     }))
-}
-
-/// Merges signatures of copies of one transaction: for each input the copy that has the most of them. Partial multi-signature
-/// scripts are merged key by key in the PSBT methods only.
-fn combinerawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
-    let texts = params.array(0)?;
-    if texts.len() < 2 {
-        return Err(RpcError::deserialization("Missing transactions. At least two transactions required."));
-    }
-    let mut variants = Vec::new();
-    for (i, text) in texts.iter().enumerate() {
-        let tx = decode_hex_tx(params::as_str(text)?, true, true).ok_or_else(|| {
-            RpcError::deserialization(format!("TX decode failed for tx {i}. Make sure the tx has at least one input."))
-        })?;
-        variants.push(tx);
-    }
-    let first = bare(&variants[0]);
-    for (i, tx) in variants.iter().enumerate().skip(1) {
-        if bare(tx) != first {
-            return Err(RpcError::parameter(format!("Transaction number {} not compatible with first transaction", i + 1)));
-        }
-    }
-    let mut merged = variants[0].clone();
-    let state = context.state();
-    let pool = context.pool.lock();
-    for (i, input) in merged.input.iter_mut().enumerate() {
-        let coin = find_coin(&state, &pool, &PackageCoins::default(), &input.previous_output).map_err(storage_error)?;
-        if coin.is_none() {
-            return Err(RpcError::new(VERIFY_ERROR, "Input not found or already spent"));
-        }
-        let fullest = variants.iter().map(|tx| &tx.input[i]).max_by_key(|other| other.script_sig.len() + other.witness.size());
-        if let Some(fullest) = fullest
-            && fullest.script_sig.len() + fullest.witness.size() > input.script_sig.len() + input.witness.size()
-        {
-            input.script_sig = fullest.script_sig.clone();
-            input.witness = fullest.witness.clone();
-        }
-    }
-    Ok(tx_to_hex(&merged).into())
-}
-
-/// The transaction without signatures.
-fn bare(tx: &Transaction) -> Transaction {
-    let mut tx = tx.clone();
-    for input in &mut tx.input {
-        input.script_sig = ScriptBuf::new();
-        input.witness = Witness::new();
-    }
-    tx
 }

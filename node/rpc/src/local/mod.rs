@@ -3,6 +3,7 @@
 mod bench;
 mod clock;
 mod coins;
+mod combine_raw;
 mod dialogue;
 mod help;
 mod keys;
@@ -39,6 +40,7 @@ pub async fn execute(door: &Door, method: &Method, params: &[Value], _caller: &C
         "setmocktime" => clock::set_mock_time(door, params).await,
         "mockscheduler" => clock::mock_scheduler(door, params).await,
         "signmessagewithprivkey" => keys::sign_message(door, params).await,
+        "combinerawtransaction" => combine_raw::combine(door, params).await,
         "signrawtransactionwithkey" => sign_raw::sign_raw(door, params).await,
         "descriptorprocesspsbt" => process_psbt::process(door, params).await,
         "generate" => Err(CallError::new(code::METHOD_NOT_FOUND, help_of(method))),

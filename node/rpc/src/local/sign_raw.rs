@@ -46,7 +46,12 @@ fn read(params: &Params, network: &str) -> Result<(Transaction, Vec<SecretText>)
     Ok((tx, keys))
 }
 
-fn for_keystore(known: &HashMap<OutPoint, SpentOutput>) -> Vec<SpentCoin> {
+/// The transaction that a key store answers.
+pub(super) fn decode_signed(bytes: &[u8]) -> Result<Transaction, CallError> {
+    bitcoin::consensus::deserialize(bytes).map_err(|error| CallError::new(code::INTERNAL, format!("key store: {error}")))
+}
+
+pub(super) fn for_keystore(known: &HashMap<OutPoint, SpentOutput>) -> Vec<SpentCoin> {
     let bytes = |script: &Option<bitcoin::ScriptBuf>| script.as_ref().map_or_else(Vec::new, |script| script.to_bytes());
     let coin = |(outpoint, spent): (&OutPoint, &SpentOutput)| SpentCoin {
         txid: outpoint.txid.to_byte_array(),
@@ -68,10 +73,14 @@ pub(super) async fn sign_raw(door: &Door, params: &[Value]) -> CallResult {
     let mut known: HashMap<OutPoint, SpentOutput> =
         found.filter_map(|(outpoint, output)| Some((outpoint, output?.into()))).collect();
     add_described(params.get(2), &mut known, true)?;
-    let raw = RawTransaction { transaction: encode_tx(&tx, true), coins: for_keystore(&known), sighash: sighash(&params, 3)? };
+    let raw = RawTransaction {
+        transaction: encode_tx(&tx, true),
+        coins: for_keystore(&known),
+        sighash: sighash(&params, 3)?,
+        copies: Vec::new(),
+    };
     let signed = with_keystore(door, move |keystore| keystore.one_shot_sign_raw(raw, keys)).await?;
-    let tx: Transaction = bitcoin::consensus::deserialize(&signed.psbt)
-        .map_err(|error| CallError::new(code::INTERNAL, format!("key store: {error}")))?;
+    let tx = decode_signed(&signed.psbt)?;
     let spent: Vec<Option<TxOut>> = outpoints.iter().map(|outpoint| Some(known.get(outpoint)?.output.clone())).collect();
     // An input whose coin nobody knows keeps the complaint of the key store.
     let mut checked = coins::verify(door, &tx, &spent).await?;

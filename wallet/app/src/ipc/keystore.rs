@@ -84,15 +84,23 @@ async fn end_of(stream: OwnedFd) {
 }
 
 /// Asks for the status when a key store has ended, so that it is started again at once and not at the next request.
+/// Lets go of a stream as soon as there is a newer one or none: a key store ends when nobody holds its stream.
 async fn revive(jobs: Sender<Job>, mut streams: UnboundedReceiver<OwnedFd>) {
-    while let Some(stream) = streams.recv().await {
-        end_of(stream).await;
-        let (answer, reply) = oneshot::channel();
-        if jobs.send(Job { request: Request::Status, beside: None, answer }).is_err() {
-            return;
+    let mut watched = streams.recv().await;
+    while let Some(stream) = watched.take() {
+        let mut next = std::pin::pin!(streams.recv());
+        tokio::select! {
+            newer = &mut next => watched = newer,
+            () = end_of(stream) => {
+                let (answer, reply) = oneshot::channel();
+                if jobs.send(Job { request: Request::Status, beside: None, answer }).is_err() {
+                    return;
+                }
+                // The outcome was logged by the thread.
+                drop(reply.await);
+                watched = next.await;
+            }
         }
-        // The outcome was logged by the thread.
-        drop(reply.await);
     }
 }
 

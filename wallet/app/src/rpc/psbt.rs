@@ -50,7 +50,7 @@ pub(super) async fn sign_raw(call: &Call) -> RpcResult {
     let mut complaints: Vec<(u32, String)> = (0..).zip(&tx.input).map(|(index, _)| (index, NO_KEY.to_owned())).collect();
     if can_sign(&loaded) {
         let coins = spent_coins(&loaded.wallet.borrow(), &known);
-        let raw = RawTransaction { transaction: encode_tx(&tx, true), coins, sighash };
+        let raw = RawTransaction { transaction: encode_tx(&tx, true), coins, sighash, copies: Vec::new() };
         let signed = signed(&loaded, Request::SignRaw(raw)).await?;
         tx = bitcoin::consensus::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
         complaints = signed.errors;

@@ -25,21 +25,27 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 pub struct FakeSupervisor {
     folder: PathBuf,
-    /// Our ends of the streams, so that a test can cut one.
+    /// The key stores' ends of the streams, so that a test can cut one.
     streams: Mutex<HashMap<String, UnixStream>>,
+    /// Closed when the key store of that name has ended.
+    running: Mutex<HashMap<String, Receiver<()>>>,
 }
+
+/// How long a wallet that is let go of may keep its key store.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn serve_keystore(stream: &OwnedFd, settings: Settings) {
     let mut keystore = Keystore::new(settings).unwrap();
     while let Ok((content, beside)) = wire::receive(stream) {
         let request = Request::decode(&content).unwrap();
-        let last = matches!(request, Request::Close);
         let reply = keystore.handle(request, beside);
-        if wire::send(stream, &reply.encode().unwrap(), None).is_err() || last {
+        if wire::send(stream, &reply.encode().unwrap(), None).is_err() {
             return;
         }
     }
@@ -50,13 +56,21 @@ impl Supervisor for FakeSupervisor {
         match request {
             ControlRequest::OpenKeystore(open) => {
                 let directory = self.folder.join(&open.name);
+                // As the real one: a second key store of a wallet waits for the end of the first.
+                if let Some(first) = self.running.lock().unwrap().remove(&open.name)
+                    && first.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
+                {
+                    return Err(ControlError::Refused { code: -35, message: "the key store does not end".into() });
+                }
                 if open.create {
                     std::fs::create_dir(&directory).unwrap();
                 } else if !directory.exists() {
                     return Err(ControlError::Refused { code: -18, message: "Path does not exist.".into() });
                 }
                 let (ours, theirs) = UnixStream::pair().unwrap();
-                self.streams.lock().unwrap().insert(open.name.clone(), ours.try_clone().unwrap());
+                self.streams.lock().unwrap().insert(open.name.clone(), theirs.try_clone().unwrap());
+                let (alive, ended) = channel();
+                self.running.lock().unwrap().insert(open.name.clone(), ended);
                 let settings = Settings {
                     network: Network::Regtest,
                     name: open.name,
@@ -69,7 +83,10 @@ impl Supervisor for FakeSupervisor {
                     keypool: 2,
                     now: bulkhead_control::clock::now,
                 };
-                std::thread::spawn(move || serve_keystore(&OwnedFd::from(theirs), settings));
+                std::thread::spawn(move || {
+                    let _alive: Sender<()> = alive;
+                    serve_keystore(&OwnedFd::from(theirs), settings);
+                });
                 Ok(Answer { text: String::new(), descriptors: vec![OwnedFd::from(ours)] })
             }
             ControlRequest::UpdateSetting { .. } => Ok(Answer { text: String::new(), descriptors: Vec::new() }),
@@ -356,7 +373,8 @@ fn config() -> WalletConfig {
 
 pub async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
-    let supervisor = Arc::new(FakeSupervisor { folder: folder.path().to_owned(), streams: Mutex::new(HashMap::new()) });
+    let supervisor =
+        Arc::new(FakeSupervisor { folder: folder.path().to_owned(), streams: Mutex::default(), running: Mutex::default() });
     let chain = Rc::new(RefCell::new(State::default()));
     chain.borrow_mut().blocks.push(block_on(None, 0, ScriptBuf::new(), Vec::new(), 0));
     let (ours, theirs) = UnixStream::pair().unwrap();

@@ -29,9 +29,12 @@ pub fn sign_raw(
     provider: &mut impl Provider,
     guard: Option<Guard<'_>>,
 ) -> Result<(Signed, Amount), KeystoreError> {
-    let mut tx: Transaction = bitcoin::consensus::deserialize(&raw.transaction)
-        .map_err(|_| refuse(DESERIALIZATION, "TX decode failed. Make sure the tx has at least one input."))?;
-    let psbt = draft(&tx, &raw.coins)?;
+    let mut tx = parse(&raw.transaction)?;
+    let copies = raw.copies.iter().map(|copy| parse(copy)).collect::<Result<Vec<_>, _>>()?;
+    if copies.iter().any(|copy| copy.input.len() != tx.input.len() || copy.compute_ntxid() != tx.compute_ntxid()) {
+        return Err(refuse(DESERIALIZATION, "key store: a copy is of another transaction"));
+    }
+    let psbt = draft(&tx, &copies, &raw.coins)?;
     let options = Options { sighash: raw.sighash, finalize: true, derivations: false, raw: true };
     let done = work(psbt, provider, options, guard)?;
     let mut errors = Vec::new();
@@ -55,8 +58,13 @@ pub fn sign_raw(
     Ok((signed, done.outflow))
 }
 
+fn parse(bytes: &[u8]) -> Result<Transaction, KeystoreError> {
+    bitcoin::consensus::deserialize(bytes)
+        .map_err(|_| refuse(DESERIALIZATION, "TX decode failed. Make sure the tx has at least one input."))
+}
+
 /// A PSBT of the transaction with everything that is known: coins, scripts, and the signatures that are there.
-fn draft(tx: &Transaction, coins: &[SpentCoin]) -> Result<Psbt, KeystoreError> {
+fn draft(tx: &Transaction, copies: &[Transaction], coins: &[SpentCoin]) -> Result<Psbt, KeystoreError> {
     let mut bare = tx.clone();
     for input in &mut bare.input {
         input.script_sig = ScriptBuf::new();
@@ -81,11 +89,13 @@ fn draft(tx: &Transaction, coins: &[SpentCoin]) -> Result<Psbt, KeystoreError> {
         input.redeem_script = given(&coin.redeem_script);
         input.witness_script = given(&coin.witness_script);
         input.witness_utxo = Some(output.clone());
-        if verifies(tx, index, &outputs) {
+        let variants = std::iter::once(tx).chain(copies);
+        if let Some(whole) = variants.clone().find(|variant| verifies(variant, index, &outputs)) {
+            let txin = &whole.input[index];
             input.final_script_sig = Some(txin.script_sig.clone()).filter(|script| !script.is_empty());
             input.final_script_witness = Some(txin.witness.clone()).filter(|witness| !witness.is_empty());
         } else {
-            recover(&mut psbt, index, txin, &output);
+            variants.for_each(|variant| recover(&mut psbt, index, &variant.input[index], &output));
         }
     }
     Ok(psbt)

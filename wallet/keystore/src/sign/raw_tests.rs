@@ -25,7 +25,7 @@ fn spent(previous: &Transaction, scripts: &[(Option<ScriptBuf>, Option<ScriptBuf
 }
 
 fn raw(transaction: &[u8], coins: &[SpentCoin]) -> RawTransaction {
-    RawTransaction { transaction: transaction.to_vec(), coins: coins.to_vec(), sighash: 0 }
+    RawTransaction { transaction: transaction.to_vec(), coins: coins.to_vec(), sighash: 0, copies: Vec::new() }
 }
 
 fn verify_raw(bytes: &[u8], previous: &Transaction) {
@@ -67,6 +67,39 @@ fn raw_multisigs_are_signed_in_two_steps() {
         let again = sign_raw(&raw(&full.psbt, &coins), &mut OneShotProvider::default(), None).unwrap().0;
         assert!(again.complete && again.psbt == full.psbt);
     }
+}
+
+#[test]
+fn copies_give_their_signatures_without_any_key() {
+    let key = |number: u8| PrivateKey::from_slice(&[number; 32], bitcoin::Network::Regtest).unwrap();
+    let public = |number: u8| key(number).public_key(&SECP).to_string();
+    let (_, inner) = provider(&[&format!("multi(2,{},{},{FOREIGN})", public(1), public(2))]);
+    let nested = inner[0].to_p2wsh();
+    let previous = funding(&[inner[0].to_p2sh(), nested.clone()]);
+    let coins = spent(&previous, &[(Some(inner[0].clone()), None), (None, Some(inner[0].clone()))]);
+    let bare = bitcoin::consensus::serialize(&spend(&previous, Sequence::MAX).unsigned_tx);
+    let half = |number: u8| {
+        let mut provider = OneShotProvider::default();
+        provider.add_key(key(number).public_key(&SECP), key(number).inner);
+        sign_raw(&raw(&bare, &coins), &mut provider, None).unwrap().0.psbt
+    };
+    // The coins as chain gives them, without scripts: those are in the copies.
+    let coins = spent(&previous, &[(None, None), (None, None)]);
+    let merge = |transaction: &[u8], copies: &[Vec<u8>]| {
+        let raw = RawTransaction { copies: copies.to_vec(), ..raw(transaction, &coins) };
+        sign_raw(&raw, &mut OneShotProvider::default(), None)
+    };
+    let (first, second) = (half(1), half(2));
+    assert!(!merge(&first, &[]).unwrap().0.complete);
+    for (transaction, copies) in
+        [(&first, vec![second.clone()]), (&second, vec![first.clone()]), (&bare, vec![first.clone(), second.clone()])]
+    {
+        let whole = merge(transaction, &copies).unwrap().0;
+        assert!(whole.complete, "{:?}", whole.errors);
+        verify_raw(&whole.psbt, &previous);
+    }
+    let other = bitcoin::consensus::serialize(&previous);
+    assert!(merge(&first, &[other]).is_err(), "not a copy");
 }
 
 #[test]
