@@ -1,9 +1,23 @@
-//! Script verification through libbitcoinkernel, Core's own interpreter.
-//!
-//! The kernel reports no error name, only that a script failed; it offers the consensus flags and no policy flags.
+//! Verification of scripts by two engines: libbitcoinkernel, Core's own interpreter, which judges blocks by default, and an
+//! interpreter in Rust that knows every policy rule and names the error. See [`interpret`] and [`SpendCheck`].
 
+pub mod cache;
+mod checker;
+mod conditions;
+mod encoding;
+mod error;
+mod eval;
 mod flags;
+mod instruction;
+mod interpreter;
+mod number;
+pub mod sighash;
+mod taproot;
 mod verify;
+mod witness;
 
+pub use error::ScriptError;
 pub use flags::{Flags, block_flags};
-pub use verify::{ScriptError, SpendCheck, verify_input, verify_transaction};
+pub use interpreter::interpret;
+pub use sighash::TxData;
+pub use verify::{Engine, SpendCheck, VerifyError, verify_input, verify_transaction};

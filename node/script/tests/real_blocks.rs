@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use bitcoin::consensus::{Decodable, deserialize};
 use bitcoin::{Amount, Block, ScriptBuf, Transaction, TxOut, Witness};
 use bulkhead_consensus::networks;
-use bulkhead_script::{Flags, block_flags, verify_transaction};
+use bulkhead_script::{Engine, Flags, block_flags, verify_transaction};
 
 fn data(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("BULKHEAD_TEST_DATA").map(PathBuf::from)?;
@@ -43,10 +43,10 @@ fn scripts_of_real_blocks_verify_and_changed_amounts_do_not() {
         for tx in &block.txdata[1..] {
             let (spent, after) = rest.split_at(tx.input.len());
             rest = after;
-            verify_transaction(tx, spent, flags).unwrap();
+            verify_transaction(tx, spent, flags, Engine::Both).unwrap();
             let mut wrong = spent.to_vec();
             wrong[0].value += Amount::from_sat(1);
-            refused += usize::from(verify_transaction(tx, &wrong, flags).is_err());
+            refused += usize::from(verify_transaction(tx, &wrong, flags, Engine::Both).is_err());
         }
         assert!(rest.is_empty());
         if name == "block928816" {
@@ -78,7 +78,7 @@ fn generated_spends_verify_or_fail_as_core_says() {
             tx.input[index].script_sig = ScriptBuf::from_hex(spend["scriptSig"].as_str().unwrap()).unwrap();
             let stack: Vec<Vec<u8>> = spend["witness"].as_array().unwrap().iter().map(bytes).collect();
             tx.input[index].witness = Witness::from_slice(&stack);
-            let result = bulkhead_script::verify_input(&tx, &spent, index, flags);
+            let result = bulkhead_script::verify_input(&tx, &spent, index, flags, Engine::Both);
             assert_eq!(result.is_ok(), valid, "{} {kind}: {result:?}", case["comment"]);
             checked += 1;
         }
