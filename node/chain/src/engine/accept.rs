@@ -6,7 +6,7 @@ use bitcoin::block::Header;
 use bulkhead_consensus::block::{self, Checks};
 use bulkhead_consensus::params::Buried;
 use bulkhead_consensus::{PreparedBlock, Reject, RejectKind, header, signet};
-use bulkhead_script::{Flags, verify_input};
+use bulkhead_script::{Engine, Flags, verify_input};
 use bulkhead_store::block_files::Position;
 
 use super::prune::MIN_BLOCKS_TO_KEEP;
@@ -136,7 +136,7 @@ impl ChainManager {
             return Ok(());
         };
         let verified = signet::transactions(prepared.block(), challenge)
-            .is_some_and(|pair| verify_input(&pair.to_sign, &pair.to_spend.output, 0, Flags::SIGNET).is_ok());
+            .is_some_and(|pair| verify_input(&pair.to_sign, &pair.to_spend.output, 0, Flags::SIGNET, Engine::Kernel).is_ok());
         if verified { Ok(()) } else { Err(Reject::consensus("bad-signet-blksig", "signet block signature validation failure")) }
     }
 

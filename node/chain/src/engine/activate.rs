@@ -249,11 +249,11 @@ impl ChainManager {
 
     pub(super) fn run_scripts(&self, checks: Vec<bulkhead_script::SpendCheck>) -> Result<(), EngineError> {
         self.scripts.run(checks).map_err(|failure| match failure.error {
-            bulkhead_script::ScriptError::Invalid { .. } => {
-                Reject::consensus(format!("block-script-verify-flag-failed ({})", failure.reason), failure.debug).into()
+            bulkhead_script::VerifyError::Script { error, .. } => {
+                Reject::consensus(format!("block-script-verify-flag-failed ({error})"), failure.debug).into()
             }
-            bulkhead_script::ScriptError::Kernel(text) => {
-                tracing::error!("script verification: {text}");
+            other => {
+                tracing::error!("script verification: {other}");
                 EngineError::Fatal("Script verification is not possible.")
             }
         })

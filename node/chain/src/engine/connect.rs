@@ -5,7 +5,7 @@ use bulkhead_consensus::amount::{block_subsidy, in_money_range};
 use bulkhead_consensus::params::Buried;
 use bulkhead_consensus::tx::{SpentFacts, check_inputs, missing_inputs, signed_value};
 use bulkhead_consensus::{HeaderView, MAX_BLOCK_SIGOPS_COST, Params, PreparedBlock, Reject, sequence, sigops};
-use bulkhead_script::{Flags, SpendCheck, block_flags};
+use bulkhead_script::{Engine, Flags, SpendCheck, block_flags};
 use bulkhead_store::undo::BlockUndo;
 use bulkhead_store::{Coin, StoreError};
 
@@ -96,7 +96,7 @@ fn facts_of(coin: &Coin) -> SpentFacts {
 
 fn script_check(tx: &bitcoin::Transaction, coins: &[Coin], flags: Flags) -> SpendCheck {
     let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
-    SpendCheck::new(tx.clone(), spent, flags)
+    SpendCheck::new(tx.clone(), spent, flags, Engine::Kernel)
 }
 
 /// Spends the inputs of `tx`; `None` when one is missing.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bulkhead_script::{ScriptError, SpendCheck};
+use bulkhead_script::{SpendCheck, VerifyError};
 
 /// Inputs that a thread takes at a time.
 const SLICE: usize = 8;
@@ -12,12 +12,10 @@ const SLICE: usize = 8;
 /// The first check of a block, in block order, that was found to fail.
 #[derive(Debug, Clone)]
 pub struct ScriptFailure {
-    /// Core's name of the error, as far as it is known.
-    pub reason: &'static str,
     /// Which input of which transaction.
     pub debug: String,
-    /// What the kernel said.
-    pub error: ScriptError,
+    /// What was wrong.
+    pub error: VerifyError,
 }
 
 #[derive(Debug)]
@@ -28,7 +26,7 @@ struct Job {
     next: AtomicUsize,
     stop: AtomicBool,
     /// Check, input, cause.
-    failure: Mutex<Option<(usize, usize, ScriptError)>>,
+    failure: Mutex<Option<(usize, usize, VerifyError)>>,
 }
 
 impl Job {
@@ -95,12 +93,12 @@ impl ScriptPool {
     }
 }
 
-fn describe(check: &SpendCheck, input: usize, error: ScriptError) -> ScriptFailure {
+fn describe(check: &SpendCheck, input: usize, error: VerifyError) -> ScriptFailure {
     let tx = check.transaction();
     let spent = tx.input.get(input).map(|input| input.previous_output).unwrap_or_default();
     let debug =
         format!("input {input} of {} (wtxid {}), spending {}:{}", tx.compute_txid(), tx.compute_wtxid(), spent.txid, spent.vout);
-    ScriptFailure { reason: "unknown error", debug, error }
+    ScriptFailure { debug, error }
 }
 
 fn serve(jobs: &Receiver<(Arc<Job>, Sender<()>)>) {

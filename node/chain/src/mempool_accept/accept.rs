@@ -10,7 +10,7 @@ use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::replace::Candidate;
 use bulkhead_mempool::standard::{self, MAX_STANDARD_TX_SIGOPS_COST};
 use bulkhead_mempool::{FeeFrac, Kind, Mempool, NewEntry, Reject};
-use bulkhead_script::{Flags, ScriptError, verify_transaction};
+use bulkhead_script::{Engine, Flags, TxData, VerifyError, interpret, verify_transaction};
 use bulkhead_store::Coin;
 
 use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
@@ -263,25 +263,34 @@ fn check_limits(
     pool.check_replacement(candidate, conflicts, sibling_eviction)
 }
 
-/// Scripts under today's consensus rules. The kernel exports no policy rule and no error name; both come with the Rust
-/// interpreter.
+/// Scripts under the rules of policy, by the interpreter, which names the error; then under today's consensus rules, by the
+/// kernel, so that no block is built from what only the interpreter takes (Core: `PolicyScriptChecks`,
+/// `ConsensusScriptChecks`).
 fn check_scripts(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
-    verify_transaction(tx, spent, Flags::ALL).map_err(|error| {
-        let stripped = tx.input.iter().all(|input| input.witness.is_empty()) && standard::spends_witness_program(tx, spent);
-        let kind = if stripped { Kind::WitnessStripped } else { Kind::Consensus };
-        let debug = match error {
-            ScriptError::Invalid { input } => {
-                let outpoint = tx.input.get(input).map(|txin| txin.previous_output).unwrap_or_default();
-                format!(
-                    "input {input} of {} (wtxid {}), spending {}:{}",
-                    tx.compute_txid(),
-                    tx.compute_wtxid(),
-                    outpoint.txid,
-                    outpoint.vout
-                )
-            }
-            ScriptError::Kernel(text) => text,
-        };
-        Reject::with_debug(kind, "mempool-script-verify-flag-failed (unknown error)", debug)
+    let data = TxData::new(tx, spent);
+    for input in 0..tx.input.len() {
+        interpret(&data, input, Flags::STANDARD, None).map_err(|error| {
+            let stripped = tx.input.iter().all(|input| input.witness.is_empty()) && standard::spends_witness_program(tx, spent);
+            let kind = if stripped { Kind::WitnessStripped } else { Kind::NotStandard };
+            Reject::with_debug(kind, format!("mempool-script-verify-flag-failed ({error})"), describe_input(tx, input))
+        })?;
+    }
+    verify_transaction(tx, spent, Flags::CONSENSUS, Engine::Kernel).map_err(|error| match error {
+        VerifyError::Script { input, error } => {
+            let reason = format!("block-script-verify-flag-failed ({error})");
+            tracing::error!(
+                "BUG! PLEASE REPORT THIS! CheckInputScripts failed against latest-block but not STANDARD flags {}",
+                tx.compute_txid()
+            );
+            Reject::with_debug(Kind::Consensus, reason, describe_input(tx, input))
+        }
+        other => Reject::with_debug(Kind::Consensus, "block-script-verify-flag-failed (unknown error)", other.to_string()),
     })
+}
+
+/// Core's words for an input whose script failed.
+fn describe_input(tx: &Transaction, input: usize) -> String {
+    let outpoint = tx.input.get(input).map(|txin| txin.previous_output).unwrap_or_default();
+    let (txid, wtxid) = (tx.compute_txid(), tx.compute_wtxid());
+    format!("input {input} of {txid} (wtxid {wtxid}), spending {}:{}", outpoint.txid, outpoint.vout)
 }

@@ -5,7 +5,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use bulkhead_schema::decode;
 use bulkhead_schema::wire::types_capnp::{coin, outpoint};
-use bulkhead_script::{Flags, SpendCheck};
+use bulkhead_script::{Engine, Flags, SpendCheck};
 use bulkhead_store::Coin;
 
 use super::convert::malformed;
@@ -89,7 +89,7 @@ impl InputCheck {
         // An output that stands for an unknown one makes signatures fail that commit to it, as they must.
         let unknown = || TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() };
         let outputs = self.spent.iter().map(|output| output.clone().unwrap_or_else(unknown)).collect();
-        let check = SpendCheck::new(self.transaction, outputs, Flags::ALL);
+        let check = SpendCheck::new(self.transaction, outputs, Flags::CONSENSUS, Engine::Kernel);
         let judge = |(input, output): (usize, &Option<TxOut>)| match output {
             Some(_) if check.verify(input).is_err() => UNSATISFIED.to_owned(),
             _ => String::new(),

@@ -6,7 +6,7 @@ use bitcoin::{Amount, Psbt, PublicKey, Script, ScriptBuf, TxOut, Witness};
 use bulkhead_consensus::sigops;
 use bulkhead_rpc_util::codec::tx_sizes;
 use bulkhead_rpc_util::{ScriptType, solve};
-use bulkhead_script::{Flags, verify_input};
+use bulkhead_script::{Engine, Flags, verify_input};
 
 use super::needs::{key_of_hash, redeem_script, witness_script};
 
@@ -37,7 +37,7 @@ pub(super) fn is_satisfied(psbt: &Psbt, i: usize) -> bool {
     let mut tx = psbt.unsigned_tx.clone();
     tx.input[i].script_sig = psbt.inputs[i].final_script_sig.clone().unwrap_or_default();
     tx.input[i].witness = psbt.inputs[i].final_script_witness.clone().unwrap_or_default();
-    verify_input(&tx, &spent, i, Flags::ALL).is_ok()
+    verify_input(&tx, &spent, i, Flags::CONSENSUS, Engine::Kernel).is_ok()
 }
 
 /// Whether spending `script` takes a witness, as far as the input tells.
