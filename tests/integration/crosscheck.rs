@@ -6,11 +6,11 @@ use std::path::Path;
 use bulkhead_tests::node::Node;
 use serde_json::{Value, json};
 
-fn data(name: &str) -> std::path::PathBuf {
+pub(crate) fn data(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/crosscheck").join(name)
 }
 
-fn expected() -> Value {
+pub(crate) fn expected() -> Value {
     serde_json::from_slice(&std::fs::read(data("expected.json")).unwrap()).unwrap()
 }
 
@@ -37,7 +37,7 @@ fn same(ours: &Value, core: &Value, at: &str) {
     }
 }
 
-fn call(node: &Node, method: &str, params: Value) -> Value {
+pub(crate) fn call(node: &Node, method: &str, params: Value) -> Value {
     node.call(method, params).unwrap_or_else(|error| panic!("{method}: {error:?}"))
 }
 

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod crosscheck;
+mod indexes;
 mod ipc_log;
 mod life;
 mod notifications;
