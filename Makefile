@@ -29,9 +29,8 @@ demo: build
 run: build
 	$(BIN)/bitcoin-node $(ARGS)
 
-# Stages are named as a reader thinks: style, unit (with integration and security), fuzz seeds, functional.
-# `make deny` stands apart: it needs cargo-deny, which takes longer to compile than all of ours.
-test: style unit fuzz-seeds functional
+# Stages are named as a reader thinks: style, dependencies, unit (with integration and security), fuzz seeds, functional.
+test: style deny unit fuzz-seeds functional
 
 style: deps
 	$(CARGO) fmt --all --check
@@ -45,9 +44,12 @@ unit: build
 fuzz-seeds: build
 	cd fuzz && $(CARGO) test --release --locked
 
+# cargo-deny is compiled once per machine: five CPU minutes.
+DENY := $(or $(shell command -v cargo-deny),$(BULKHEAD_CACHE)/tools/bin/cargo-deny)
 deny: deps
-	@if command -v cargo-deny >/dev/null; then cargo-deny check bans licenses sources; \
-	else $(CARGO) install --quiet --locked --root $(BULKHEAD_CACHE)/tools cargo-deny && $(BULKHEAD_CACHE)/tools/bin/cargo-deny check bans licenses sources; fi
+	@test -x $(DENY) || $(CARGO) install --quiet --locked --root $(BULKHEAD_CACHE)/tools cargo-deny
+	$(DENY) check bans licenses sources
+	cd fuzz && $(DENY) --all-features --config ../deny.toml check bans licenses sources
 
 functional: build
 	tests/functional/run.py --list tests/functional/must-pass.txt -j 3
