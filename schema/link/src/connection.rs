@@ -8,15 +8,16 @@ use capnp::capability::{Client, FromClientHook};
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::{RpcSystem, twoparty};
-use futures::io::{BufReader, BufWriter};
+use futures::io::BufReader;
 use tokio::sync::watch;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use crate::gate::{Gate, GatedReader};
+use crate::gather::gather;
 use crate::observe::{Direction, observe_with};
 use crate::{LinkError, edge};
 
-/// One read or write call moves at most this many bytes of small messages; larger ones bypass the buffer.
+/// One read call moves at most this many bytes of small messages; larger ones bypass the buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Which end of an edge this process is: the first word of an edge's name is the client.
@@ -87,7 +88,8 @@ fn start(
     let (reader, writer) = tokio::net::UnixStream::from_std(stream).map_err(in_descriptor)?.into_split();
     let gate = Gate::new(limits);
     let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone()));
-    let writer = BufWriter::with_capacity(BUFFER_BYTES, writer.compat_write());
+    let (writer, sending) = gather(writer.compat_write());
+    tokio::task::spawn_local(sending);
     let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
     let (ours, theirs) = match role {
         Role::Client => (Side::Client, Side::Server),

@@ -8,6 +8,7 @@
 
 mod connection;
 mod gate;
+mod gather;
 mod observe;
 mod peer;
 
