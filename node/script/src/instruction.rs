@@ -105,9 +105,9 @@ pub fn is_minimal_push(instruction: Instruction<'_>) -> bool {
         // These have opcodes of their own.
         [1..=16] | [0x81] => false,
         _ => match data.len() {
-            length @ ..=0x4b => usize::from(opcode) == length,
-            ..=0xff => opcode == 0x4c,
-            ..=0xffff => opcode == 0x4d,
+            length @ 0..=0x4b => usize::from(opcode) == length,
+            0x4c..=0xff => opcode == 0x4c,
+            0x100..=0xffff => opcode == 0x4d,
             _ => true,
         },
     }

@@ -95,7 +95,10 @@ impl<'a> TxData<'a> {
 /// Hash states of one input before the hash type is added: the same script is often checked against several signatures
 /// (Core: `SigHashCache`).
 #[derive(Default)]
-pub struct MidstateCache(RefCell<[Option<(Vec<u8>, sha256::HashEngine)>; 6]>);
+pub struct MidstateCache(RefCell<[Option<Midstate>; 6]>);
+
+/// A script and the state after it.
+type Midstate = (Vec<u8>, sha256::HashEngine);
 
 impl std::fmt::Debug for MidstateCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

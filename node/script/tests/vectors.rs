@@ -46,8 +46,8 @@ fn script(text: &str) -> ScriptBuf {
 
 fn push(data: &[u8]) -> Vec<u8> {
     let mut bytes = match data.len() {
-        length @ ..=0x4b => vec![length as u8],
-        length @ ..=0xff => vec![0x4c, length as u8],
+        length @ 0..=0x4b => vec![length as u8],
+        length @ 0x4c..=0xff => vec![0x4c, length as u8],
         length => [&[0x4d][..], &(length as u16).to_le_bytes()].concat(),
     };
     bytes.extend(data);
