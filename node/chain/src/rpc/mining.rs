@@ -95,7 +95,7 @@ fn generateblock(context: &Context, params: &Params) -> RpcResult<Value> {
             let pool = context.pool.lock();
             let entry = pool.get(&txid).ok_or_else(|| RpcError::address_or_key(format!("Transaction {text} not in mempool.")))?;
             transactions.push((*entry.new.tx).clone());
-        } else if let Some(tx) = decode_hex_tx(text, true, true) {
+        } else if let Some(tx) = decode_hex_tx(text, false, true) {
             transactions.push(tx);
         } else {
             return Err(RpcError::deserialization(format!(

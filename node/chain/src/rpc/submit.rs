@@ -47,7 +47,7 @@ pub(super) fn reject_error(reject: &Reject) -> RpcError {
 }
 
 fn sendrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
-    let tx = decode_hex_tx(params.str(0)?, true, true)
+    let tx = decode_hex_tx(params.str(0)?, false, true)
         .ok_or_else(|| RpcError::deserialization("TX decode failed. Make sure the tx has at least one input."))?;
     check_burn(params, &tx)?;
     let rate = max_fee_rate(params)?;
@@ -93,7 +93,7 @@ fn read_transactions(params: &Params) -> RpcResult<Vec<Arc<Transaction>>> {
     let mut transactions = Vec::new();
     for text in texts {
         let text = params::as_str(text)?;
-        let tx = decode_hex_tx(text, true, true).ok_or_else(|| {
+        let tx = decode_hex_tx(text, false, true).ok_or_else(|| {
             RpcError::deserialization(format!("TX decode failed: {text} Make sure the tx has at least one input."))
         })?;
         transactions.push(Arc::new(tx));

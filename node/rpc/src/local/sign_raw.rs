@@ -37,7 +37,7 @@ pub(super) fn sighash(params: &Params, index: usize) -> Result<u32, RpcError> {
 
 /// The transaction and the keys of a call.
 fn read(params: &Params, network: &str) -> Result<(Transaction, Vec<SecretText>), RpcError> {
-    let tx = decode_hex_tx(params.str(0)?, true, true)
+    let tx = decode_hex_tx(params.str(0)?, false, true)
         .ok_or_else(|| RpcError::deserialization("TX decode failed. Make sure the tx has at least one input."))?;
     let mut keys = Vec::new();
     for key in params.array(1)? {

@@ -37,7 +37,7 @@ const NO_KEY: &str = "Unable to sign input, invalid stack size (possibly missing
 
 pub(super) async fn sign_raw(call: &Call) -> RpcResult {
     let loaded = wallet_of(call)?;
-    let mut tx = decode_hex_tx(call.params.str(0)?, true, true)
+    let mut tx = decode_hex_tx(call.params.str(0)?, false, true)
         .ok_or_else(|| RpcError::deserialization("TX decode failed. Make sure the tx has at least one input."))?;
     ensure_unlocked(&loaded).await?;
     let outpoints: Vec<OutPoint> = tx.input.iter().map(|input| input.previous_output).collect();
