@@ -9,6 +9,7 @@ use bulkhead_consensus::params::Buried;
 use bulkhead_consensus::{Params, networks};
 use bulkhead_control::{ChainConfig, Handle};
 use bulkhead_mempool::{FeeRate, Options as PoolOptions};
+use bulkhead_script::Engine;
 
 use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
 use crate::indexes::{IndexError, IndexOptions, Indexes, coin_stats, filters, transactions};
@@ -185,6 +186,7 @@ fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions,
     options.check_blocks = i32::try_from(config.checkblocks).unwrap_or(i32::MAX);
     options.check_level = i32::try_from(config.checklevel).unwrap_or(4);
     options.stop_at_height = i32::try_from(config.stopatheight).unwrap_or(0);
+    options.script_engine = Engine::from_name(&config.scriptengine).unwrap_or_default();
     options.max_tip_age = config.maxtipage;
     if !config.minimumchainwork.is_empty() {
         let given = &config.minimumchainwork;

@@ -139,7 +139,10 @@ mod tests {
 
     /// Counts writes; takes at most `room` bytes and then waits until it is polled again.
     #[derive(Clone, Default)]
-    struct Stream(Rc<RefCell<(Vec<u8>, usize, Option<usize>)>>);
+    struct Stream(Rc<RefCell<Taken>>);
+
+    /// Bytes taken, writes, room.
+    type Taken = (Vec<u8>, usize, Option<usize>);
 
     impl AsyncWrite for Stream {
         fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {

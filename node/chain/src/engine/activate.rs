@@ -225,9 +225,9 @@ impl ChainManager {
         let created: std::collections::HashSet<_> = prepared.txids().iter().collect();
         let inputs = prepared.block().txdata.iter().skip(1).flat_map(|tx| &tx.input).map(|input| input.previous_output);
         state.coins.prefetch(inputs.filter(|outpoint| !created.contains(&outpoint.txid)))?;
-        let want_scripts = self.wants_scripts(state, id);
+        let engine = self.wants_scripts(state, id).then_some(self.options().script_engine);
         let mut view = Overlay::new(&state.coins);
-        let connected = connect_block(prepared, state.node(id).prev, &state.index, self.params(), &mut view, want_scripts)?;
+        let connected = connect_block(prepared, state.node(id).prev, &state.index, self.params(), &mut view, engine)?;
         self.run_scripts(connected.checks)?;
         let changes = view.into_changes();
         if !state.node(id).have_undo() {

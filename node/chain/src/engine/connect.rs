@@ -21,14 +21,14 @@ pub struct Connected {
 }
 
 /// Checks a block against coins and makes its changes in `view`. `prev` is the entry of its parent, which is what `view`
-/// stands at. Scripts are only collected, and only if `want_scripts`. A refusal leaves `view` half changed: drop it then.
+/// stands at. Scripts are only collected, for `engine`; with none they are left out. A refusal leaves `view` half changed: drop it then.
 pub fn connect_block(
     prepared: &PreparedBlock,
     prev: Option<NodeId>,
     index: &BlockIndex,
     params: &Params,
     view: &mut Overlay<'_>,
-    want_scripts: bool,
+    engine: Option<Engine>,
 ) -> Result<Connected, EngineError> {
     let height = prev.map_or(0, |prev| index.get(prev).height + 1);
     let block = prepared.block();
@@ -63,8 +63,8 @@ pub fn connect_block(
                 );
             }
             sigops_cost += sigops::transaction_cost(tx, coins.iter().map(|coin| coin.output.script_pubkey.as_script()));
-            if want_scripts {
-                result.checks.push(script_check(tx, &coins, flags));
+            if let Some(engine) = engine {
+                result.checks.push(script_check(tx, &coins, flags, engine));
             }
             result.undo.transactions.push(coins);
         }
@@ -94,9 +94,9 @@ fn facts_of(coin: &Coin) -> SpentFacts {
     SpentFacts { value: signed_value(&coin.output), height: coin.height as i32, coinbase: coin.coinbase } // heights are below 2^31
 }
 
-fn script_check(tx: &bitcoin::Transaction, coins: &[Coin], flags: Flags) -> SpendCheck {
+fn script_check(tx: &bitcoin::Transaction, coins: &[Coin], flags: Flags, engine: Engine) -> SpendCheck {
     let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
-    SpendCheck::new(tx.clone(), spent, flags, Engine::Kernel)
+    SpendCheck::new(tx.clone(), spent, flags, engine)
 }
 
 /// Spends the inputs of `tx`; `None` when one is missing.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bitcoin::{BlockHash, Work};
 use bulkhead_consensus::Params;
+use bulkhead_script::Engine;
 
 /// Everything that the engine needs to know at its start.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct EngineOptions {
     pub db_cache: usize,
     /// Threads that check scripts besides the validation thread.
     pub script_threads: usize,
+    /// `-scriptengine`: who judges scripts of blocks.
+    pub script_engine: Engine,
     /// `-reindex`.
     pub reindex: bool,
     /// `-reindex-chainstate`.
@@ -55,6 +58,7 @@ impl EngineOptions {
             data_dir,
             db_cache: 450 << 20,
             script_threads: 0,
+            script_engine: Engine::Kernel,
             reindex: false,
             reindex_chainstate: false,
             fast_prune: false,

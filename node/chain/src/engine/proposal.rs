@@ -22,8 +22,8 @@ impl ChainManager {
         header::check_contextual(&block.header, &chain, self.params(), self.now())?;
         block::check_contextual(block, &chain, self.params())?;
         let mut view = Overlay::new(&state.coins);
-        let connected =
-            connect_block(prepared, tip, &state.index, self.params(), &mut view, true).map_err(|error| error.into_reject())?;
+        let connected = connect_block(prepared, tip, &state.index, self.params(), &mut view, Some(self.options().script_engine))
+            .map_err(|error| error.into_reject())?;
         self.run_scripts(connected.checks).map_err(|error| error.into_reject())
     }
 }

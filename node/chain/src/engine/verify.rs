@@ -165,8 +165,8 @@ impl ChainManager {
                 return false;
             }
         };
-        let wants = self.wants_scripts_of(state, id).is_some();
-        let connected = connect_block(&prepared, state.node(id).prev, &state.index, self.params(), view, wants);
+        let engine = self.wants_scripts_of(state, id).map(|_| self.options().script_engine);
+        let connected = connect_block(&prepared, state.node(id).prev, &state.index, self.params(), view, engine);
         match connected.and_then(|connected| self.run_scripts(connected.checks)) {
             Ok(()) => true,
             Err(error) => {

@@ -5,7 +5,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use bulkhead_schema::decode;
 use bulkhead_schema::wire::types_capnp::{coin, outpoint};
-use bulkhead_script::{Engine, Flags, SpendCheck};
+use bulkhead_script::{Flags, ScriptError, TxData, interpret};
 use bulkhead_store::Coin;
 
 use super::convert::malformed;
@@ -17,8 +17,14 @@ const MAX_TRANSACTION: usize = 4_000_000;
 /// No script is as long as a block.
 const MAX_SCRIPT: usize = 4_000_000;
 
-/// What is said of an input whose script is not satisfied; the kernel gives no name of the error.
-const UNSATISFIED: &str = "unknown error";
+/// What the signer reads (Core: `SignTransaction` in `script/sign.cpp`).
+fn describe(error: ScriptError) -> String {
+    match error {
+        ScriptError::InvalidStackOperation => "Unable to sign input, invalid stack size (possibly missing key)".to_owned(),
+        ScriptError::SigNullFail => "CHECK(MULTI)SIG failing with non-zero signature (possibly need more signatures)".to_owned(),
+        other => other.to_string(),
+    }
+}
 
 /// The outpoints of a question.
 pub fn read_outpoints(list: capnp::struct_list::Reader<'_, outpoint::Owned>) -> Result<Vec<OutPoint>, capnp::Error> {
@@ -88,11 +94,11 @@ impl InputCheck {
     pub fn errors(self) -> Vec<String> {
         // An output that stands for an unknown one makes signatures fail that commit to it, as they must.
         let unknown = || TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() };
-        let outputs = self.spent.iter().map(|output| output.clone().unwrap_or_else(unknown)).collect();
-        let check = SpendCheck::new(self.transaction, outputs, Flags::CONSENSUS, Engine::Kernel);
+        let outputs: Vec<TxOut> = self.spent.iter().map(|output| output.clone().unwrap_or_else(unknown)).collect();
+        let data = TxData::new(&self.transaction, &outputs);
         let judge = |(input, output): (usize, &Option<TxOut>)| match output {
-            Some(_) if check.verify(input).is_err() => UNSATISFIED.to_owned(),
-            _ => String::new(),
+            Some(_) => interpret(&data, input, Flags::STANDARD, None).err().map_or_else(String::new, describe),
+            None => String::new(),
         };
         self.spent.iter().enumerate().map(judge).collect()
     }
@@ -114,6 +120,7 @@ mod tests {
             output: vec![TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() }],
         };
         let check = InputCheck { transaction, spent: vec![script(&[0x51]), script(&[0x00]), None] };
-        assert_eq!(check.errors(), ["", UNSATISFIED, ""]);
+        let words = "Script evaluated without error but finished with a false/empty top stack element";
+        assert_eq!(check.errors(), ["", words, ""]);
     }
 }
