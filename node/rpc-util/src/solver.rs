@@ -104,13 +104,7 @@ impl Destination {
 
 /// Witness version and program, if the script is one.
 pub fn witness_program(script: &[u8]) -> Option<(u8, &[u8])> {
-    let [version, length, program @ ..] = script else { return None };
-    let version = match version {
-        0 => 0,
-        0x51..=0x60 => version - 0x50,
-        _ => return None,
-    };
-    (usize::from(*length) == program.len() && (2..=40).contains(&program.len())).then_some((version, program))
+    Script::from_bytes(script).witness_version().map(|version| (version.to_num(), &script[2..]))
 }
 
 /// Length that the first byte of a public key announces.

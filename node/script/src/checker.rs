@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use bitcoin::secp256k1::{Message, PublicKey, Secp256k1, VerifyOnly, XOnlyPublicKey, ecdsa, schnorr};
 
 use crate::ScriptError;
-use crate::cache::SignatureCache;
 use crate::eval::SigVersion;
 use crate::sighash::{self, MidstateCache, TxData};
 use crate::taproot::{self, ExecutionData};
@@ -31,13 +30,12 @@ pub struct Checker<'a> {
     data: &'a TxData<'a>,
     input: usize,
     midstates: MidstateCache,
-    cache: Option<&'a SignatureCache>,
 }
 
 impl<'a> Checker<'a> {
-    /// For `input` of the transaction; `cache`: signatures that are known to be valid.
-    pub fn new(data: &'a TxData<'a>, input: usize, cache: Option<&'a SignatureCache>) -> Self {
-        Self { data, input, midstates: MidstateCache::default(), cache }
+    /// For `input` of the transaction.
+    pub fn new(data: &'a TxData<'a>, input: usize) -> Self {
+        Self { data, input, midstates: MidstateCache::default() }
     }
 
     /// Whether an ECDSA signature, with its hash type behind it, matches. One that can't be read does not match.
@@ -51,14 +49,12 @@ impl<'a> Checker<'a> {
             SigVersion::WitnessV0 => sighash::segwit_v0(self.data, self.input, script, hash_type, &self.midstates),
             _ => sighash::legacy(self.data.tx, self.input, script, hash_type, &self.midstates),
         };
-        self.cached(b'E', &hash, key, der, || {
-            let (Ok(key), Ok(mut parsed)) = (PublicKey::from_slice(key), ecdsa::Signature::from_der_lax(der)) else {
-                return false;
-            };
-            // The curve library takes low S only; before BIP146 both were good.
-            parsed.normalize_s();
-            curve().verify_ecdsa(&Message::from_digest(hash), &parsed, &key).is_ok()
-        })
+        let (Ok(key), Ok(mut parsed)) = (PublicKey::from_slice(key), ecdsa::Signature::from_der_lax(der)) else {
+            return false;
+        };
+        // The curve library takes low S only; before BIP146 both were good.
+        parsed.normalize_s();
+        curve().verify_ecdsa(&Message::from_digest(hash), &parsed, &key).is_ok()
     }
 
     /// Checks a Schnorr signature, of 64 bytes or with its hash type behind them (BIP340, BIP341). `key` has 32 bytes.
@@ -72,20 +68,10 @@ impl<'a> Checker<'a> {
             _ => return Err(ScriptError::SchnorrSigSize),
         };
         let hash = taproot::signature_hash(self.data, self.input, hash_type, execution).ok_or(ScriptError::SchnorrSigHashType)?;
-        let valid = self.cached(b'S', &hash, key, signature, || {
-            let (Ok(key), Ok(parsed)) = (XOnlyPublicKey::from_slice(key), schnorr::Signature::from_slice(signature)) else {
-                return false;
-            };
-            curve().verify_schnorr(&parsed, &Message::from_digest(hash), &key).is_ok()
-        });
-        if valid { Ok(()) } else { Err(ScriptError::SchnorrSig) }
-    }
-
-    fn cached(&self, kind: u8, hash: &[u8; 32], key: &[u8], signature: &[u8], verify: impl FnOnce() -> bool) -> bool {
-        match self.cache {
-            None => verify(),
-            Some(cache) => cache.get_or_verify(kind, hash, key, signature, verify),
-        }
+        let (Ok(key), Ok(parsed)) = (XOnlyPublicKey::from_slice(key), schnorr::Signature::from_slice(signature)) else {
+            return Err(ScriptError::SchnorrSig);
+        };
+        curve().verify_schnorr(&parsed, &Message::from_digest(hash), &key).map_err(|_| ScriptError::SchnorrSig)
     }
 
     /// Whether the transaction may not be in a block before `lock_time` (BIP65).

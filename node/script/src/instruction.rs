@@ -1,4 +1,4 @@
-//! Reading a script one instruction at a time (Core: `GetScriptOp`), and the shapes of scripts that rules depend on.
+//! Reading a script one instruction at a time (Core: `GetScriptOp`).
 
 use bitcoin::opcodes::all as op;
 
@@ -111,27 +111,6 @@ pub fn is_minimal_push(instruction: Instruction<'_>) -> bool {
             _ => true,
         },
     }
-}
-
-/// Whether a script consists of pushes only (Core: `IsPushOnly`).
-pub fn is_push_only(script: &[u8]) -> bool {
-    Reader::new(script).all(|instruction| instruction.is_ok_and(|it| it.opcode <= op::OP_PUSHNUM_16.to_u8()))
-}
-
-/// BIP16.
-pub fn is_pay_to_script_hash(script: &[u8]) -> bool {
-    matches!(script, [0xa9, 0x14, .., 0x87] if script.len() == 23)
-}
-
-/// Version and program of a witness program (BIP141).
-pub fn witness_program(script: &[u8]) -> Option<(u8, &[u8])> {
-    let [version, length, program @ ..] = script else { return None };
-    let version = match version {
-        0 => 0,
-        0x51..=0x60 => version - 0x50,
-        _ => return None,
-    };
-    ((2..=40).contains(&program.len()) && usize::from(*length) == program.len()).then_some((version, program))
 }
 
 /// Removes each occurrence of `pattern` that begins at an instruction; `None` when there is none (Core: `FindAndDelete`).

@@ -2,21 +2,25 @@
 
 use bitcoin::{Script, Witness};
 
-use crate::cache::SignatureCache;
 use crate::checker::Checker;
 use crate::eval::{self, SigVersion, Stack};
-use crate::instruction::{is_pay_to_script_hash, is_push_only, push_of, witness_program};
+use crate::instruction::push_of;
 use crate::sighash::TxData;
 use crate::taproot::ExecutionData;
 use crate::{Flags, ScriptError, number, witness};
 
 /// Checks one input of a transaction under any set of rules. An input number that does not exist is an unsatisfied script.
-pub fn interpret(data: &TxData<'_>, input: usize, flags: Flags, cache: Option<&SignatureCache>) -> Result<(), ScriptError> {
+pub fn interpret(data: &TxData<'_>, input: usize, flags: Flags) -> Result<(), ScriptError> {
     let (Some(txin), Some(spent)) = (data.tx.input.get(input), data.spent.get(input)) else {
         return Err(ScriptError::EvalFalse);
     };
-    let checker = Checker::new(data, input, cache);
+    let checker = Checker::new(data, input);
     verify_script(&txin.script_sig, &spent.script_pubkey, &txin.witness, flags, &checker)
+}
+
+/// Version and program of a witness program (BIP141).
+fn witness_program(script: &Script) -> Option<(u8, &[u8])> {
+    script.witness_version().map(|version| (version.to_num(), &script.as_bytes()[2..]))
 }
 
 fn run_base(stack: &mut Stack, script: &[u8], flags: Flags, checker: &Checker<'_>) -> Result<(), ScriptError> {
@@ -36,16 +40,15 @@ pub fn verify_script(
     flags: Flags,
     checker: &Checker<'_>,
 ) -> Result<(), ScriptError> {
-    let (script_sig, script_pubkey) = (script_sig.as_bytes(), script_pubkey.as_bytes());
-    if flags.intersects(Flags::SIGPUSHONLY) && !is_push_only(script_sig) {
+    if flags.intersects(Flags::SIGPUSHONLY) && !script_sig.is_push_only() {
         return Err(ScriptError::SigPushOnly);
     }
-    let is_script_hash = flags.intersects(Flags::P2SH) && is_pay_to_script_hash(script_pubkey);
+    let is_script_hash = flags.intersects(Flags::P2SH) && script_pubkey.is_p2sh();
     // One after the other on the same stack, never joined (CVE-2010-5141).
     let mut stack = Stack::new();
-    run_base(&mut stack, script_sig, flags, checker)?;
+    run_base(&mut stack, script_sig.as_bytes(), flags, checker)?;
     let pushed = if is_script_hash { stack.clone() } else { Stack::new() };
-    run_base(&mut stack, script_pubkey, flags, checker)?;
+    run_base(&mut stack, script_pubkey.as_bytes(), flags, checker)?;
     require_true(&stack)?;
     let mut had_witness = false;
     if flags.intersects(Flags::WITNESS)
@@ -60,7 +63,7 @@ pub fn verify_script(
         stack.truncate(1);
     }
     if is_script_hash {
-        if !is_push_only(script_sig) {
+        if !script_sig.is_push_only() {
             return Err(ScriptError::SigPushOnly);
         }
         stack = pushed;
@@ -68,10 +71,10 @@ pub fn verify_script(
         run_base(&mut stack, &redeem_script, flags, checker)?;
         require_true(&stack)?;
         if flags.intersects(Flags::WITNESS)
-            && let Some((version, program)) = witness_program(&redeem_script)
+            && let Some((version, program)) = witness_program(Script::from_bytes(&redeem_script))
         {
             had_witness = true;
-            if script_sig != push_of(&redeem_script) {
+            if script_sig.as_bytes() != push_of(&redeem_script) {
                 return Err(ScriptError::WitnessMalleatedP2sh);
             }
             witness::verify(witness, version, program, flags, checker, true)?;

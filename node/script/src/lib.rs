@@ -1,7 +1,6 @@
 //! Verification of scripts by two engines: libbitcoinkernel, Core's own interpreter, which judges blocks by default, and an
 //! interpreter in Rust that knows every policy rule and names the error. See [`interpret`] and [`SpendCheck`].
 
-pub mod cache;
 mod checker;
 mod conditions;
 mod encoding;
@@ -19,5 +18,5 @@ mod witness;
 pub use error::ScriptError;
 pub use flags::{Flags, block_flags};
 pub use interpreter::interpret;
-pub use sighash::TxData;
+pub use sighash::{Hashes, TxData};
 pub use verify::{Engine, SpendCheck, VerifyError, verify_input, verify_transaction};

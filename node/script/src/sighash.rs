@@ -48,27 +48,32 @@ pub struct SpentHashes {
     pub scripts: sha256::Hash,
 }
 
-/// A transaction, the outputs that it spends, and the hashes over them, each made when first needed
-/// (Core: `PrecomputedTransactionData`).
+/// The hashes of one transaction, each made when first needed, from any thread.
+#[derive(Debug, Default)]
+pub struct Hashes {
+    shared: OnceLock<SharedHashes>,
+    spent: OnceLock<SpentHashes>,
+}
+
+/// A transaction, the outputs that it spends, and the hashes over them (Core: `PrecomputedTransactionData`).
 #[derive(Debug)]
 pub struct TxData<'a> {
     /// The transaction that spends.
     pub tx: &'a Transaction,
     /// The output that each input spends, in order.
     pub spent: &'a [TxOut],
-    shared: OnceLock<SharedHashes>,
-    spent_hashes: OnceLock<SpentHashes>,
+    hashes: &'a Hashes,
 }
 
 impl<'a> TxData<'a> {
-    /// Nothing is hashed yet.
-    pub fn new(tx: &'a Transaction, spent: &'a [TxOut]) -> Self {
-        Self { tx, spent, shared: OnceLock::new(), spent_hashes: OnceLock::new() }
+    /// `hashes` belong to this transaction and these outputs only; new ones are empty.
+    pub fn new(tx: &'a Transaction, spent: &'a [TxOut], hashes: &'a Hashes) -> Self {
+        Self { tx, spent, hashes }
     }
 
     /// Hashes over the transaction.
     pub fn shared(&self) -> &SharedHashes {
-        self.shared.get_or_init(|| SharedHashes {
+        self.hashes.shared.get_or_init(|| SharedHashes {
             prevouts: sha256_of(self.tx.input.iter().map(|input| input.previous_output)),
             sequences: sha256_of(self.tx.input.iter().map(|input| input.sequence)),
             outputs: {
@@ -81,7 +86,7 @@ impl<'a> TxData<'a> {
 
     /// Hashes over what is spent.
     pub fn spent_hashes(&self) -> &SpentHashes {
-        self.spent_hashes.get_or_init(|| {
+        self.hashes.spent.get_or_init(|| {
             let mut scripts = sha256::Hash::engine();
             self.spent.iter().for_each(|output| put(&mut scripts, &output.script_pubkey));
             SpentHashes {

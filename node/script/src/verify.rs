@@ -6,7 +6,7 @@ use bitcoin::consensus::serialize;
 use bitcoinkernel::prelude::*;
 use bitcoinkernel::{KernelError, PrecomputedTransactionData, ScriptPubkey, Transaction, TxOut};
 
-use crate::{Flags, ScriptError, TxData, interpret};
+use crate::{Flags, Hashes, ScriptError, TxData, interpret};
 
 /// Who judges scripts of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,6 +65,7 @@ pub struct SpendCheck {
     spent: Vec<bitcoin::TxOut>,
     flags: Flags,
     engine: Engine,
+    hashes: Hashes,
     /// Built by the first thread that needs it.
     kernel: OnceLock<Result<Prepared, VerifyError>>,
 }
@@ -84,7 +85,7 @@ impl std::fmt::Debug for Prepared {
 impl SpendCheck {
     /// `spent` holds the output that each input spends, in order. `flags` must be consensus rules for the kernel to judge.
     pub fn new(transaction: bitcoin::Transaction, spent: Vec<bitcoin::TxOut>, flags: Flags, engine: Engine) -> Self {
-        Self { transaction, spent, flags, engine, kernel: OnceLock::new() }
+        Self { transaction, spent, flags, engine, hashes: Hashes::default(), kernel: OnceLock::new() }
     }
 
     /// Number of inputs to check.
@@ -99,7 +100,7 @@ impl SpendCheck {
 
     /// Checks one input.
     pub fn verify(&self, input: usize) -> Result<(), VerifyError> {
-        let interpreted = || interpret(&TxData::new(&self.transaction, &self.spent), input, self.flags, None);
+        let interpreted = || interpret(&TxData::new(&self.transaction, &self.spent, &self.hashes), input, self.flags);
         let unsatisfied = |error| VerifyError::Script { input, error };
         match self.engine {
             Engine::Rust => interpreted().map_err(unsatisfied),

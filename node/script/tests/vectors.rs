@@ -12,7 +12,7 @@ use bitcoin::opcodes::all as op;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use bulkhead_script::sighash::MidstateCache;
-use bulkhead_script::{Engine, Flags, ScriptError, TxData, VerifyError, interpret, sighash, verify_input};
+use bulkhead_script::{Engine, Flags, Hashes, ScriptError, TxData, VerifyError, interpret, sighash, verify_input};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Vec<Value> {
@@ -95,7 +95,7 @@ fn script_tests_give_the_errors_that_core_gives() {
         let paid = TxOut { value: amount, script_pubkey: ScriptBuf::new() };
         let spend = transaction(1, OutPoint { txid: txid(&credit), vout: 0 }, script(text(0)), witness, paid);
         let spent = [credited];
-        let result = interpret(&TxData::new(&spend, &spent), 0, flags, None);
+        let result = interpret(&TxData::new(&spend, &spent, &Hashes::default()), 0, flags);
         let name = result.map_or_else(ScriptError::name, |()| "OK");
         assert_eq!(name, text(3), "{case:?}");
         checked += 1;
@@ -142,9 +142,10 @@ fn transactions_that_core_calls_valid_verify_under_all_rules_but_those_named() {
         let flags = ALL.without(flags);
         let flags = if flags.intersects(Flags::WITNESS) { flags } else { flags.without(Flags::CLEANSTACK) };
         let flags = if flags.intersects(Flags::P2SH) { flags } else { flags.without(Flags::CLEANSTACK).without(Flags::WITNESS) };
-        let data = TxData::new(&tx, &spent);
+        let hashes = Hashes::default();
+        let data = TxData::new(&tx, &spent, &hashes);
         for input in 0..tx.input.len() {
-            assert_eq!(interpret(&data, input, flags, None), Ok(()), "{case} input {input}");
+            assert_eq!(interpret(&data, input, flags), Ok(()), "{case} input {input}");
         }
         checked += 1;
     }
@@ -156,8 +157,9 @@ fn transactions_that_core_calls_invalid_fail() {
     let mut checked = 0;
     for case in vectors("tx_invalid.json") {
         let Some((spent, tx, flags)) = transaction_case(&case) else { continue };
-        let data = TxData::new(&tx, &spent);
-        let valid = (0..tx.input.len()).all(|input| interpret(&data, input, flags, None).is_ok());
+        let hashes = Hashes::default();
+        let data = TxData::new(&tx, &spent, &hashes);
+        let valid = (0..tx.input.len()).all(|input| interpret(&data, input, flags).is_ok());
         assert!(!valid, "{case}");
         checked += 1;
     }

@@ -10,7 +10,7 @@ use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::replace::Candidate;
 use bulkhead_mempool::standard::{self, MAX_STANDARD_TX_SIGOPS_COST};
 use bulkhead_mempool::{FeeFrac, Kind, Mempool, NewEntry, Reject};
-use bulkhead_script::{Engine, Flags, TxData, VerifyError, interpret, verify_transaction};
+use bulkhead_script::{Engine, Flags, Hashes, TxData, VerifyError, interpret, verify_transaction};
 use bulkhead_store::Coin;
 
 use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
@@ -267,9 +267,10 @@ fn check_limits(
 /// kernel, so that no block is built from what only the interpreter takes (Core: `PolicyScriptChecks`,
 /// `ConsensusScriptChecks`).
 fn check_scripts(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
-    let data = TxData::new(tx, spent);
+    let hashes = Hashes::default();
+    let data = TxData::new(tx, spent, &hashes);
     for input in 0..tx.input.len() {
-        interpret(&data, input, Flags::STANDARD, None).map_err(|error| {
+        interpret(&data, input, Flags::STANDARD).map_err(|error| {
             let stripped = tx.input.iter().all(|input| input.witness.is_empty()) && standard::spends_witness_program(tx, spent);
             let kind = if stripped { Kind::WitnessStripped } else { Kind::NotStandard };
             Reject::with_debug(kind, format!("mempool-script-verify-flag-failed ({error})"), describe_input(tx, input))

@@ -5,7 +5,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use bulkhead_schema::decode;
 use bulkhead_schema::wire::types_capnp::{coin, outpoint};
-use bulkhead_script::{Flags, ScriptError, TxData, interpret};
+use bulkhead_script::{Flags, Hashes, ScriptError, TxData, interpret};
 use bulkhead_store::Coin;
 
 use super::convert::malformed;
@@ -95,9 +95,10 @@ impl InputCheck {
         // An output that stands for an unknown one makes signatures fail that commit to it, as they must.
         let unknown = || TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() };
         let outputs: Vec<TxOut> = self.spent.iter().map(|output| output.clone().unwrap_or_else(unknown)).collect();
-        let data = TxData::new(&self.transaction, &outputs);
+        let hashes = Hashes::default();
+        let data = TxData::new(&self.transaction, &outputs, &hashes);
         let judge = |(input, output): (usize, &Option<TxOut>)| match output {
-            Some(_) => interpret(&data, input, Flags::STANDARD, None).err().map_or_else(String::new, describe),
+            Some(_) => interpret(&data, input, Flags::STANDARD).err().map_or_else(String::new, describe),
             None => String::new(),
         };
         self.spent.iter().enumerate().map(judge).collect()
