@@ -75,8 +75,9 @@ fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
     let (files, addrman, bans) = Files::load(Path::new(&config.datadir), settings.magic, fixed, rng.r#gen(), clock::now())?;
     let port = settings.default_port;
     let mut engine = Engine::new(settings, addrman, bans, rng.r#gen(), clock::now_micros());
+    let v2 = engine.speaks_v2();
     engine.added_nodes =
-        config.addnode.iter().map(|text| AddedNode { text: text.clone(), endpoint: Endpoint::parse(text, port) }).collect();
+        config.addnode.iter().map(|text| AddedNode { text: text.clone(), endpoint: Endpoint::parse(text, port), v2 }).collect();
     for external in &config.externalip {
         if let Some(at) = Endpoint::parse(external, engine.config.listen_port) {
             engine.local_addresses.insert(at.addr, (at.port, LOCAL_MANUAL));

@@ -21,6 +21,7 @@ use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
 use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict};
 use bulkhead_wire::skim::header_hash;
 use bulkhead_wire::{Endpoint, Network, services};
+use tokio::io::AsyncReadExt;
 
 /// Longer than any step takes; only a hang reaches it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -260,7 +261,7 @@ fn node(seed: u8) -> Rc<Node> {
         default_port: 18444,
         listen_port: 18444,
         subversion: format!("/Bulkhead:31.99.0(node{seed})/"),
-        services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED,
+        services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED | services::P2P_V2,
         reachable: vec![Network::Ipv4, Network::Ipv6],
         listen: true,
         max_connections: 125,
@@ -288,7 +289,8 @@ fn attach(node: &Rc<Node>, chain: &Rc<SmallChain>) {
     node.wire_chain(OwnedFd::from(ours)).unwrap();
 }
 
-fn join(from: &Rc<Node>, to: &Rc<Node>) {
+/// One node connects to the other, with the v2 transport or without.
+fn join(from: &Rc<Node>, to: &Rc<Node>, v2: bool) {
     let (near, far) = tokio::net::UnixStream::pair().unwrap();
     let new = |kind| NewPeer {
         addr: Endpoint::parse("127.0.0.1:18444", 0).unwrap(),
@@ -297,6 +299,7 @@ fn join(from: &Rc<Node>, to: &Rc<Node>) {
         kind,
         inbound_onion: false,
         permissions: Permissions::NONE,
+        v2,
     };
     let (reader, writer) = far.into_split();
     to.adopt(new(ConnectionKind::Inbound), reader, writer).unwrap();
@@ -311,7 +314,7 @@ fn late_node_catches_up_and_follows_new_blocks() {
         let (first, second) = (node(1), node(2));
         attach(&first, &long);
         attach(&second, &short);
-        join(&second, &first);
+        join(&second, &first, false);
         tokio::time::timeout(PATIENCE, short.reaches(2299)).await.unwrap();
         long.extend().await;
         tokio::time::timeout(PATIENCE, short.reaches(2300)).await.unwrap();
@@ -329,7 +332,7 @@ fn restart_of_chain_does_not_end_the_synchronisation() {
         let (long, short) = (SmallChain::new(50), SmallChain::new(1));
         let (first, second) = (node(1), node(2));
         attach(&first, &long);
-        join(&second, &first);
+        join(&second, &first, false);
         attach(&second, &short);
         tokio::time::timeout(PATIENCE, short.reaches(49)).await.unwrap();
         attach(&second, &short);
@@ -343,7 +346,7 @@ fn restart_of_chain_does_not_end_the_synchronisation() {
 fn end_of_the_stream_removes_the_peer_on_both_sides() {
     bulkhead_link::run(async {
         let (first, second) = (node(1), node(2));
-        join(&second, &first);
+        join(&second, &first, false);
         assert!(second.with(|engine| engine.disconnect(0)));
         assert!(second.look(Engine::peer_stats).is_empty());
         let gone = async {
@@ -352,6 +355,51 @@ fn end_of_the_stream_removes_the_peer_on_both_sides() {
             }
         };
         tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn nodes_that_speak_v2_sync_over_it_and_show_the_same_session() {
+    bulkhead_link::run(async {
+        let (long, short) = (SmallChain::new(300), SmallChain::new(1));
+        let (first, second) = (node(1), node(2));
+        attach(&first, &long);
+        attach(&second, &short);
+        join(&second, &first, true);
+        tokio::time::timeout(PATIENCE, short.reaches(299)).await.unwrap();
+        let (inbound, outbound) = (first.look(Engine::peer_stats), second.look(Engine::peer_stats));
+        assert_eq!((inbound[0].transport, outbound[0].transport), ("v2", "v2"));
+        assert!(inbound[0].session_id.is_some() && inbound[0].session_id == outbound[0].session_id);
+        assert_eq!(outbound[0].received_by_type["pong"], 29);
+    })
+    .unwrap();
+}
+
+#[test]
+fn peer_that_hangs_up_on_the_v2_handshake_is_tried_again_with_v1() {
+    bulkhead_link::run(async {
+        let node = node(1);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let dialled = {
+            let (node, address) = (Rc::clone(&node), address.clone());
+            tokio::task::spawn_local(async move { node.open(Node::by_hand(&address, true)).await })
+        };
+        let hang_up = async {
+            let (mut first, _) = listener.accept().await.unwrap();
+            let mut key = [0; 64];
+            first.read_exact(&mut key).await.unwrap();
+            drop(first);
+            let (mut second, _) = listener.accept().await.unwrap();
+            let mut header = [0; 16];
+            second.read_exact(&mut header).await.unwrap();
+            header
+        };
+        let header = tokio::time::timeout(PATIENCE, hang_up).await.unwrap();
+        assert_eq!(&header, b"\xfa\xbf\xb5\xdaversion\0\0\0\0\0");
+        assert!(dialled.await.unwrap().is_some());
+        assert_eq!(node.look(Engine::peer_stats)[0].name, address);
     })
     .unwrap();
 }

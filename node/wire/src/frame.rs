@@ -10,7 +10,7 @@ pub const MAX_BODY: usize = 4_000_000;
 /// Bytes of a command, padded with zeros.
 pub const COMMAND_SIZE: usize = 12;
 /// How far ahead of received bytes a body buffer grows.
-const AHEAD: usize = 256 * 1024;
+pub(crate) const AHEAD: usize = 256 * 1024;
 
 /// One complete message that passed its checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Frame {
     pub command: String,
     /// Body.
     pub body: Vec<u8>,
+    /// Bytes that the message took on the wire.
+    pub raw_size: usize,
 }
 
 /// A message that was read completely but is dropped; the connection goes on.
@@ -42,6 +44,11 @@ pub enum Rejected {
         /// Body length.
         length: usize,
     },
+    /// The contents of a v2 packet do not begin with the name of a message.
+    Type {
+        /// Contents length.
+        length: usize,
+    },
 }
 
 impl Rejected {
@@ -50,6 +57,7 @@ impl Rejected {
     pub fn raw_size(&self) -> usize {
         match self {
             Self::Checksum { length, .. } | Self::Command { length, .. } => HEADER_SIZE + length,
+            Self::Type { length } => crate::v2::EXPANSION + length,
         }
     }
 }
@@ -143,7 +151,8 @@ impl Framer {
         if !tail_is_zero || !printable {
             return Err(Rejected::Command { command, length: body.len() });
         }
-        Ok(Frame { command: command.into_iter().map(char::from).collect(), body })
+        let raw_size = HEADER_SIZE + body.len();
+        Ok(Frame { command: command.into_iter().map(char::from).collect(), body, raw_size })
     }
 }
 

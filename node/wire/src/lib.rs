@@ -1,4 +1,4 @@
-//! Peer-to-peer codecs: v1 framing, message bodies and network addresses.
+//! Peer-to-peer codecs: both transports, message bodies and network addresses.
 //!
 //! Everything here is pure: bytes in, values out. No sockets, clock, threads or logging, so each decoder can be
 //! fuzzed in-process. A decoder bounds what it is about to allocate by the bytes that are really there.
@@ -11,6 +11,8 @@ pub mod reader;
 pub mod services;
 pub mod skim;
 pub mod subnet;
+pub mod transport;
+pub mod v2;
 pub mod version;
 
 mod base32;
@@ -22,6 +24,7 @@ pub use message::Message;
 pub use netaddr::{Endpoint, NetAddr, Network, PeerAddress};
 pub use reader::{DecodeError, Reader};
 pub use subnet::Subnet;
+pub use transport::{Protocol, Transport, TransportError};
 
 /// Highest protocol version that we speak (BIP 434 `feature` messages).
 pub const PROTOCOL_VERSION: i32 = 70017;

@@ -16,6 +16,8 @@ pub struct AddedNode {
     pub text: String,
     /// Where it resolved to last.
     pub endpoint: Option<Endpoint>,
+    /// Connect with the v2 transport.
+    pub v2: bool,
 }
 
 /// What `getaddednodeinfo` says of one.
@@ -25,6 +27,8 @@ pub struct AddedNodeInfo {
     pub text: String,
     /// Address and whether it is inbound, when connected.
     pub connected: Option<(Endpoint, bool)>,
+    /// Connect with the v2 transport.
+    pub v2: bool,
 }
 
 impl Engine {
@@ -90,10 +94,12 @@ impl Engine {
         if new.permissions.has(Permissions::BLOOM) {
             offered |= services::BLOOM;
         }
-        let peer = Peer::new(id, new, self.config.magic, offered, nonce, self.now);
+        let transport = self.transport_for(&new);
+        let peer = Peer::new(id, new, transport, offered, nonce, self.now);
         let shown = if self.config.log_ips { format!(" to {}", peer.name) } else { String::new() };
         tracing::debug!(target: "net", "Added connection{shown} peer={id}");
         self.peers.insert(id, peer);
+        self.send_handshake(id);
         id
     }
 
@@ -105,6 +111,7 @@ impl Engine {
         }
         tracing::debug!(target: "net", "Resetting socket for {}", self.log_peer(peer));
         let Some(peer) = self.peers.remove(&id) else { return };
+        self.maybe_reconnect(&peer);
         for block in peer.in_flight_hashes() {
             if self.block_requests.get(&block) == Some(&id) {
                 self.block_requests.remove(&block);
@@ -243,7 +250,11 @@ impl Engine {
             .map(|added| {
                 let endpoint = added.endpoint.or_else(|| Endpoint::parse(&added.text, port));
                 let found = self.peers.values().find(|peer| Some(peer.addr) == endpoint || peer.name == added.text);
-                AddedNodeInfo { text: added.text.clone(), connected: found.map(|peer| (peer.addr, peer.kind.is_inbound())) }
+                AddedNodeInfo {
+                    text: added.text.clone(),
+                    connected: found.map(|peer| (peer.addr, peer.kind.is_inbound())),
+                    v2: added.v2,
+                }
             })
             .collect()
     }

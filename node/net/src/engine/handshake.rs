@@ -3,8 +3,8 @@
 use bulkhead_wire::message::Feature;
 use bulkhead_wire::version::Version;
 use bulkhead_wire::{
-    BIP0031_VERSION, Endpoint, FEATURE_VERSION, MIN_PEER_PROTO_VERSION, Message, PROTOCOL_VERSION, SHORT_IDS_BLOCKS_VERSION,
-    WTXID_RELAY_VERSION, sanitize, services,
+    BIP0031_VERSION, Endpoint, FEATURE_VERSION, MIN_PEER_PROTO_VERSION, Message, PROTOCOL_VERSION, Protocol,
+    SHORT_IDS_BLOCKS_VERSION, WTXID_RELAY_VERSION, sanitize, services,
 };
 
 use super::chain_view::ChainView;
@@ -172,8 +172,13 @@ impl Engine {
             tracing::debug!(target: "net", "ignoring redundant verack message from peer={id}");
             return;
         }
-        let text =
-            format!("New {} peer connected: transport: v1, version: {}, {}", peer.kind.name(), peer.version, self.log_peer(peer));
+        let text = format!(
+            "New {} peer connected: transport: {}, version: {}, {}",
+            peer.kind.name(),
+            peer.transport.protocol().name(),
+            peer.version,
+            self.log_peer(peer)
+        );
         if peer.kind.is_inbound() {
             tracing::debug!(target: "net", "{text}");
         } else {
@@ -296,7 +301,8 @@ impl Engine {
             return true;
         }
         if !peer.handshaken {
-            tracing::debug!(target: "net", "version handshake timeout, {text}");
+            let what = if peer.transport.protocol() == Protocol::Detecting { "V2" } else { "version" };
+            tracing::debug!(target: "net", "{what} handshake timeout, {text}");
             return true;
         }
         false

@@ -33,6 +33,7 @@ mod serve;
 mod stats;
 mod tick;
 mod transactions;
+mod transport;
 mod trickle;
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ use chain_view::{ChainView, Question};
 use config::EngineConfig;
 use download::Plans;
 use headers_index::{Hash, HeaderIndex};
+use kind::ConnectionKind;
 use orphans::Orphans;
 use peer::{Peer, PeerId};
 use transactions::MempoolView;
@@ -72,6 +74,22 @@ pub enum Effect {
         command: String,
         /// Body.
         body: Vec<u8>,
+    },
+    /// Send bytes of the transport's own handshake.
+    Handshake {
+        /// To whom.
+        peer: PeerId,
+        /// As they are.
+        bytes: Vec<u8>,
+    },
+    /// Connect once more, with the v1 transport: the peer hung up on our v2 handshake.
+    Reconnect {
+        /// Where it was.
+        addr: Endpoint,
+        /// What the user had asked for.
+        destination: String,
+        /// Why it was connected.
+        kind: ConnectionKind,
     },
     /// Close the connection; then call [`Engine::closed`].
     Close(PeerId),
@@ -182,12 +200,16 @@ impl Engine {
 
     /// Sends a message as it is (`sendmsgtopeer`); whether the peer is there.
     pub fn send_raw(&mut self, peer: PeerId, command: &str, body: Vec<u8>) -> bool {
-        let Some(state) = self.peers.get(&peer) else { return false };
+        let Some(state) = self.peers.get_mut(&peer) else { return false };
         if state.disconnect {
             return false;
         }
         tracing::debug!(target: "net", "sending {} ({} bytes) peer={peer}", bulkhead_wire::sanitize(command.as_bytes()), body.len());
-        self.effects.push(Effect::Send { peer, command: command.to_owned(), body });
+        if state.transport.is_ready() {
+            self.effects.push(Effect::Send { peer, command: command.to_owned(), body });
+        } else {
+            state.unsent.push((command.to_owned(), body));
+        }
         true
     }
 

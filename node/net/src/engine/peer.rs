@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
-use bulkhead_wire::{Endpoint, Framer, Inventory, NetAddr, Network, PeerAddress, services};
+use bulkhead_wire::{Endpoint, Inventory, NetAddr, Network, PeerAddress, Transport, services};
 
 use super::headers_index::{Hash, HeaderRef};
 use super::kind::ConnectionKind;
@@ -17,6 +17,8 @@ pub type PeerId = u64;
 pub(crate) struct Waiting {
     pub(crate) command: String,
     pub(crate) body: Vec<u8>,
+    /// Bytes that it took on the wire.
+    pub(crate) raw_size: usize,
     pub(crate) received: i64,
 }
 
@@ -60,6 +62,8 @@ pub(crate) struct ChainSync {
 pub struct Peer {
     pub(crate) id: PeerId,
     pub(crate) addr: Endpoint,
+    /// What the user asked for; empty for other peers.
+    pub(crate) destination: String,
     /// Name that the user gave, or the address as text.
     pub(crate) name: String,
     pub(crate) addr_bind: Option<Endpoint>,
@@ -71,7 +75,11 @@ pub struct Peer {
     pub(crate) our_services: u64,
     pub(crate) our_nonce: u64,
 
-    pub(crate) framer: Framer,
+    pub(crate) transport: Transport,
+    /// Messages that wait until the transport can encode them.
+    pub(crate) unsent: Vec<(String, Vec<u8>)>,
+    /// Bytes of the transport's own handshake that went out.
+    pub(crate) handshake_sent: u64,
     pub(crate) queue: VecDeque<Waiting>,
     pub(crate) queue_bytes: usize,
     /// Questions to chain whose answers must come before the next message is looked at.
@@ -165,14 +173,17 @@ pub struct NewPeer {
     pub inbound_onion: bool,
     /// Permissions of the listening socket.
     pub permissions: Permissions,
+    /// Open it with the v2 transport; the other side decides on inbound connections.
+    pub v2: bool,
 }
 
 impl Peer {
-    pub(crate) fn new(id: PeerId, new: NewPeer, magic: [u8; 4], our_services: u64, nonce: u64, now: i64) -> Self {
-        let name = if new.destination.is_empty() { new.addr.to_string() } else { new.destination };
+    pub(crate) fn new(id: PeerId, new: NewPeer, transport: Transport, our_services: u64, nonce: u64, now: i64) -> Self {
+        let name = if new.destination.is_empty() { new.addr.to_string() } else { new.destination.clone() };
         Self {
             id,
             addr: new.addr,
+            destination: new.destination,
             name,
             addr_bind: new.addr_bind,
             addr_local: None,
@@ -182,7 +193,9 @@ impl Peer {
             permissions: new.permissions,
             our_services,
             our_nonce: nonce,
-            framer: Framer::new(magic),
+            transport,
+            unsent: Vec::new(),
+            handshake_sent: 0,
             queue: VecDeque::new(),
             queue_bytes: 0,
             blocked_on: 0,

@@ -1,8 +1,9 @@
 //! From bytes to handled messages.
 
-use bulkhead_wire::frame::{FrameError, HEADER_SIZE, Rejected};
+use bulkhead_wire::frame::{FrameError, Rejected};
 use bulkhead_wire::message::KNOWN_COMMANDS;
-use bulkhead_wire::{Message, sanitize};
+use bulkhead_wire::v2::V2Error;
+use bulkhead_wire::{Message, TransportError, sanitize};
 
 use super::Engine;
 use super::peer::{PeerId, Waiting};
@@ -34,26 +35,28 @@ impl Engine {
         self.total_received += count;
         while !bytes.is_empty() {
             let Some(peer) = self.peers.get_mut(&id) else { return };
-            match peer.framer.push(&mut bytes) {
+            match peer.transport.push(&mut bytes) {
                 Ok(None) => {}
                 Ok(Some(Ok(frame))) => {
-                    let size = frame.body.len() + HEADER_SIZE;
-                    *peer.received_by_type.entry(counted_name(&frame.command)).or_default() += u64::try_from(size).unwrap_or(0);
-                    peer.queue_bytes += size;
-                    peer.queue.push_back(Waiting { command: frame.command, body: frame.body, received: now });
+                    let raw_size = frame.raw_size;
+                    *peer.received_by_type.entry(counted_name(&frame.command)).or_default() +=
+                        u64::try_from(raw_size).unwrap_or(0);
+                    peer.queue_bytes += raw_size;
+                    peer.queue.push_back(Waiting { command: frame.command, body: frame.body, raw_size, received: now });
                 }
                 Ok(Some(Err(rejected))) => {
                     *peer.received_by_type.entry(OTHER).or_default() += u64::try_from(rejected.raw_size()).unwrap_or(0);
                     log_rejected(id, &rejected);
                 }
                 Err(error) => {
-                    log_frame_error(id, &error);
+                    log_transport_error(id, &error);
                     tracing::debug!(target: "net", "receiving message bytes failed, {}", self.disconnect_text(id));
                     self.drop_peer(id);
                     return;
                 }
             }
         }
+        self.send_handshake(id);
         self.pump(id);
     }
 
@@ -74,15 +77,17 @@ impl Engine {
         self.peers.get(&id).is_some_and(|peer| peer.queue_bytes > self.config.max_receive)
     }
 
-    /// Bytes of a message went out.
-    pub fn sent(&mut self, id: PeerId, command: &str, bytes: usize) {
+    /// Bytes of a message went out, or of the transport's own handshake when there is no command.
+    pub fn sent(&mut self, id: PeerId, command: Option<&str>, bytes: usize) {
         let count = u64::try_from(bytes).unwrap_or(0);
         self.total_sent += count;
         let now = self.now;
-        if let Some(peer) = self.peers.get_mut(&id) {
-            peer.last_send = now;
-            peer.bytes_sent += count;
-            *peer.sent_by_type.entry(counted_name(command)).or_default() += count;
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        peer.last_send = now;
+        peer.bytes_sent += count;
+        match command {
+            Some(command) => *peer.sent_by_type.entry(counted_name(command)).or_default() += count,
+            None => peer.handshake_went_out(count),
         }
     }
 
@@ -125,7 +130,7 @@ impl Engine {
             return false;
         }
         let Some(message) = peer.queue.pop_front() else { return false };
-        peer.queue_bytes = peer.queue_bytes.saturating_sub(message.body.len() + HEADER_SIZE);
+        peer.queue_bytes = peer.queue_bytes.saturating_sub(message.raw_size);
         self.handle(id, &message);
         // Core looks whether to disconnect after every message.
         self.maybe_discourage(id);
@@ -255,18 +260,26 @@ fn log_rejected(id: PeerId, rejected: &Rejected) {
             "Header error: Invalid message type ({}, {length} bytes), peer={id}",
             sanitize(command)
         ),
+        Rejected::Type { length } => tracing::debug!(
+            target: "net",
+            "V2 transport error: invalid message type ({length} bytes contents), peer={id}"
+        ),
     }
 }
 
-fn log_frame_error(id: PeerId, error: &FrameError) {
+fn log_transport_error(id: PeerId, error: &TransportError) {
     match error {
-        FrameError::Magic(magic) => {
+        TransportError::V1(FrameError::Magic(magic)) => {
             tracing::debug!(target: "net", "Header error: Wrong MessageStart {} received, peer={id}", hex(magic));
         }
-        FrameError::TooLarge { command, length } => tracing::debug!(
+        TransportError::V1(FrameError::TooLarge { command, length }) => tracing::debug!(
             target: "net",
             "Header error: Size too large ({}, {length} bytes), peer={id}",
             sanitize(command)
         ),
+        TransportError::V2(V2Error::OtherNetwork(magic)) => {
+            tracing::debug!(target: "net", "V2 transport error: V1 peer with wrong MessageStart {}", hex(magic));
+        }
+        TransportError::V2(error) => tracing::debug!(target: "net", "V2 transport error: {error}, peer={id}"),
     }
 }

@@ -47,6 +47,8 @@ pub struct PeerStats {
     pub sent_by_type: BTreeMap<&'static str, u64>,
     pub received_by_type: BTreeMap<&'static str, u64>,
     pub kind: &'static str,
+    pub transport: &'static str,
+    pub session_id: Option<[u8; 32]>,
 }
 
 impl Engine {
@@ -95,6 +97,8 @@ impl Engine {
             sent_by_type: peer.sent_by_type.clone(),
             received_by_type: peer.received_by_type.clone(),
             kind: peer.kind.name(),
+            transport: peer.transport.protocol().name(),
+            session_id: peer.transport.session_id(),
         }
     }
 

@@ -63,6 +63,7 @@ fn connect(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
         kind,
         inbound_onion: false,
         permissions: Permissions::NONE,
+        v2: false,
     };
     if kind.is_inbound() { engine.accept(new).unwrap() } else { engine.opened(new) }
 }

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bulkhead_wire::frame;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
@@ -18,7 +17,8 @@ const READ_SIZE: usize = 64 * 1024;
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 struct Queued {
-    command: String,
+    /// None: bytes of the transport's own handshake.
+    command: Option<String>,
     bytes: Vec<u8>,
 }
 
@@ -35,10 +35,9 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Queues a message; how many bytes wait now.
-    pub(crate) fn push(&self, magic: [u8; 4], command: &str, body: &[u8]) -> usize {
-        let bytes = frame::encode(magic, command, body);
+    pub(crate) fn push(&self, command: Option<String>, bytes: Vec<u8>) -> usize {
         self.queued_bytes.set(self.queued_bytes.get() + bytes.len());
-        self.queue.borrow_mut().push_back(Queued { command: command.to_owned(), bytes });
+        self.queue.borrow_mut().push_back(Queued { command, bytes });
         self.wake_writer.notify_one();
         self.queued_bytes.get()
     }
@@ -144,7 +143,7 @@ impl Node {
             }
             let below = outgoing.queued_bytes.get() <= self.look(|engine| engine.config.max_send);
             self.with(|engine| {
-                engine.sent(peer, &queued.command, queued.bytes.len());
+                engine.sent(peer, queued.command.as_deref(), queued.bytes.len());
                 if below {
                     engine.set_send_paused(peer, false);
                 }

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bulkhead_control::{NetConfig, clock};
-use bulkhead_wire::{Endpoint, Network};
+use bulkhead_wire::{Endpoint, Network, services};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Node;
 use super::settings::ListenerKind;
+use crate::engine::Engine;
 use crate::engine::kind::ConnectionKind;
 use crate::engine::peer::{NewPeer, PeerId};
 use crate::engine::permission::Permissions;
@@ -24,6 +25,21 @@ const ADDED_PAUSE: Duration = Duration::from_secs(60);
 const ADDED_RETRY: Duration = Duration::from_secs(2);
 /// Between two attempts on one `-connect` peer.
 const CONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// One connection to open.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Where; `None`: what `destination` says.
+    pub endpoint: Option<Endpoint>,
+    /// What the user asked for; empty: nothing.
+    pub destination: &'a str,
+    /// Why.
+    pub kind: ConnectionKind,
+    /// When the address manager heard of the address last, seconds since 1970; 0: never.
+    pub last_seen: u32,
+    /// With the v2 transport.
+    pub v2: bool,
+}
 
 impl Node {
     /// Accepts on one listening socket, for ever.
@@ -52,62 +68,60 @@ impl Node {
             kind: ConnectionKind::Inbound,
             inbound_onion: kind.onion,
             permissions: kind.permissions,
+            v2: false,
         };
         self.adopt(new, reader, writer);
     }
 
-    /// Opens one connection. `destination`: what the user asked for. `None`: it did not come about.
-    pub async fn open(
-        self: &Rc<Self>,
-        target: Option<Endpoint>,
-        destination: &str,
-        kind: ConnectionKind,
-        last_seen: u32,
-    ) -> Option<PeerId> {
+    /// Opens one connection. `None`: it did not come about.
+    pub async fn open(self: &Rc<Self>, target: Target<'_>) -> Option<PeerId> {
+        let Target { endpoint, destination, kind, last_seen, v2 } = target;
         let (active, port) = self.look(|engine| (engine.is_network_active(), engine.config.default_port));
         if !active {
             return None;
         }
         if destination.is_empty() {
-            let target = target?;
-            if self.look(|engine| engine.is_connected_to(&target)) {
-                tracing::info!(target: "net", "Failed to open new connection to {target}, already connected");
+            let endpoint = endpoint?;
+            if self.look(|engine| engine.is_connected_to(&endpoint)) {
+                tracing::info!(target: "net", "Failed to open new connection to {endpoint}, already connected");
                 return None;
             }
         } else if self.look(|engine| engine.is_connected_to_name(destination)) {
             return None;
         }
         let shown =
-            if destination.is_empty() { target.map(|at| at.to_string()).unwrap_or_default() } else { destination.to_owned() };
+            if destination.is_empty() { endpoint.map(|at| at.to_string()).unwrap_or_default() } else { destination.to_owned() };
         let age = if destination.is_empty() { (clock::now() - i64::from(last_seen)).max(0) } else { 0 };
         tracing::debug!(
             target: "net",
-            "trying v1 connection ({}) to {shown}, lastseen={}.{}hrs", kind.name(), age / 3600, age % 3600 / 360
+            "trying {} connection ({}) to {shown}, lastseen={}.{}hrs",
+            if v2 { "v2" } else { "v1" }, kind.name(), age / 3600, age % 3600 / 360
         );
-        let target = match target {
-            Some(target) => target,
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint,
             None => Endpoint::parse(destination, port)?,
         };
-        if !destination.is_empty() && self.look(|engine| engine.is_connected_to(&target)) {
-            tracing::info!(target: "net", "Not opening a connection to {destination}, already connected to {target}");
+        if !destination.is_empty() && self.look(|engine| engine.is_connected_to(&endpoint)) {
+            tracing::info!(target: "net", "Not opening a connection to {destination}, already connected to {endpoint}");
             return None;
         }
-        self.connect(target, destination, kind).await
+        self.connect(endpoint, target).await
     }
 
-    async fn connect(self: &Rc<Self>, target: Endpoint, destination: &str, kind: ConnectionKind) -> Option<PeerId> {
-        let socket = target.socket()?;
+    async fn connect(self: &Rc<Self>, endpoint: Endpoint, target: Target<'_>) -> Option<PeerId> {
+        let Target { destination, kind, v2, .. } = target;
+        let socket = endpoint.socket()?;
         let result = tokio::time::timeout(self.info.connect_timeout, TcpStream::connect(socket)).await;
         let count = kind != ConnectionKind::Manual;
-        self.with(|engine| engine.addrman.attempt(&target, count, clock::now()));
+        self.with(|engine| engine.addrman.attempt(&endpoint, count, clock::now()));
         let stream = match result {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
-                tracing::debug!(target: "net", "connect() to {target} failed: {error}");
+                tracing::debug!(target: "net", "connect() to {endpoint} failed: {error}");
                 return None;
             }
             Err(_) => {
-                tracing::debug!(target: "net", "connection attempt to {target} timed out");
+                tracing::debug!(target: "net", "connection attempt to {endpoint} timed out");
                 return None;
             }
         };
@@ -115,12 +129,13 @@ impl Node {
         let _ = stream.set_nodelay(true);
         let (reader, writer) = stream.into_split();
         let new = NewPeer {
-            addr: target,
+            addr: endpoint,
             destination: destination.to_owned(),
             addr_bind,
             kind,
             inbound_onion: false,
             permissions: Permissions::NONE,
+            v2,
         };
         self.adopt(new, reader, writer)
     }
@@ -144,25 +159,31 @@ impl Node {
         tokio::task::spawn_local(Rc::clone(self).keep_automatic());
     }
 
+    /// A connection that the user asked for.
+    #[must_use]
+    pub fn by_hand(destination: &str, v2: bool) -> Target<'_> {
+        Target { endpoint: None, destination, kind: ConnectionKind::Manual, last_seen: 0, v2 }
+    }
+
     async fn keep_connected(self: Rc<Self>, peer: String) {
         loop {
-            self.open(None, &peer, ConnectionKind::Manual, 0).await;
+            self.open(Self::by_hand(&peer, self.look(Engine::speaks_v2))).await;
             tokio::time::sleep(CONNECT_PAUSE).await;
         }
     }
 
     async fn keep_added_nodes(self: Rc<Self>) {
         loop {
-            let missing: Vec<String> = self
-                .look(crate::engine::Engine::added_node_info)
+            let missing: Vec<(String, bool)> = self
+                .look(Engine::added_node_info)
                 .into_iter()
                 .filter(|info| info.connected.is_none())
-                .map(|info| info.text)
+                .map(|info| (info.text, info.v2))
                 .collect();
             let tried = !missing.is_empty();
-            for node in missing {
-                if self.look(crate::engine::Engine::has_room_for_manual) {
-                    self.open(None, &node, ConnectionKind::Manual, 0).await;
+            for (node, v2) in missing {
+                if self.look(Engine::has_room_for_manual) {
+                    self.open(Self::by_hand(&node, v2)).await;
                 }
                 tokio::time::sleep(OPEN_PAUSE).await;
             }
@@ -190,7 +211,9 @@ impl Node {
                 })
             });
             if let Some(address) = chosen {
-                self.open(Some(address.endpoint), "", kind, address.time).await;
+                let v2 = address.services & services::P2P_V2 != 0 && self.look(Engine::speaks_v2);
+                let (endpoint, last_seen) = (Some(address.endpoint), address.time);
+                self.open(Target { endpoint, destination: "", kind, last_seen, v2 }).await;
             }
         }
     }

@@ -26,6 +26,7 @@ use crate::engine::chain_view::{Answer, Question};
 use crate::engine::peer::PeerId;
 use crate::engine::{Effect, Engine};
 use connection::Outgoing;
+use dial::Target;
 use files::Files;
 
 /// How often the engine looks at its timers.
@@ -114,13 +115,17 @@ impl Node {
     fn carry_out(self: &Rc<Self>, effect: Effect) {
         match effect {
             Effect::Send { peer, command, body } => {
-                let outgoing = self.connections.borrow().get(&peer).cloned();
-                if let Some(outgoing) = outgoing {
-                    let (magic, limit) = self.look(|engine| (engine.config.magic, engine.config.max_send));
-                    if outgoing.push(magic, &command, &body) > limit {
-                        self.with(|engine| engine.set_send_paused(peer, true));
-                    }
+                let encoded = self.engine.borrow_mut().encode(peer, &command, &body);
+                if let Some(bytes) = encoded {
+                    self.write(peer, Some(command), bytes);
                 }
+            }
+            Effect::Handshake { peer, bytes } => self.write(peer, None, bytes),
+            Effect::Reconnect { addr, destination, kind } => {
+                let node = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    node.open(Target { endpoint: Some(addr), destination: &destination, kind, last_seen: 0, v2: false }).await
+                });
             }
             Effect::Close(peer) => self.forget(peer, ""),
             Effect::Ask { token, question } => self.ask(token, question),
@@ -128,6 +133,15 @@ impl Node {
                 let text = self.look(|engine| engine.bans.to_json());
                 self.files.borrow_mut().write_bans(&text);
             }
+        }
+    }
+
+    fn write(self: &Rc<Self>, peer: PeerId, command: Option<String>, bytes: Vec<u8>) {
+        let outgoing = self.connections.borrow().get(&peer).cloned();
+        if let Some(outgoing) = outgoing
+            && outgoing.push(command, bytes) > self.look(|engine| engine.config.max_send)
+        {
+            self.with(|engine| engine.set_send_paused(peer, true));
         }
     }
 

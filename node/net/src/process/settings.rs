@@ -97,6 +97,9 @@ pub fn engine_config(config: &NetConfig) -> Result<EngineConfig, SettingError> {
     if !config.prune {
         offered |= services::NETWORK;
     }
+    if config.v2transport {
+        offered |= services::P2P_V2;
+    }
     if config.peerbloomfilters {
         offered |= services::BLOOM;
     }

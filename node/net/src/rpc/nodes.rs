@@ -11,6 +11,7 @@ use super::{help_error, optional_bool, optional_text, text};
 use crate::engine::kind::ConnectionKind;
 use crate::engine::{AddedNode, Engine};
 use crate::process::Node;
+use crate::process::dial::Target;
 
 /// `addnode`.
 pub(super) async fn addnode(node: &Rc<Node>, params: &Params) -> RpcResult {
@@ -19,15 +20,17 @@ pub(super) async fn addnode(node: &Rc<Node>, params: &Params) -> RpcResult {
         return Err(help_error("addnode"));
     }
     let target = text(params, 0)?;
-    if optional_bool(params, 2)? == Some(true) {
+    let enabled = node.look(Engine::speaks_v2);
+    let v2 = optional_bool(params, 2)?.unwrap_or(enabled);
+    if v2 && !enabled {
         return Err(RpcError::parameter("Error: v2transport requested but not enabled (see -v2transport)"));
     }
     match command {
         "onetry" => {
-            node.open(None, target, ConnectionKind::Manual, 0).await;
+            node.open(Node::by_hand(target, v2)).await;
             Ok(Value::Null)
         }
-        "add" => add(node, target),
+        "add" => add(node, target, v2),
         _ => {
             let removed = node.with(|engine| {
                 let before = engine.added_nodes.len();
@@ -42,13 +45,13 @@ pub(super) async fn addnode(node: &Rc<Node>, params: &Params) -> RpcResult {
     }
 }
 
-fn add(node: &Rc<Node>, target: &str) -> RpcResult {
+fn add(node: &Rc<Node>, target: &str, v2: bool) -> RpcResult {
     let added = node.with(|engine| {
         let endpoint = Endpoint::parse(target, engine.config.default_port);
         let known =
             engine.added_nodes.iter().any(|added| added.text == target || (endpoint.is_some() && added.endpoint == endpoint));
         if !known {
-            engine.added_nodes.push(AddedNode { text: target.to_owned(), endpoint });
+            engine.added_nodes.push(AddedNode { text: target.to_owned(), endpoint, v2 });
         }
         !known
     });
@@ -69,13 +72,14 @@ pub(super) async fn addconnection(node: &Rc<Node>, params: &Params) -> RpcResult
         "feeler" => ConnectionKind::Feeler,
         _ => return Err(RpcError::parameter(help_error("addconnection").message)),
     };
-    if optional_bool(params, 2)? == Some(true) {
+    let v2 = bulkhead_rpc_util::params::as_bool(params.get(2))?;
+    if v2 && !node.look(Engine::speaks_v2) {
         return Err(RpcError::parameter("Error: Adding v2transport connections requires -v2transport init flag to be set."));
     }
     if !node.look(|engine| engine.has_room_for(kind)) {
         return Err(RpcError::new(CLIENT_NODE_CAPACITY_REACHED, "Error: Already at capacity for specified connection type."));
     }
-    node.open(None, address, kind, 0).await;
+    node.open(Target { endpoint: None, destination: address, kind, last_seen: 0, v2 }).await;
     Ok(json!({ "address": address, "connection_type": word }))
 }
 

@@ -82,8 +82,8 @@ fn row(stats: &PeerStats) -> Value {
     put("bytessent_per_msg", by_type(&stats.sent_by_type));
     put("bytesrecv_per_msg", by_type(&stats.received_by_type));
     put("connection_type", json!(stats.kind));
-    put("transport_protocol_type", json!("v1"));
-    put("session_id", json!(""));
+    put("transport_protocol_type", json!(stats.transport));
+    put("session_id", json!(stats.session_id.map(hex::encode).unwrap_or_default()));
     Value::Object(row)
 }
 
