@@ -122,11 +122,12 @@ fn program_count(program: &Script, witness: &Witness) -> usize {
     }
 }
 
-/// Cost of all signature operations of a transaction under P2SH and witness rules. `spent` gives the script that each input
-/// spends, in order; it is not read for a coinbase.
-pub fn transaction_cost<'a>(tx: &Transaction, spent: impl IntoIterator<Item = &'a Script>) -> usize {
+/// Cost of all signature operations of a transaction. `spent` gives the script that each input spends, in order; it is not read
+/// for a coinbase. Without `p2sh_and_witness`, which one historical block does not follow, only those count that stand in the
+/// scripts themselves.
+pub fn transaction_cost<'a>(tx: &Transaction, spent: impl IntoIterator<Item = &'a Script>, p2sh_and_witness: bool) -> usize {
     let mut cost = legacy_count(tx) * WITNESS_SCALE_FACTOR;
-    if tx.is_coinbase() {
+    if tx.is_coinbase() || !p2sh_and_witness {
         return cost;
     }
     for (input, script_pubkey) in tx.input.iter().zip(spent) {
@@ -153,6 +154,25 @@ mod tests {
     fn counting_stops_at_a_push_past_the_end() {
         assert_eq!(count(&[OP_CHECKSIG, 0x05, OP_CHECKSIG], true), 1);
         assert_eq!(count(&[OP_CHECKSIG, OP_PUSHDATA4, 0xff, 0xff, 0xff, 0xff, OP_CHECKSIG], true), 1);
+    }
+
+    #[test]
+    fn a_block_without_p2sh_rules_counts_no_pushed_script() {
+        use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TxIn, TxOut};
+        let spent = ScriptBuf::new_p2sh(&ScriptBuf::from_bytes(vec![OP_CHECKSIG]).script_hash());
+        let tx = Transaction {
+            version: bitcoin::transaction::Version(1),
+            lock_time: bitcoin::absolute::LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: OutPoint { vout: 0, ..OutPoint::null() },
+                script_sig: ScriptBuf::from_bytes(vec![0x01, OP_CHECKSIG]),
+                sequence: Sequence::MAX,
+                witness: Witness::new(),
+            }],
+            output: vec![TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_bytes(vec![OP_CHECKSIG]) }],
+        };
+        assert_eq!(transaction_cost(&tx, [spent.as_script()], true), 8);
+        assert_eq!(transaction_cost(&tx, [spent.as_script()], false), 4);
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub fn connect_block(
     let height = prev.map_or(0, |prev| index.get(prev).height + 1);
     let block = prepared.block();
     let flags = block_flags(params, height, prepared.hash());
+    let p2sh_and_witness = params.script_exception(prepared.hash()).is_none_or(|exception| exception.p2sh_and_witness);
     check_bip30(prepared, prev, index, params, view)?;
     let chain = index.view(prev);
     let median_time = chain.median_time_past(height - 1);
@@ -42,7 +43,7 @@ pub fn connect_block(
     let mut sigops_cost = 0usize;
     for (tx, txid) in block.txdata.iter().zip(prepared.txids()) {
         if tx.is_coinbase() {
-            sigops_cost += sigops::transaction_cost(tx, []);
+            sigops_cost += sigops::transaction_cost(tx, [], true);
         } else {
             let coins = spend_inputs(tx, view)?.ok_or_else(|| in_transaction(missing_inputs(), txid))?;
             let facts = coins.iter().map(facts_of);
@@ -62,7 +63,8 @@ pub fn connect_block(
                     Reject::consensus("bad-txns-nonfinal", format!("contains a non-BIP68-final transaction {txid}")).into()
                 );
             }
-            sigops_cost += sigops::transaction_cost(tx, coins.iter().map(|coin| coin.output.script_pubkey.as_script()));
+            let spent = coins.iter().map(|coin| coin.output.script_pubkey.as_script());
+            sigops_cost += sigops::transaction_cost(tx, spent, p2sh_and_witness);
             if let Some(engine) = engine {
                 result.checks.push(script_check(tx, &coins, flags, engine));
             }

@@ -88,7 +88,7 @@ pub fn accept(
         standard::check_inputs(tx, &spent)?;
         standard::check_witness(tx, &spent)?;
     }
-    let sigop_cost = sigops::transaction_cost(tx, spent.iter().map(|output| output.script_pubkey.as_script())) as i64;
+    let sigop_cost = sigops::transaction_cost(tx, spent.iter().map(|output| output.script_pubkey.as_script()), true) as i64;
     let txid = tx.compute_txid();
     let modified_fee = fee.saturating_add(pool.delta(&txid));
     let adjusted_weight = (tx.weight().to_wu() as i64).max(sigop_cost * pool.options().bytes_per_sigop);

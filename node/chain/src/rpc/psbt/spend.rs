@@ -138,7 +138,7 @@ pub(super) fn estimated_vsize(psbt: &Psbt, bytes_per_sigop: i64) -> Option<usize
         tx.input[i].script_sig = script_sig.into_script();
         tx.input[i].witness = Witness::from_slice(&satisfaction.witness);
     }
-    let cost = sigops::transaction_cost(&tx, scripts);
+    let cost = sigops::transaction_cost(&tx, scripts, true);
     let adjusted = usize::try_from(bytes_per_sigop).ok()?.checked_mul(cost)?;
     let (base, total) = tx_sizes(&tx);
     Some((3 * base + total).max(adjusted).div_ceil(4))
