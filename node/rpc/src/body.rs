@@ -62,6 +62,86 @@ macro_rules! scalars {
 /// The key under which serde_json hands over numbers of arbitrary precision.
 const NUMBER_KEY: &str = "$serde_json::private::Number";
 
+/// One parameter. An object that repeats a name is handed on as a list of objects with one member each. Outputs may be written
+/// in either form, so the method that reads them sees the repetition; every other method refuses a list where it wants an object,
+/// instead of choosing one of the members.
+struct Argument(Value);
+
+struct ArgumentVisitor;
+
+impl<'de> Visitor<'de> for ArgumentVisitor {
+    type Value = Argument;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a parameter")
+    }
+
+    fn visit_unit<E>(self) -> Result<Argument, E> {
+        Ok(Argument(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Argument, E> {
+        Ok(Argument(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Argument, E> {
+        Ok(Argument(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Argument, E> {
+        Ok(Argument(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Argument, E> {
+        Ok(Argument(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Argument, E> {
+        Ok(Argument(value.into()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Argument, E> {
+        Ok(Argument(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Argument, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element::<Value>()? {
+            list.push(item);
+        }
+        Ok(Argument(Value::Array(list)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Argument, A::Error> {
+        let mut map = Map::new();
+        let mut repeated = Vec::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name == NUMBER_KEY && map.is_empty() {
+                let digits: String = members.next_value()?;
+                let number: serde_json::Number = digits.parse().map_err(serde::de::Error::custom)?;
+                return Ok(Argument(Value::Number(number)));
+            }
+            let value = members.next_value()?;
+            if map.contains_key(&name) {
+                repeated.push((name, value));
+            } else {
+                map.insert(name, value);
+            }
+        }
+        if repeated.is_empty() {
+            return Ok(Argument(Value::Object(map)));
+        }
+        let members = map.into_iter().chain(repeated).map(|member| Value::Object(Map::from_iter([member])));
+        Ok(Argument(Value::Array(members.collect())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Argument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ArgumentVisitor)
+    }
+}
+
 struct ParamsVisitor;
 
 impl<'de> Visitor<'de> for ParamsVisitor {
@@ -79,7 +159,7 @@ impl<'de> Visitor<'de> for ParamsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Params, A::Error> {
         let mut list = Vec::new();
-        while let Some(item) = items.next_element()? {
+        while let Some(Argument(item)) = items.next_element()? {
             list.push(item);
         }
         Ok(Params::List(list))
@@ -88,7 +168,7 @@ impl<'de> Visitor<'de> for ParamsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Params, A::Error> {
         let mut named = Vec::new();
         while let Some(name) = members.next_key::<String>()? {
-            named.push((name, members.next_value()?));
+            named.push((name, members.next_value::<Argument>()?.0));
         }
         if matches!(named.as_slice(), [(name, _)] if name == NUMBER_KEY) {
             return Ok(Params::Wrong);
@@ -206,6 +286,17 @@ mod tests {
     fn repeated_names_are_kept() {
         let given = params(r#"{"method":"x","params":{"a":1,"a":2}}"#);
         assert_eq!(given, Params::Named(vec![("a".into(), json!(1)), ("a".into(), json!(2))]));
+    }
+
+    #[test]
+    fn an_object_that_repeats_a_name_becomes_a_list_of_members() {
+        let list = json!([{"a": 1}, {"b": 2}, {"a": 3}]);
+        assert_eq!(params(r#"{"params":[[],{"a":1,"b":2,"a":3}]}"#), Params::List(vec![json!([]), list.clone()]));
+        assert_eq!(params(r#"{"params":{"x":{"a":1,"b":2,"a":3}}}"#), Params::Named(vec![("x".into(), list)]));
+        let plain = json!([{"a": [1, {"b": null}]}, "s", true, -5, 12.5, null]);
+        assert_eq!(params(&format!(r#"{{"params":{plain}}}"#)), Params::List(plain.as_array().unwrap().clone()));
+        let long = "12345678901234567890.12345678901234567890";
+        assert_eq!(params(&format!(r#"{{"params":[{long}]}}"#)), Params::List(vec![serde_json::from_str(long).unwrap()]));
     }
 
     #[test]
