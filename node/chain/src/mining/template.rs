@@ -111,9 +111,7 @@ pub fn build_template(
     let reward = template.fees.iter().sum::<i64>() + block_subsidy(height, params);
     template.block.txdata.push(coinbase(height, reward, options.coinbase_script.clone()));
     template.block.txdata.append(&mut transactions);
-    if params.is_active_at(Buried::Segwit, height) {
-        add_commitment(&mut template.block);
-    }
+    add_commitment(&mut template.block, params.is_active_at(Buried::Segwit, height));
     tracing::info!(
         "CreateNewBlock(): block weight: {} txs: {} fees: {} sigops {}",
         template.block.weight().to_wu(),
@@ -163,8 +161,8 @@ fn coinbase(height: i32, reward: i64, script: ScriptBuf) -> Transaction {
     }
 }
 
-/// Adds the witness commitment output and the reserved witness value, both for a zero nonce.
-fn add_commitment(block: &mut Block) {
+/// Adds the witness commitment output and, where `segwit` holds, the reserved witness value, both for a zero nonce.
+fn add_commitment(block: &mut Block, segwit: bool) {
     if witness_commitment_index(block).is_some() {
         return;
     }
@@ -173,7 +171,7 @@ fn add_commitment(block: &mut Block) {
     let script = [&[0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed][..], &commitment.to_byte_array()].concat();
     if let Some(coinbase) = block.txdata.first_mut() {
         coinbase.output.push(TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_bytes(script) });
-        if let Some(input) = coinbase.input.first_mut() {
+        if let Some(input) = coinbase.input.first_mut().filter(|_| segwit) {
             input.witness = Witness::from_slice(&[[0u8; 32]]);
         }
     }
@@ -185,9 +183,7 @@ pub fn regenerate_commitment(block: &mut Block, segwit: bool) {
     if let (Some(index), Some(coinbase)) = (index, block.txdata.first_mut()) {
         coinbase.output.remove(index);
     }
-    if segwit {
-        add_commitment(block);
-    }
+    add_commitment(block, segwit);
 }
 
 /// Takes chunks from the best downwards as long as they fit.
