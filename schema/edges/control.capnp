@@ -119,6 +119,8 @@ struct Request {
     # settings.json: only the key "wallet".
     spawnEcho @9 :Text;
     # echoipc: a second bitcoin-node is spawned, echoes the text and leaves.
+    activateSnapshot @10 :Void;
+    # chainstate/snapshot_next becomes chainstate_snapshot. Answer: empty.
   }
 }
 

@@ -26,12 +26,14 @@ interface NetChain {
   haveTransaction @9 (id :Data, isWitnessId :Bool) -> (have :Bool);
   # In the mempool, recently confirmed or recently rejected.
   missingBlocks @10 (best :Data, limit :UInt32) -> (blocks :List(WantedBlock));
-  # Blocks on the way from the active chain to the header `best` whose data we lack, lowest first; at most 1024.
+  # Blocks on the way from the active chain to the header `best` whose data we lack, lowest first; when none is missing,
+  # those below a snapshot that `best` builds on. At most 1024.
   headerInfo @11 (hash :Data) -> (known :Bool, tip :Types.Tip, haveData :Bool, inActiveChain :Bool, valid :Bool);
   mempoolIds @12 (minFeeRate :UInt64) -> (wtxids :List(Data));
   # At most 50,000.
-  state @13 () -> (tip :Types.Tip, bestHeader :Types.Tip, mempoolMinFee :UInt64, loadingBlocks :Bool, headersPresyncWork :Data, warnings :List(Text));
-  # warnings: what users should know about the chain or this node; at most 16 of at most 1000 bytes.
+  state @13 () -> (tip :Types.Tip, bestHeader :Types.Tip, mempoolMinFee :UInt64, loadingBlocks :Bool, headersPresyncWork :Data, warnings :List(Text), historyMissing :Bool);
+  # warnings: what users should know about the chain or this node; at most 16 of at most 1000 bytes. historyMissing: blocks
+  # below a snapshot are on their way, so that they can't be offered to peers and must be fetched.
   ping @14 () -> ();
 }
 

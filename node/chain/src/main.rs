@@ -13,6 +13,7 @@ use bitcoin_chain::serve::{self, Hub, Node, Relay, Startup};
 use bitcoin_chain::start::{self, StartError};
 use bulkhead_control::{ChainConfig, Component, ControlError, Event, Handle, PathGrant};
 use bulkhead_link::LinkError;
+use bulkhead_store::snapshot_dir;
 use tokio::sync::mpsc;
 
 /// Why the process ends early.
@@ -168,6 +169,12 @@ fn grants(config: &ChainConfig) -> Vec<PathGrant> {
         PathGrant { name: "blocksdir", path: data.join("blocks/index") },
         PathGrant { name: "chainstate", path: data.join("chainstate") },
     ];
+    // Rules stay with a directory when it is moved: the coins of the next snapshot are filled in here and used elsewhere.
+    grants.push(PathGrant { name: "chainstate", path: snapshot_dir::next_path(&data) });
+    let snapshot = snapshot_dir::path(&data);
+    if snapshot.is_dir() {
+        grants.push(PathGrant { name: "chainstate", path: snapshot });
+    }
     // The supervisor has made it if an index is kept.
     let indexes = data.join("indexes");
     if indexes.is_dir() {

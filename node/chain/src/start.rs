@@ -10,6 +10,7 @@ use bulkhead_consensus::{Params, networks};
 use bulkhead_control::{ChainConfig, Handle};
 use bulkhead_mempool::{FeeRate, Options as PoolOptions};
 use bulkhead_script::Engine;
+use bulkhead_store::snapshot_dir;
 
 use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
 use crate::indexes::{IndexError, IndexOptions, Indexes, coin_stats, filters, transactions};
@@ -246,6 +247,7 @@ fn network(config: &ChainConfig) -> Network {
 /// # Errors
 /// A directory cannot be made or moved.
 pub fn prepare_directories(config: &ChainConfig) -> Result<(), bulkhead_store::StoreError> {
+    snapshot_dir::settle(Path::new(&config.datadir), config.reindex || config.reindex_chainstate)?;
     for (path, wipe) in databases(config) {
         bulkhead_store::prepare_directory(&path, wipe)?;
     }

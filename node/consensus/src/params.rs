@@ -229,6 +229,12 @@ impl Params {
         LOST.iter().any(|(at, text)| *at == height && hash.to_string() == *text)
     }
 
+    /// The snapshot of the coins at a block that may be loaded.
+    pub fn snapshot_of(&self, base: BlockHash) -> Option<AssumeUtxo> {
+        let text = base.to_string();
+        self.assume_utxo.iter().copied().find(|snapshot| snapshot.block_hash == text)
+    }
+
     /// The exception for a block, if it is one.
     pub fn script_exception(&self, hash: BlockHash) -> Option<ScriptException> {
         self.script_exceptions.iter().copied().find(|exception| exception.hash == hash)

@@ -40,6 +40,17 @@ pub struct BlockFileOptions {
     pub fast_prune: bool,
     /// `-blocksxor`.
     pub xor: bool,
+    /// Height of the block that a snapshot of coins belongs to: blocks from there on get files of their own, so that those
+    /// below can be pruned apart from them.
+    pub snapshot_height: Option<u32>,
+}
+
+/// Where a chain's next block goes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    file: u32,
+    /// Height up to which undo data of that file was written.
+    undo_height: i32,
 }
 
 /// All block and undo files of a node.
@@ -49,10 +60,11 @@ pub struct BlockFiles {
     key: XorKey,
     fast_prune: bool,
     infos: Vec<FileInfo>,
-    /// File that the next block goes to.
-    current: u32,
-    /// Height up to which undo data of the current file was written.
-    undo_height: i32,
+    /// For blocks below a snapshot, or for all.
+    normal: Cursor,
+    /// For blocks from a snapshot on; `None` until the first is written.
+    assumed: Option<Cursor>,
+    snapshot_height: Option<u32>,
     dirty_infos: BTreeSet<u32>,
     /// Files with data that was not synced: block, undo.
     unsynced_blocks: BTreeSet<u32>,
@@ -64,8 +76,7 @@ impl BlockFiles {
     pub fn open(directory: &Path, options: BlockFileOptions, infos: Vec<FileInfo>) -> Result<Self, StoreError> {
         let key = XorKey::load_or_create(directory, options.xor)?;
         let chunk = if options.fast_prune { FAST_BLOCK_CHUNK } else { BLOCK_CHUNK };
-        let current = infos.len().saturating_sub(1) as u32; // fewer than 2^32 files
-        Ok(Self {
+        let mut files = Self {
             reader: BlockReader {
                 blocks: FlatFiles::new(directory, "blk", chunk, key),
                 undo: FlatFiles::new(directory, "rev", UNDO_CHUNK, key),
@@ -74,11 +85,43 @@ impl BlockFiles {
             key,
             fast_prune: options.fast_prune,
             infos,
-            current,
-            undo_height: 0,
+            normal: Cursor::default(),
+            assumed: None,
+            snapshot_height: options.snapshot_height,
             dirty_infos: BTreeSet::new(),
             unsynced_blocks: BTreeSet::new(),
             unsynced_undo: BTreeSet::new(),
+        };
+        for file in 0..files.infos.len() as u32 {
+            // fewer than 2^32 files
+            let cursor = Cursor { file, undo_height: 0 };
+            if files.is_assumed(files.info(file).height_last) {
+                files.assumed = Some(cursor);
+            } else {
+                files.normal = cursor;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Gives blocks from a snapshot on files of their own from now on.
+    pub fn set_snapshot_height(&mut self, height: u32) {
+        self.snapshot_height = Some(height);
+    }
+
+    fn is_assumed(&self, height: u32) -> bool {
+        self.snapshot_height.is_some_and(|base| height >= base)
+    }
+
+    /// Where a block of this height goes.
+    fn cursor(&mut self, height: u32) -> &mut Cursor {
+        if !self.is_assumed(height) {
+            return &mut self.normal;
+        }
+        let file = self.infos.len().max(1) as u32; // fewer than 2^32 files
+        self.assumed.get_or_insert_with(|| {
+            tracing::debug!(target: "blockstorage", "[assumed] initializing blockfile cursor to BlockfileCursor(file_num={file}, undo_height=0)");
+            Cursor { file, undo_height: 0 }
         })
     }
 
@@ -158,22 +201,21 @@ impl BlockFiles {
         if self.infos.is_empty() {
             self.infos.push(FileInfo::default());
         }
-        let mut file = self.current;
+        let Cursor { file: old, undo_height } = *self.cursor(height);
+        let mut file = old;
         let mut finalize_undo = false;
         while self.info(file).size + add >= limit {
-            finalize_undo = self.info(file).height_last as i32 == self.undo_height; // heights are below 2^31
+            finalize_undo = self.info(file).height_last as i32 == undo_height; // heights are below 2^31
             file = self.infos.len() as u32; // fewer than 2^32 files
             self.infos.push(FileInfo::default());
         }
-        if file != self.current {
-            let old = self.current;
+        if file != old {
             tracing::debug!(target: "blockstorage", "Leaving block file {}: {} (onto {}) (height {})", old, describe(self.info(old)), file, height);
             self.sync_block_file(old, true)?;
             if finalize_undo {
                 self.sync_undo_file(old, true)?;
             }
-            self.current = file;
-            self.undo_height = 0;
+            *self.cursor(height) = Cursor { file, undo_height: 0 };
         }
         let info = self.info_mut(file);
         let offset = info.size;
@@ -184,7 +226,10 @@ impl BlockFiles {
 
     /// Notes a block that stands in a block file already (`-reindex`). `position` is that of its payload.
     pub fn note_block(&mut self, height: u32, time: u64, size: u32, position: Position) {
-        self.current = self.current.max(position.file);
+        let cursor = self.cursor(height);
+        if cursor.file < position.file {
+            *cursor = Cursor { file: position.file, undo_height: 0 };
+        }
         let info = self.info_mut(position.file);
         info.add_block(height, time);
         info.size = info.size.max(position.offset + size);
@@ -202,10 +247,11 @@ impl BlockFiles {
         let mut record = self.frame(payload, checksum.as_byte_array());
         self.reader.undo.write(file, offset, &mut record)?;
         self.unsynced_undo.insert(file);
-        if file < self.current && height == last_height {
+        let cursor = self.cursor(height);
+        if file < cursor.file && height == last_height {
             self.sync_undo_file(file, true)?;
-        } else if file == self.current {
-            self.undo_height = self.undo_height.max(height as i32); // heights are below 2^31
+        } else if file == cursor.file {
+            cursor.undo_height = cursor.undo_height.max(height as i32); // heights are below 2^31
         }
         Ok(Position { file, offset: offset + HEADER })
     }
@@ -233,9 +279,11 @@ impl BlockFiles {
     /// Brings everything written so far to the disk.
     pub fn sync(&mut self) -> Result<(), StoreError> {
         if !self.infos.is_empty() {
-            // Both files of the current pair exist after a flush, as with Core.
-            self.unsynced_blocks.insert(self.current);
-            self.unsynced_undo.insert(self.current);
+            // Both files of a pair that is written to exist after a flush, as with Core.
+            for cursor in [Some(self.normal), self.assumed].into_iter().flatten() {
+                self.unsynced_blocks.insert(cursor.file);
+                self.unsynced_undo.insert(cursor.file);
+            }
         }
         for file in std::mem::take(&mut self.unsynced_blocks) {
             self.reader.blocks.sync(file, None)?;

@@ -101,6 +101,12 @@ impl Status {
         self.with(Self::HAVE_DATA, data).with(Self::OPT_WITNESS, witness)
     }
 
+    /// Sets "with witnesses", whether data is there or not.
+    #[must_use]
+    pub fn with_witness(self) -> Self {
+        self.with(Self::OPT_WITNESS, true)
+    }
+
     /// Sets or clears "undo data on disk".
     #[must_use]
     pub fn with_undo(self, undo: bool) -> Self {

@@ -4,7 +4,8 @@
 //! 2. `xor`, `flat`, `block_reader`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
 //! 3. `db`: the only file that names RocksDB; opens a directory and moves batches.
 //! 4. `index_db`, `coins_db`: typed tables for `blocks/index` and `chainstate`.
-//! 5. `snapshot`, `rollback_db`: files of `dumptxoutset`, and coins of a block below the tip.
+//! 5. `snapshot`, `snapshot_dir`, `rollback_db`: files of `dumptxoutset`, directories of a chain that rests on one, and coins of a
+//!    block below the tip.
 //! 6. `coins_cache`: the bounded layer of coins in memory.
 //! 7. `chain_index`, `tx_position`: what an optional index keeps, apart from the rest: losing it costs time only.
 //!
@@ -28,6 +29,7 @@ pub mod flat;
 pub mod index_db;
 pub mod rollback_db;
 pub mod snapshot;
+pub mod snapshot_dir;
 pub mod tx_position;
 pub mod undo;
 pub mod xor;

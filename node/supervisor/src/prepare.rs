@@ -8,7 +8,7 @@ use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials};
 use crate::startup::files::RealFiles;
 use crate::startup::{checks, directories, interaction, log, network, proxies};
-use bulkhead_control::{Component, enter};
+use bulkhead_control::{Component, PathGrant, enter};
 use bulkhead_sandbox::{Mode, spawner};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -220,7 +220,8 @@ pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
     let commands = handout::any_command(&outfit.notify).then(|| spawner::start(options(true))).transpose()?;
     // After the births of the spawners: a blocked signal would be inherited.
     let signals = Signals::new()?;
-    let report = enter(Component::Node, mode.name(), &[]).map_err(|error| init(error.to_string()))?;
+    let data = PathGrant { name: "data", path: outfit.options.datadir.clone() };
+    let report = enter(Component::Node, mode.name(), &[data]).map_err(|error| init(error.to_string()))?;
     if mode == Mode::Off {
         tracing::warn!("-sandbox=off: no process is confined");
     }

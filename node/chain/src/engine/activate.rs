@@ -24,11 +24,16 @@ impl ChainManager {
         checked: &mut Checked,
     ) -> Result<(), EngineError> {
         let _activation = self.activation.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.advance_active(block.as_ref(), checked)?;
+        self.advance_background(block.as_ref())
+    }
+
+    fn advance_active(&self, block: Option<&Arc<PreparedBlock>>, checked: &mut Checked) -> Result<(), EngineError> {
         let mut most_work = None;
         loop {
             let new_tip = {
                 let mut state = self.lock();
-                match self.advance(&mut state, &mut most_work, block.as_ref(), checked)? {
+                match self.advance(&mut state, &mut most_work, block, checked)? {
                     Some(tip) => tip,
                     None => return Ok(()),
                 }
@@ -202,7 +207,7 @@ impl ChainManager {
         Ok(())
     }
 
-    fn read_for_connect(&self, state: &State, id: NodeId) -> Result<Arc<PreparedBlock>, EngineError> {
+    pub(super) fn read_for_connect(&self, state: &State, id: NodeId) -> Result<Arc<PreparedBlock>, EngineError> {
         let prepared = state.read_block(id).map(PreparedBlock::new).map_err(|error| {
             tracing::error!("{error} while reading block");
             self.fatal("Failed to read block.");
@@ -221,7 +226,7 @@ impl ChainManager {
     }
 
     /// Checks a block against the coins, makes its changes, writes undo data.
-    fn connect_coins(&self, state: &mut State, id: NodeId, prepared: &PreparedBlock) -> Result<(), EngineError> {
+    pub(super) fn connect_coins(&self, state: &mut State, id: NodeId, prepared: &PreparedBlock) -> Result<(), EngineError> {
         let created: std::collections::HashSet<_> = prepared.txids().iter().collect();
         let inputs = prepared.block().txdata.iter().skip(1).flat_map(|tx| &tx.input).map(|input| input.previous_output);
         state.coins.prefetch(inputs.filter(|outpoint| !created.contains(&outpoint.txid)))?;

@@ -11,7 +11,9 @@ impl ChainManager {
     /// Decides, and logs when the decision or its reason changes.
     pub(super) fn wants_scripts(&self, state: &mut State, id: NodeId) -> bool {
         let reason = self.wants_scripts_of(state, id);
-        if state.script_reason != Some(reason) {
+        // Core says nothing of it while two chains take turns.
+        let speaks = state.snapshot.is_none_or(|snapshot| snapshot.validated);
+        if speaks && state.script_reason != Some(reason) {
             let node = state.node(id);
             match reason {
                 Some(reason) => {

@@ -32,18 +32,19 @@ impl ChainManager {
     }
 
     pub(super) fn flush_state(&self, state: &mut State, mode: FlushMode) -> Result<(), EngineError> {
-        let limit = self.coins_limit();
+        let (limit, background_limit) = self.coins_limits(state);
         let memory = state.coins.memory();
         let now = self.now();
         let large = mode == FlushMode::Periodic && memory >= (limit / 10 * 9).max(limit.saturating_sub(LARGE_MARGIN));
         let critical = mode == FlushMode::IfNeeded && memory >= limit;
         let due = mode == FlushMode::Periodic && now >= state.next_write;
         let empty = mode == FlushMode::Always || large || critical;
-        if !(empty || due || mode == FlushMode::Sync) {
+        let background_full = state.background.as_ref().is_some_and(|background| background.coins.memory() >= background_limit);
+        if !(empty || background_full || due || mode == FlushMode::Sync) {
             return Ok(());
         }
         tracing::debug!(target: "coindb", "Writing chainstate to disk: flush mode={mode:?}, prune=0, large={}, critical={}, periodic={}", u8::from(large), u8::from(critical), u8::from(due));
-        let written = write(state, empty);
+        let written = write(state, empty, empty || background_full);
         state.next_write = now + WRITE_INTERVAL;
         if let Err(error) = &written {
             self.fatal_with("System error while flushing: ", error);
@@ -53,19 +54,29 @@ impl ChainManager {
         Ok(())
     }
 
-    /// Memory that coins may take, in bytes.
-    pub(super) fn coins_limit(&self) -> usize {
-        self.options().db_cache.saturating_sub(super::load::DATABASE_CACHE).max(4 << 20)
+    /// Memory that coins of the active chain and of the one below a snapshot may take, in bytes. The chain that has more to do
+    /// gets nearly all.
+    pub fn coins_limits(&self, state: &State) -> (usize, usize) {
+        let total = self.options().db_cache.saturating_sub(super::load::DATABASE_CACHE).max(4 << 20);
+        let small = total / 20;
+        match &state.background {
+            None => (total, 0),
+            Some(_) if state.initial_download => (total - small, small),
+            Some(_) => (small, total - small),
+        }
     }
 }
 
 /// Files first, then the index that points into them, then the coins with the block that they belong to.
-fn write(state: &mut State, empty: bool) -> Result<(), bulkhead_store::StoreError> {
+fn write(state: &mut State, empty: bool, empty_background: bool) -> Result<(), bulkhead_store::StoreError> {
     state.files.sync()?;
     let blocks = state.index.take_dirty();
     let files = state.files.take_dirty();
     if !blocks.is_empty() || !files.is_empty() {
         state.index_db.write(&blocks, &files)?;
+    }
+    if let Some(background) = &mut state.background {
+        background.coins.flush(empty_background)?;
     }
     state.coins.flush(empty)
 }

@@ -4,23 +4,27 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 
 use bulkhead_consensus::PreparedBlock;
+use bulkhead_consensus::params::AssumeUtxo;
 use bulkhead_store::StoreError;
 use bulkhead_store::block_files::{BlockFileOptions, BlockFiles};
 use bulkhead_store::block_index::BlockRecord;
 use bulkhead_store::coins_cache::CoinsCache;
 use bulkhead_store::coins_db::CoinsDb;
 use bulkhead_store::index_db::IndexDb;
+use bulkhead_store::snapshot_dir;
 
+use super::background::{Background, Snapshot};
 use super::dates::iso8601;
 use super::index::SEQUENCE_FROM_DISK;
 use super::scripts::ScriptPool;
 use super::tip::{TipInfo, TipSignal};
-use super::{ActiveChain, BlockIndex, ChainManager, EngineError, EngineOptions, Notifier, State, VerifyOutcome};
+use super::{ActiveChain, BlockIndex, ChainManager, EngineError, EngineOptions, NodeId, Notifier, State, VerifyOutcome};
 
 /// Memory of `-dbcache` that goes to the two databases, in bytes.
 pub(super) const DATABASE_CACHE: usize = INDEX_CACHE + COINS_DB_CACHE;
 const INDEX_CACHE: usize = 2 << 20;
-const COINS_DB_CACHE: usize = 8 << 20;
+/// Part of it for each database of coins.
+pub const COINS_DB_CACHE: usize = 8 << 20;
 /// Sequence number of the chain that was active when the last run ended.
 const SEQUENCE_BEST_FROM_DISK: i32 = 0;
 
@@ -36,12 +40,27 @@ pub enum OpenError {
     /// The index does not fit the coins or the files.
     #[error("Error loading block database.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
     Load(#[source] StoreError),
+    /// Blocks were taken in without their witnesses, which the rules ask for at their height.
+    #[error(
+        "Witness data for blocks after height {0} requires validation. Please restart with -reindex..\nPlease restart with -reindex or -reindex-chainstate to recover."
+    )]
+    NoWitnesses(i32),
     /// The index lacks the block that the coins belong to.
     #[error("Error initializing block database.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
     Initialize,
     /// Blocks near the tip are corrupt.
     #[error("Corrupted block database detected.\nPlease restart with -reindex or -reindex-chainstate to recover.")]
     Corrupted,
+    /// The chain rests on a snapshot that this program does not know. Core's text.
+    #[error(
+        "A fatal internal error occurred, see debug.log for details: Assumeutxo data not found for the given blockhash '{0}'."
+    )]
+    UnknownSnapshot(bitcoin::BlockHash),
+    /// The coins of a snapshot turned out to be wrong. Core's text.
+    #[error(
+        "UTXO snapshot failed to validate. Restart to resume normal initial block download, or try loading a different snapshot."
+    )]
+    SnapshotFailed,
     /// Another network's data.
     #[error("Incorrect or no genesis block found. Wrong datadir for network?")]
     WrongGenesis,
@@ -94,6 +113,7 @@ impl OpenError {
             E::BlockDatabase(_)
                 | E::CoinsDatabase(_)
                 | E::Load(_)
+                | E::NoWitnesses(_)
                 | E::Initialize
                 | E::Corrupted
                 | E::WasPruned
@@ -116,8 +136,13 @@ impl ChainManager {
             BlockFiles::clean_up(&options.blocks_dir).map_err(OpenError::Files)?;
         }
         let infos = index_db.files().map_err(OpenError::Load)?;
-        let file_options =
-            BlockFileOptions { magic: options.params.magic, fast_prune: options.fast_prune, xor: options.blocks_xor };
+        let snapshot = find_snapshot(&options)?;
+        let file_options = BlockFileOptions {
+            magic: options.params.magic,
+            fast_prune: options.fast_prune,
+            xor: options.blocks_xor,
+            snapshot_height: snapshot.map(|(_, snapshot)| snapshot.height.unsigned_abs()),
+        };
         let files = BlockFiles::open(&options.blocks_dir, file_options, infos).map_err(OpenError::Files)?;
         tracing::info!(
             "Using obfuscation key for blocksdir *.dat files ({}): '{}'",
@@ -132,7 +157,19 @@ impl ChainManager {
         let wipe_coins = options.reindex || options.reindex_chainstate;
         let coins_db =
             CoinsDb::open(&options.data_dir.join("chainstate"), COINS_DB_CACHE, wipe_coins).map_err(OpenError::coins_database)?;
-        let coins = CoinsCache::new(coins_db).map_err(OpenError::coins_database)?;
+        let mut coins = CoinsCache::new(coins_db).map_err(OpenError::coins_database)?;
+        let mut index = index;
+        let mut background = None;
+        if let Some((base, facts)) = snapshot {
+            let target = index.lookup(&base).ok_or(OpenError::Initialize)?;
+            tracing::info!("[snapshot] set m_chain_tx_count={} for {base}", facts.chain_tx_count);
+            index.get_volatile(target).chain_tx = facts.chain_tx_count;
+            let path = snapshot_dir::path(&options.data_dir);
+            tracing::info!("[snapshot] detected active snapshot chainstate ({}) - loading", path.display());
+            let database = CoinsDb::open(&path, COINS_DB_CACHE, false).map_err(OpenError::coins_database)?;
+            let validated = std::mem::replace(&mut coins, CoinsCache::new(database).map_err(OpenError::coins_database)?);
+            background = Some(Background { active: ActiveChain::default(), coins: validated, target });
+        }
         if !index.is_empty() && index.lookup(&options.params.genesis_hash).is_none() {
             return Err(OpenError::WrongGenesis);
         }
@@ -142,6 +179,8 @@ impl ChainManager {
             coins,
             files,
             index_db,
+            snapshot: background.as_ref().map(|background| Snapshot { base: background.target, validated: false }),
+            background,
             candidates: BTreeMap::new(),
             unlinked: HashMap::new(),
             best_header: None,
@@ -182,16 +221,10 @@ impl ChainManager {
         if state.blockfiles_indexed {
             self.add_genesis(&mut state).map_err(OpenError::Genesis)?;
         }
-        if let Some(best) = state.coins.best_block() {
-            let Some(tip) = state.lookup(&best) else { return Err(OpenError::Initialize) };
-            let State { index, active, .. } = &mut *state;
-            active.set_tip(index, Some(tip));
-            let mut at = Some(tip);
-            while let Some(id) = at {
-                let node = state.index.get_volatile(id);
-                node.sequence = SEQUENCE_BEST_FROM_DISK;
-                at = node.prev;
-            }
+        if let Some(found) = state.with_background(load_tip) {
+            found?;
+        }
+        if let Some(tip) = load_tip(&mut state)? {
             self.update_initial_download(&mut state);
             self.publish_tip(&state);
             let node = state.node(tip);
@@ -203,12 +236,43 @@ impl ChainManager {
                 self.verification_progress(&state, node)
             );
         }
+        let below = state.with_background(|state| self.lacks_witnesses(state));
+        if below == Some(true) || self.lacks_witnesses(&state) {
+            return Err(OpenError::NoWitnesses(self.params().segwit_height));
+        }
         let connectable: Vec<_> = state.index.ids().filter(|id| state.is_connectable(*id)).collect();
         for id in connectable {
             state.try_candidate(id);
         }
+        if let Some(base) = state.snapshot.map(|snapshot| snapshot.base) {
+            state.try_candidate(base);
+        }
         drop(state);
-        self.verify_at_start()
+        self.verify_at_start()?;
+        self.validate_at_start()
+    }
+
+    /// Whether a block of the active chain was taken in before its witnesses were asked for (Core: `NeedsRedownload`).
+    fn lacks_witnesses(&self, state: &State) -> bool {
+        let first = self.params().segwit_height.max(0);
+        let mut blocks = (first..=state.height()).rev().filter_map(|height| state.active_at(height));
+        blocks.any(|node| !node.status.has_witness())
+    }
+
+    /// The chain below a snapshot may have reached it just before the last run was cut short.
+    fn validate_at_start(&self) -> Result<(), OpenError> {
+        let mut state = self.lock();
+        match state.historical_range() {
+            Some((tip, target)) if tip == target => match self.validate_snapshot(&mut state) {
+                Ok(()) => Ok(()),
+                Err(EngineError::Interrupted) => Err(OpenError::Interrupted),
+                Err(error) => {
+                    tracing::error!("{error}");
+                    Err(OpenError::SnapshotFailed)
+                }
+            },
+            _ => Ok(()),
+        }
     }
 
     fn verify_at_start(&self) -> Result<(), OpenError> {
@@ -222,11 +286,15 @@ impl ChainManager {
         }
         self.notifier.init_message("Verifying blocks…");
         let (level, blocks) = (self.options().check_level, self.options().check_blocks);
-        match self.verify_chain(level, blocks) {
-            VerifyOutcome::Corrupted => Err(OpenError::Corrupted),
-            VerifyOutcome::Interrupted => Err(OpenError::Interrupted),
-            VerifyOutcome::Verified | VerifyOutcome::SkippedChecks | VerifyOutcome::SkippedBlocks => Ok(()),
+        let below = self.lock().with_background(|state| self.verify_state(state, level, blocks));
+        for outcome in below.into_iter().chain([self.verify_chain(level, blocks)]) {
+            match outcome {
+                VerifyOutcome::Corrupted => return Err(OpenError::Corrupted),
+                VerifyOutcome::Interrupted => return Err(OpenError::Interrupted),
+                VerifyOutcome::Verified | VerifyOutcome::SkippedChecks | VerifyOutcome::SkippedBlocks => {}
+            }
         }
+        Ok(())
     }
 
     /// Writes genesis to the first block file, unless it is known.
@@ -247,6 +315,35 @@ impl ChainManager {
     pub fn activate(&self) -> Result<(), EngineError> {
         self.activate_best_chain(None, &mut None)
     }
+}
+
+/// The snapshot that the chain rests on, unless the coins are to be rebuilt.
+fn find_snapshot(options: &EngineOptions) -> Result<Option<(bitcoin::BlockHash, AssumeUtxo)>, OpenError> {
+    if options.reindex || options.reindex_chainstate {
+        snapshot_dir::forget(&options.data_dir).map_err(OpenError::Files)?;
+        return Ok(None);
+    }
+    let Some(base) = snapshot_dir::read_base(&options.data_dir).map_err(OpenError::Files)? else { return Ok(None) };
+    let facts = options.params.snapshot_of(base).ok_or_else(|| {
+        tracing::error!("Assumeutxo data not found for the given blockhash '{base}'.");
+        OpenError::UnknownSnapshot(base)
+    })?;
+    Ok(Some((base, facts)))
+}
+
+/// Makes the block that the coins belong to the tip.
+fn load_tip(state: &mut State) -> Result<Option<NodeId>, OpenError> {
+    let Some(best) = state.coins.best_block() else { return Ok(None) };
+    let tip = state.lookup(&best).ok_or(OpenError::Initialize)?;
+    let State { index, active, .. } = state;
+    active.set_tip(index, Some(tip));
+    let mut at = Some(tip);
+    while let Some(id) = at {
+        let node = state.index.get_volatile(id);
+        node.sequence = SEQUENCE_BEST_FROM_DISK;
+        at = node.prev;
+    }
+    Ok(Some(tip))
 }
 
 /// Builds the tree from the database, parents first.
@@ -288,7 +385,7 @@ fn insert_record(index: &mut BlockIndex, hash: bitcoin::BlockHash, record: &Bloc
 fn complete_index(state: &mut State) {
     for id in state.index.ids() {
         let (prev, n_tx) = (state.node(id).prev, state.node(id).n_tx);
-        if n_tx > 0 {
+        if n_tx > 0 && state.snapshot.is_none_or(|snapshot| snapshot.base != id) {
             match prev.map(|prev| (prev, state.node(prev).chain_tx)) {
                 Some((prev, 0)) => {
                     state.unlinked.entry(prev).or_default().insert(id);

@@ -10,6 +10,7 @@ mod accept;
 mod activate;
 pub mod active;
 mod assume;
+pub mod background;
 mod connect;
 pub mod dates;
 pub mod dump;
@@ -19,6 +20,7 @@ mod import;
 pub mod index;
 mod invalid;
 mod load;
+pub mod load_snapshot;
 pub mod muhash;
 mod operator;
 mod options;
@@ -45,7 +47,7 @@ pub use active::ActiveChain;
 pub use fail::EngineError;
 pub use import::ImportSource;
 pub use index::{BlockIndex, BlockNode, NodeId};
-pub use load::OpenError;
+pub use load::{COINS_DB_CACHE, OpenError};
 pub use options::EngineOptions;
 pub use overlay::Overlay;
 pub use state::State;
@@ -58,6 +60,8 @@ use crate::warnings::Warning;
 pub trait Listener: Send + Sync {
     /// `block` became the tip.
     fn block_connected(&self, _state: &State, _block: &Arc<PreparedBlock>, _node: &BlockNode) {}
+    /// The chain below a snapshot got one block further, or has reached the snapshot.
+    fn background_advanced(&self) {}
     /// `block` is no longer part of the active chain; its parent is the tip now.
     fn block_disconnected(&self, _state: &State, _block: &Arc<PreparedBlock>, _node: &BlockNode) {}
     /// The operator takes back so many blocks that the transactions of those taken back since the last step are given up.

@@ -5,6 +5,10 @@ use super::{ChainManager, EngineError, NodeId, State};
 
 /// Blocks that are kept below the tip whatever is asked for.
 pub const MIN_BLOCKS_TO_KEEP: i32 = 288;
+/// Least room for block files, in bytes (Core: `MIN_DISK_SPACE_FOR_BLOCK_FILES`).
+const MIN_DISK_SPACE: u64 = 550 << 20;
+/// Size of a block as Core guesses it while it catches up, in bytes.
+const GUESSED_BLOCK: u64 = 1_000_000;
 /// Room for the next chunk of a block and of an undo file, in bytes.
 const CHUNKS: u64 = 0x0100_0000 + 0x0010_0000;
 
@@ -16,7 +20,7 @@ impl ChainManager {
             return Ok(());
         }
         let last = height.min(state.prune_locks.limit(state.height())).min(state.height() - MIN_BLOCKS_TO_KEEP);
-        let files: Vec<u32> = prunable(&state, last).map(|(file, _)| file).collect();
+        let files: Vec<u32> = prunable(&state, state.prune_start(), last).map(|(file, _)| file).collect();
         self.prune_files(&mut state, &files)?;
         tracing::info!("Prune (Manual): prune_height={last} removed {} blk/rev pairs", files.len());
         Ok(())
@@ -25,7 +29,17 @@ impl ChainManager {
     /// Removes the oldest files while all take more than the target of `-prune`.
     pub(super) fn prune_to_target(&self, state: &mut State) -> Result<(), EngineError> {
         let Some(target) = self.options().prune.filter(|target| *target != u64::MAX) else { return Ok(()) };
-        let height = state.height();
+        let (height, start) = (state.height(), state.prune_start());
+        let Some((tip, _)) = state.historical_range() else { return self.prune_chain(state, target, height, start) };
+        // Each of the two chains gets half of the room.
+        let target = (target / 2).max(MIN_DISK_SPACE);
+        let background_height = state.node(tip).height;
+        self.prune_chain(state, target, height, start)?;
+        self.prune_chain(state, target, background_height, 0)
+    }
+
+    /// Removes the oldest files of a chain of `height` whose blocks lie at or above `start`.
+    fn prune_chain(&self, state: &mut State, target: u64, height: i32, start: i32) -> Result<(), EngineError> {
         if height <= self.params().prune_after_height || !state.blockfiles_indexed {
             return Ok(());
         }
@@ -36,11 +50,12 @@ impl ChainManager {
         }
         if state.initial_download {
             // Make room for more at once: pruning empties the cache of coins.
-            room += target / 10;
+            let remaining = state.best_header().map_or(0, |best| best.height - height);
+            room += GUESSED_BLOCK * u64::try_from(remaining).unwrap_or(0);
         }
         let mut files = Vec::new();
         let last = state.prune_locks.limit(height).min(height - MIN_BLOCKS_TO_KEEP);
-        for (file, bytes) in prunable(state, last) {
+        for (file, bytes) in prunable(state, start, last) {
             if usage + room < target {
                 break;
             }
@@ -86,16 +101,23 @@ impl ChainManager {
     }
 }
 
-/// Files with data whose blocks all lie at or below `last`, oldest first, with their size in bytes.
-fn prunable(state: &State, last: i32) -> impl Iterator<Item = (u32, u64)> + use<> {
+/// Files with data whose blocks all lie from `first` to `last`, oldest first, with their size in bytes.
+fn prunable(state: &State, first: i32, last: i32) -> impl Iterator<Item = (u32, u64)> + use<> {
     let infos = state.files.infos().to_vec();
     (0u32..).zip(infos).filter_map(move |(file, info)| {
         let old = i32::try_from(info.height_last).is_ok_and(|highest| highest <= last);
-        (info.size > 0 && old).then_some((file, u64::from(info.size) + u64::from(info.undo_size)))
+        let in_chain = i32::try_from(info.height_first).is_ok_and(|lowest| lowest >= first);
+        (info.size > 0 && old && in_chain).then_some((file, u64::from(info.size) + u64::from(info.undo_size)))
     })
 }
 
 impl State {
+    /// First block that pruning for the active chain may remove: those below a snapshot are needed to validate it.
+    fn prune_start(&self) -> i32 {
+        let open = self.snapshot().filter(|snapshot| !snapshot.validated);
+        open.map_or(0, |snapshot| self.node(snapshot.base).height + 1)
+    }
+
     /// Height of the last block of the active chain whose data or undo data is gone; `None` when nothing is (Core:
     /// `GetPruneHeight`).
     pub fn prune_height(&self) -> Option<i32> {

@@ -9,6 +9,7 @@ use bulkhead_store::index_db::IndexDb;
 use bulkhead_store::undo::BlockUndo;
 use bulkhead_store::{Coin, StoreError};
 
+use super::background::{Background, Snapshot};
 use super::index::Rank;
 use super::{ActiveChain, BlockIndex, BlockNode, NodeId};
 
@@ -20,6 +21,10 @@ pub struct State {
     pub(super) coins: CoinsCache,
     pub(super) files: BlockFiles,
     pub(super) index_db: IndexDb,
+    /// The snapshot that the active chain rests on.
+    pub(super) snapshot: Option<Snapshot>,
+    /// The chain that validates the blocks below it.
+    pub(super) background: Option<Background>,
     /// Blocks that may become the tip: as good as the tip or better, with data of all blocks below.
     pub(super) candidates: BTreeMap<Rank, NodeId>,
     /// Blocks with data whose parent lacks data: parent to children.

@@ -40,7 +40,11 @@ impl VerifyProgress {
 impl ChainManager {
     /// Verifies the last `depth` blocks (0: all) at `level` 0 to 4.
     pub fn verify_chain(&self, level: i32, depth: i32) -> VerifyOutcome {
-        let state = self.lock();
+        self.verify_state(&self.lock(), level, depth)
+    }
+
+    /// As [`ChainManager::verify_chain`], with the state locked.
+    pub(super) fn verify_state(&self, state: &State, level: i32, depth: i32) -> VerifyOutcome {
         let height = state.height();
         if height < 1 {
             return VerifyOutcome::Verified;
@@ -49,7 +53,7 @@ impl ChainManager {
         let level = level.clamp(0, 4);
         tracing::info!("Verifying last {depth} blocks at level {level}");
         tracing::info!("Verification progress: 0%");
-        self.verify_locked(&state, level, depth)
+        self.verify_locked(state, level, depth)
     }
 
     fn verify_locked(&self, state: &State, level: i32, depth: i32) -> VerifyOutcome {

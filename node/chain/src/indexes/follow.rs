@@ -214,7 +214,7 @@ impl Follower {
 }
 
 fn next(state: &State, best: Option<NodeId>) -> Next {
-    let (active, index) = (state.active(), state.index());
+    let (active, index) = (state.validated_chain(), state.index());
     let Some(best) = best else { return active.at(0).map_or(Next::Wait, Next::Append) };
     if active.contains(index, best) {
         return active.next(index, best).map_or(Next::Wait, Next::Append);

@@ -103,7 +103,7 @@ impl Index {
         if !self.is_synced() {
             return false;
         }
-        let tip = chain.lock().active().tip();
+        let tip = chain.lock().validated_chain().tip();
         let Some(tip) = tip else { return true };
         loop {
             let before = *self.progress();
@@ -111,7 +111,8 @@ impl Index {
                 let state = chain.lock();
                 let height = state.node(tip).height;
                 // Another branch may have become active meanwhile; then its tip is what the caller sees.
-                !state.is_active(tip) || before.best.is_some_and(|(best, _)| state.index().ancestor(best, height) == Some(tip))
+                !state.validated_chain().contains(state.index(), tip)
+                    || before.best.is_some_and(|(best, _)| state.index().ancestor(best, height) == Some(tip))
             };
             if reached || before.ended || chain.is_interrupted() {
                 return reached;

@@ -70,7 +70,7 @@ impl Indexes {
     /// Core's texts for the user. Nothing was changed then.
     pub fn open(options: IndexOptions, chain: &Arc<ChainManager>) -> Result<Self, IndexError> {
         let mut indexes = Self::default();
-        indexes.signal.set_flushed(chain.lock().coins().best_block());
+        indexes.signal.set_flushed(chain.lock().validated_best_block());
         let mut followers = Vec::new();
         let mut open = |kind, cache: Option<usize>, make: &dyn Fn(&ChainIndexDb) -> Box<dyn Contents>| {
             let Some(cache) = cache else { return Ok(None) };
@@ -105,7 +105,9 @@ impl Indexes {
     /// # Errors
     /// [`IndexError::Pruned`]: a block that an index still needs is gone.
     pub fn start(&self, chain: &ChainManager) -> Result<(), IndexError> {
-        let behind: Vec<&Arc<Index>> = self.iter().filter(|index| !index.is_synced()).collect();
+        // Of several that lack the same block, Core names the first in this order.
+        let in_order = [&self.tx, &self.spender, &self.filter, &self.coin_stats].into_iter().flatten();
+        let behind: Vec<&Arc<Index>> = in_order.filter(|index| !index.is_synced()).collect();
         check_data(&chain.lock(), &behind)?;
         self.signal.start();
         Ok(())
@@ -166,7 +168,7 @@ fn open_one(
         contents.restore(record, state.node(id).height, &store)?;
         best = Some(id);
     }
-    let synced = best == state.active().tip();
+    let synced = best == state.validated_chain().tip();
     let index = Arc::new(Index::new(kind, store, None, synced));
     index.publish(&mut state, best);
     drop(state);
@@ -175,9 +177,10 @@ fn open_one(
 
 /// Checks that all blocks between the indexes and the tip are on disk.
 fn check_data(state: &State, indexes: &[&Arc<Index>]) -> Result<(), IndexError> {
-    let Some(tip) = state.active().tip().filter(|_| state.height() > 0) else { return Ok(()) };
+    let chain = state.validated_chain();
+    let Some(tip) = chain.tip().filter(|tip| state.node(*tip).height > 0) else { return Ok(()) };
     let start = |index: &Index| -> i32 {
-        let common = index.best().and_then(|best| state.active().find_fork(state.index(), best));
+        let common = index.best().and_then(|best| chain.find_fork(state.index(), best));
         common.map_or(0, |id| state.node(id).height)
     };
     for needs_undo in [true, false] {
@@ -192,7 +195,7 @@ fn check_data(state: &State, indexes: &[&Arc<Index>]) -> Result<(), IndexError> 
 
 fn has_data(state: &State, tip: NodeId, from: i32, undo: bool) -> bool {
     (from..=state.node(tip).height).all(|height| {
-        let node = state.active_at(height);
+        let node = state.validated_chain().at(height).map(|id| state.node(id));
         // Genesis spends nothing.
         node.is_some_and(|node| node.have_data() && (!undo || height == 0 || node.have_undo()))
     })

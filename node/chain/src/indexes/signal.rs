@@ -84,6 +84,10 @@ impl Listener for Signal {
     }
 
     fn flushed(&self, state: &State) {
-        self.set_flushed(state.coins().best_block());
+        self.set_flushed(state.validated_best_block());
+    }
+
+    fn background_advanced(&self) {
+        self.change(|_| {});
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::lookup::{block_by_hash, tip};
 use super::{Context, Handler};
 use crate::engine::prune::MIN_BLOCKS_TO_KEEP;
-use crate::engine::{BlockNode, State, VerifyOutcome};
+use crate::engine::{BlockNode, COINS_DB_CACHE, NodeId, State, VerifyOutcome};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getbestblockhash", getbestblockhash),
@@ -81,6 +81,9 @@ fn getblockchaininfo(context: &Context, _: &Params) -> RpcResult<Value> {
     add("mediantime", state.index().median_time_past(id).into());
     add("verificationprogress", double_to_json(verification_progress(&state, rules, node, context.now())));
     add("initialblockdownload", state.initial_download().into());
+    if let Some((tip, target)) = state.historical_range() {
+        add("backgroundvalidation", background_validation(&state, tip, target));
+    }
     add("chainwork", format!("{:064x}", node.chain_work).into());
     add("size_on_disk", state.files().disk_usage().into());
     add("pruned", (context.config.prune > 0).into());
@@ -97,6 +100,20 @@ fn getblockchaininfo(context: &Context, _: &Params) -> RpcResult<Value> {
     }
     add("warnings", warnings(context));
     Ok(Value::Object(out))
+}
+
+/// How far the chain below a snapshot is.
+fn background_validation(state: &State, tip: NodeId, target: NodeId) -> Value {
+    let (node, target) = (state.node(tip), state.node(target));
+    let progress = if node.chain_tx == 0 || target.chain_tx == 0 { 0.0 } else { node.chain_tx as f64 / target.chain_tx as f64 };
+    json!({
+        "snapshotheight": target.height,
+        "blocks": node.height,
+        "bestblockhash": node.hash.to_string(),
+        "mediantime": state.index().median_time_past(tip),
+        "chainwork": format!("{:064x}", node.chain_work),
+        "verificationprogress": double_to_json(progress),
+    })
 }
 
 pub(super) fn warnings(context: &Context) -> Value {
@@ -183,23 +200,40 @@ fn getchaintxstats(context: &Context, params: &Params) -> RpcResult<Value> {
 
 fn getchainstates(context: &Context, _: &Params) -> RpcResult<Value> {
     let state = context.state();
-    let id = tip(&state)?;
-    let node = state.node(id);
-    let bits = node.header.bits.to_consensus();
+    let describe = |id: NodeId, cache: usize| {
+        let node = state.node(id);
+        let bits = node.header.bits.to_consensus();
+        let progress = verification_progress(&state, context.chain.params(), node, context.now());
+        let mut out = Map::new();
+        let mut add = |name: &str, value: Value| {
+            out.insert(name.into(), value);
+        };
+        add("blocks", node.height.into());
+        add("bestblockhash", node.hash.to_string().into());
+        add("bits", format!("{bits:08x}").into());
+        add("target", target_hex(bits).into());
+        add("difficulty", double_to_json(difficulty(bits)));
+        add("verificationprogress", double_to_json(progress));
+        add("coins_db_cache_bytes", COINS_DB_CACHE.into());
+        add("coins_tip_cache_bytes", cache.into());
+        out
+    };
+    let (cache, background_cache) = context.chain.coins_limits(&state);
+    let mut chainstates: Vec<Value> = Vec::new();
+    if let Some((tip, _)) = state.historical_range() {
+        let mut below = describe(tip, background_cache);
+        below.insert("validated".into(), true.into());
+        chainstates.push(below.into());
+    }
+    let mut current = describe(tip(&state)?, cache);
+    if let Some(snapshot) = state.snapshot() {
+        current.insert("snapshot_blockhash".into(), state.node(snapshot.base).hash.to_string().into());
+    }
+    current.insert("validated".into(), state.snapshot().is_none_or(|snapshot| snapshot.validated).into());
+    chainstates.push(current.into());
     Ok(json!({
         "headers": state.best_header().map_or(-1, |best| best.height),
-        "chainstates": [{
-            "blocks": node.height,
-            "bestblockhash": node.hash.to_string(),
-            "bits": format!("{bits:08x}"),
-            "target": target_hex(bits),
-            "difficulty": double_to_json(difficulty(bits)),
-            "verificationprogress":
-                double_to_json(verification_progress(&state, context.chain.params(), node, context.now())),
-            "coins_db_cache_bytes": 8 << 20,
-            "coins_tip_cache_bytes": context.config.dbcache_bytes,
-            "validated": true,
-        }],
+        "chainstates": chainstates,
     }))
 }
 

@@ -1,12 +1,15 @@
 //! Files with the set of unspent outputs.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
+use bulkhead_consensus::networks;
 use bulkhead_control::{ControlError, OpenFile, Request};
-use bulkhead_rpc_util::error::MISC_ERROR;
+use bulkhead_rpc_util::error::{DESERIALIZATION_ERROR, MISC_ERROR};
 use bulkhead_rpc_util::params::as_bool;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult};
+use bulkhead_store::snapshot::{HEADER, Metadata, MetadataError};
 use serde_json::{Map, Value, json};
 
 use super::lookup::{block_by_hash_or_height, tip};
@@ -14,14 +17,18 @@ use super::{Context, Handler};
 use crate::engine::NodeId;
 use crate::engine::dump::DumpError;
 
-pub(super) const METHODS: &[(&str, Handler)] = &[("dumptxoutset", dumptxoutset)];
+pub(super) const METHODS: &[(&str, Handler)] = &[("dumptxoutset", dumptxoutset), ("loadtxoutset", loadtxoutset)];
 
 /// Asks the supervisor about a file that the user named; this process cannot open any. Gives its full path, and the open file
 /// if the purpose comes with one.
 fn ask_for_file(context: &Context, purpose: &str, path: &str) -> RpcResult<(String, Option<OwnedFd>)> {
+    ask(context, Request::OpenFile(OpenFile { purpose: purpose.into(), path: path.into() }))
+}
+
+/// Asks the supervisor. Gives its text, and the open file if there is one.
+fn ask(context: &Context, request: Request) -> RpcResult<(String, Option<OwnedFd>)> {
     let gone = || RpcError::internal("the supervisor does not answer");
     let supervisor = context.supervisor.as_ref().ok_or_else(gone)?;
-    let request = Request::OpenFile(OpenFile { purpose: purpose.into(), path: path.into() });
     match supervisor.request(request) {
         Ok(mut answer) => Ok((answer.text, answer.descriptors.pop())),
         Err(ControlError::Refused { code, message }) => Err(RpcError::new(code, message)),
@@ -48,6 +55,37 @@ fn target(context: &Context, params: &Params) -> RpcResult<Option<NodeId>> {
             "Invalid snapshot type \"{kind}\" specified. Please specify \"rollback\" or \"latest\""
         ))),
     }
+}
+
+fn loadtxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
+    let (path, descriptor) = ask_for_file(context, "loadTxOutSet", params.str(0)?)?;
+    let mut file = File::from(descriptor.ok_or_else(|| RpcError::internal("the supervisor sent no file"))?);
+    let metadata = read_metadata(context, &mut file)
+        .map_err(|error| RpcError::new(DESERIALIZATION_ERROR, format!("Unable to parse metadata: {error}")))?;
+    let place = || ask(context, Request::ActivateSnapshot).map(|_| ()).map_err(|error| error.message);
+    let mempool_is_empty = || context.pool.lock().iter().next().is_none();
+    let base = context
+        .chain
+        .load_snapshot(&metadata, file, mempool_is_empty, place)
+        .map_err(|error| RpcError::internal(format!("Unable to load UTXO snapshot: {error}. ({path})")))?;
+    let state = context.state();
+    let node = state.node(base);
+    Ok(json!({
+        "coins_loaded": metadata.coins,
+        "tip_hash": node.hash.to_string(),
+        "base_height": node.height,
+        "path": path,
+    }))
+}
+
+fn read_metadata(context: &Context, file: &mut File) -> Result<Metadata, MetadataError> {
+    let mut header = Vec::new();
+    file.take(HEADER as u64).read_to_end(&mut header).map_err(|_| MetadataError::Truncated)?;
+    let rules = context.chain.params();
+    // A signet's magic follows from its challenge, so that only the default one is known by name.
+    let networks = ["main", "test", "testnet4", "signet", "regtest"].into_iter().filter_map(networks::by_name);
+    let name_of = |magic| networks.into_iter().find(|network| network.magic == magic).map(|network| network.name);
+    Metadata::decode(&header, (rules.magic, rules.name), name_of)
 }
 
 fn dumptxoutset(context: &Context, params: &Params) -> RpcResult<Value> {

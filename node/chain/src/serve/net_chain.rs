@@ -270,6 +270,7 @@ impl net_chain::Server for NetChain {
         fill_tip(results.reborrow().init_best_header(), found.best_header.as_ref());
         results.set_mempool_min_fee(found.mempool_min_fee);
         results.set_loading_blocks(found.loading_blocks);
+        results.set_history_missing(found.history_missing);
         let mut list = results.init_warnings(found.warnings.len() as u32); // one per kind of warning
         for (at, text) in (0..).zip(&found.warnings) {
             list.set(at, text);

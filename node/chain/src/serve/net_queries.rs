@@ -9,7 +9,7 @@ use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
 use bulkhead_mempool::{FeeRate, Kind};
 
 use super::convert::tip_of;
-use crate::engine::{NodeId, State, TipInfo};
+use crate::engine::{ActiveChain, NodeId, State, TipInfo};
 use crate::mempool_accept::AcceptOptions;
 use crate::rpc::Context;
 
@@ -198,8 +198,18 @@ pub fn have_transaction(context: &Context, id: [u8; 32], by_witness: bool) -> bo
 pub fn missing_blocks(context: &Context, best: BlockHash, limit: usize) -> Vec<(BlockHash, i32)> {
     let state = context.state();
     let Some(best) = state.lookup(&best) else { return Vec::new() };
-    let Some(fork) = state.active().find_fork(state.index(), best) else { return all_missing(&state, best, 0, limit) };
-    all_missing(&state, best, state.node(fork).height + 1, limit)
+    if !state.leads_through_snapshot(best) {
+        tracing::debug!(target: "net", "Not downloading blocks towards {}, whose chain lacks the snapshot block", state.node(best).hash);
+        return Vec::new();
+    }
+    let first_after = |chain: &ActiveChain, id| chain.find_fork(state.index(), id).map_or(0, |fork| state.node(fork).height + 1);
+    let missing = all_missing(&state, best, first_after(state.active(), best), limit);
+    match state.historical_range() {
+        Some((_, target)) if missing.is_empty() => {
+            all_missing(&state, target, first_after(state.validated_chain(), target), limit)
+        }
+        _ => missing,
+    }
 }
 
 fn all_missing(state: &State, best: NodeId, from: i32, limit: usize) -> Vec<(BlockHash, i32)> {
@@ -260,15 +270,17 @@ pub struct ChainState {
     pub mempool_min_fee: u64,
     /// Blocks are being imported from files.
     pub loading_blocks: bool,
+    /// Blocks below a snapshot are on their way.
+    pub history_missing: bool,
     /// Warnings in force.
     pub warnings: Vec<String>,
 }
 
 /// Gathers them.
 pub fn state(context: &Context) -> ChainState {
-    let best_header = {
+    let (best_header, history_missing) = {
         let state = context.state();
-        tip_of(&state, state.best_header())
+        (tip_of(&state, state.best_header()), state.historical_range().is_some())
     };
     let now = context.now();
     let mut pool = context.pool.lock();
@@ -278,6 +290,7 @@ pub fn state(context: &Context) -> ChainState {
         best_header,
         mempool_min_fee: u64::try_from(min_fee).unwrap_or(0),
         loading_blocks: context.chain.is_importing(),
+        history_missing,
         warnings: context.warnings.texts(),
     }
 }

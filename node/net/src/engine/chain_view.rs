@@ -171,4 +171,6 @@ pub struct ChainView {
     pub mempool_min_fee: u64,
     /// Blocks are being imported: P2P blocks are ignored.
     pub loading: bool,
+    /// Blocks below a snapshot are on their way to chain: we offer no history.
+    pub history_missing: bool,
 }

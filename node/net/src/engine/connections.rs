@@ -86,11 +86,17 @@ impl Engine {
         id
     }
 
+    /// What we offer: no history while blocks below a snapshot are missing.
+    #[must_use]
+    pub fn services(&self) -> u64 {
+        if self.chain.history_missing { self.config.services & !services::NETWORK } else { self.config.services }
+    }
+
     fn insert(&mut self, new: NewPeer) -> PeerId {
         let id = self.next_peer;
         self.next_peer += 1;
         let nonce = self.rng.r#gen();
-        let mut offered = self.config.services;
+        let mut offered = self.services();
         if new.permissions.has(Permissions::BLOOM) {
             offered |= services::BLOOM;
         }

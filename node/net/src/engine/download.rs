@@ -176,7 +176,8 @@ impl Engine {
             return;
         }
         let Some(best) = peer.best_known else { return };
-        if best.work < self.chain.tip.at.work || best.hash == self.chain.tip.at.hash || !peer.can_serve_witnesses() {
+        let nothing_new = best.work < self.chain.tip.at.work || best.hash == self.chain.tip.at.hash;
+        if (nothing_new && !self.chain.history_missing) || !peer.can_serve_witnesses() {
             return;
         }
         let chosen = self.choose(id, &best);

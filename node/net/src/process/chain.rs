@@ -175,27 +175,20 @@ async fn have_transaction(chain: &net_chain::Client, (hash, by_wtxid): TxName) -
     Ok(request.send().promise.await?.get()?.get_have())
 }
 
-/// Warnings about the chain or the node.
+/// What chain says of itself, and its warnings.
 ///
 /// # Errors
 /// Loss of chain, or an answer outside of the schema.
-pub async fn warnings(chain: &net_chain::Client) -> Result<Vec<String>, capnp::Error> {
-    let response = chain.state_request().send().promise.await?;
-    read::warnings(response.get()?.get_warnings()?)
-}
-
-/// What chain says of itself.
-///
-/// # Errors
-/// Loss of chain, or an answer outside of the schema.
-pub async fn state(chain: &net_chain::Client) -> Result<ChainView, capnp::Error> {
+pub async fn state(chain: &net_chain::Client) -> Result<(ChainView, Vec<String>), capnp::Error> {
     let response = chain.state_request().send().promise.await?;
     let answer = response.get()?;
-    Ok(ChainView {
+    let view = ChainView {
         ready: true,
         tip: read::tip(answer.get_tip()?)?,
         best_header: read::tip(answer.get_best_header()?)?,
         mempool_min_fee: answer.get_mempool_min_fee(),
         loading: answer.get_loading_blocks(),
-    })
+        history_missing: answer.get_history_missing(),
+    };
+    Ok((view, read::warnings(answer.get_warnings()?)?))
 }

@@ -104,7 +104,7 @@ impl Node {
         // The state that follows says the same and more.
         read::tip(response.get()?.get_tip()?)?;
         loop {
-            let view = chain::state(&client).await?;
+            let (view, _) = chain::state(&client).await?;
             self.with(|engine| engine.chain_state(view));
             tokio::time::sleep(REFRESH).await;
         }

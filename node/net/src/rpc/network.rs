@@ -33,7 +33,7 @@ pub(super) async fn getnetworkinfo(node: &Rc<Node>) -> Value {
             })
         })
         .collect();
-    let warnings = warnings(node).await;
+    let warnings = refreshed_warnings(node).await;
     let warnings = if info.warnings_as_text { json!(warnings.last().cloned().unwrap_or_default()) } else { json!(warnings) };
     node.look(|engine: &Engine| {
         let (all, inbound) = engine.connection_counts();
@@ -46,8 +46,8 @@ pub(super) async fn getnetworkinfo(node: &Rc<Node>) -> Value {
             "version": CLIENT_VERSION,
             "subversion": engine.config.subversion,
             "protocolversion": PROTOCOL_VERSION,
-            "localservices": format!("{:016x}", engine.config.services),
-            "localservicesnames": services::names(engine.config.services),
+            "localservices": format!("{:016x}", engine.services()),
+            "localservicesnames": services::names(engine.services()),
             "localrelay": !engine.config.blocks_only,
             "timeoffset": engine.median_time_offset(),
             "networkactive": engine.is_network_active(),
@@ -63,13 +63,19 @@ pub(super) async fn getnetworkinfo(node: &Rc<Node>) -> Value {
     })
 }
 
-/// Warnings that chain has now; none while it is away.
-async fn warnings(node: &Rc<Node>) -> Vec<String> {
+/// Learns what chain says of itself now; gives its warnings, none while it is away.
+async fn refreshed_warnings(node: &Rc<Node>) -> Vec<String> {
     let Ok(client) = node.chain.get() else { return Vec::new() };
-    chain::warnings(&client).await.unwrap_or_else(|error| {
-        tracing::debug!(target: "net", "no warnings from chain: {error}");
-        Vec::new()
-    })
+    match chain::state(&client).await {
+        Ok((view, warnings)) => {
+            node.with(|engine| engine.chain_state(view));
+            warnings
+        }
+        Err(error) => {
+            tracing::debug!(target: "net", "no state from chain: {error}");
+            Vec::new()
+        }
+    }
 }
 
 /// `getnettotals`.

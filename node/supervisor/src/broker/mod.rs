@@ -6,11 +6,13 @@ mod files;
 mod keystores;
 mod sandbox_info;
 mod settings;
+mod snapshot;
 mod wallet_dir;
 
 pub(crate) use echo::{ECHO_ARGUMENT, echo_process};
 pub(crate) use keystores::PendingOpen;
 pub(crate) use sandbox_info::sandbox_info;
+pub(crate) use snapshot::activate_snapshot;
 pub(crate) use wallet_dir::list_wallets;
 
 use std::path::Path;

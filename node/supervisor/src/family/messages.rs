@@ -125,6 +125,10 @@ impl Family {
             }
             Request::UpdateSetting { name, values } => self.update_setting(asked, &name, values),
             Request::SpawnEcho(text) => self.spawn_echo(asked, &text),
+            Request::ActivateSnapshot => {
+                let outcome = crate::broker::activate_snapshot(&self.outfit.options.datadir);
+                self.answer(asked, outcome.map(|()| String::new()));
+            }
         }
     }
 
@@ -148,6 +152,7 @@ fn may_ask(component: Component, request: &Request) -> bool {
             "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
             _ => false,
         },
+        Request::ActivateSnapshot => component == Component::Chain,
         Request::ListWalletDir | Request::UpdateSetting { .. } => component == Component::Wallet,
         Request::SetMockTime(_) | Request::Logging(_) | Request::SpawnEcho(_) => component == Component::Rpc,
     }
@@ -168,13 +173,14 @@ mod tests {
         let open = |one_shot| Request::OpenKeystore(OpenKeystore { one_shot, ..OpenKeystore::default() });
         let file = |purpose: &str| Request::OpenFile(OpenFile { purpose: purpose.into(), path: "/x".into() });
         for component in [Component::Net, Component::Keystore, Component::Notify, Component::Node] {
-            for request in [Request::Stop, open(true), file("backupWallet"), Request::ListWalletDir] {
+            for request in [Request::Stop, open(true), file("backupWallet"), Request::ListWalletDir, Request::ActivateSnapshot] {
                 assert!(!may_ask(component, &request), "{component} {request:?}");
             }
         }
         assert!(may_ask(Component::Rpc, &open(true)) && !may_ask(Component::Rpc, &open(false)));
         assert!(!may_ask(Component::Chain, &file("backupWallet")));
         assert!(!may_ask(Component::Wallet, &file("dumpTxOutSet")));
+        assert!(may_ask(Component::Chain, &Request::ActivateSnapshot) && !may_ask(Component::Wallet, &Request::ActivateSnapshot));
         assert!(!may_ask(Component::Chain, &file("anything")));
     }
 }

@@ -54,6 +54,8 @@ pub enum Request {
     },
     /// Answer: the text, come back through a second process.
     SpawnEcho(String),
+    /// The directory of a snapshot of coins that is filled in becomes the one in use. Answer: empty.
+    ActivateSnapshot,
 }
 
 /// A message to the supervisor.
@@ -151,6 +153,7 @@ fn write_request(mut builder: wire::request::Builder<'_>, id: u64, request: &Req
             put_texts(inner.init_values(length(values.len())), values);
         }
         Request::SpawnEcho(text) => builder.set_spawn_echo(text),
+        Request::ActivateSnapshot => builder.set_activate_snapshot(()),
     }
 }
 
@@ -179,6 +182,7 @@ fn read_request(request: wire::request::Reader<'_>) -> Result<Request, ControlEr
             Request::UpdateSetting { name: text(update.get_name())?, values: texts(update.get_values(), "values")? }
         }
         Which::SpawnEcho(value) => Request::SpawnEcho(text(value)?),
+        Which::ActivateSnapshot(()) => Request::ActivateSnapshot,
     })
 }
 
@@ -199,6 +203,7 @@ mod tests {
             Request::Logging(vec![LogLevel { category: "net".into(), level: "debug".into() }]),
             Request::UpdateSetting { name: "wallet".into(), values: vec!["a".into()] },
             Request::SpawnEcho("hello".into()),
+            Request::ActivateSnapshot,
         ];
         let mut samples: Vec<_> = (0..).zip(requests).map(|(id, request)| FromChild::Request(id, request)).collect();
         samples.extend([
