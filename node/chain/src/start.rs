@@ -11,6 +11,7 @@ use bulkhead_control::{ChainConfig, Handle};
 use bulkhead_mempool::{FeeRate, Options as PoolOptions};
 use bulkhead_script::Engine;
 use bulkhead_store::snapshot_dir;
+use bulkhead_store::space::has_room;
 
 use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
 use crate::indexes::{IndexError, IndexOptions, Indexes, coin_stats, filters, transactions};
@@ -174,6 +175,9 @@ fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions,
     let mut options = EngineOptions::new(params, PathBuf::from(&config.datadir), bulkhead_control::clock::now);
     options.blocks_dir = PathBuf::from(&config.blocksdir);
     options.db_cache = memory(config).saturating_sub(index_options(config).memory());
+    options.db_batch = usize::try_from(config.dbbatchsize).unwrap_or(usize::MAX);
+    options.db_crash_ratio = u32::try_from(config.dbcrashratio).unwrap_or(0);
+    options.script_cache = usize::try_from(config.maxsigcache_bytes / 2).unwrap_or(usize::MAX);
     options.script_threads = script_threads(config.par);
     options.reindex = config.reindex;
     options.reindex_chainstate = config.reindex_chainstate;
@@ -304,6 +308,11 @@ pub fn open(
         chain.subscribe(Arc::new(BlockNotify(handle.clone())));
     }
     let indexes = Indexes::open(index_options(config), &chain)?;
+    for directory in [&chain.options().data_dir, &chain.options().blocks_dir] {
+        if !has_room(directory, 0).map_err(crate::engine::EngineError::from)? {
+            return Err(invalid(format!("Error: Disk space is low for \"{}\"", directory.display())));
+        }
+    }
     chain.activate()?;
     let context = Context::new(chain, pool, indexes, network(config), Arc::clone(config), Some(handle.clone()));
     Ok(Arc::new(Context { warnings, ..context }))

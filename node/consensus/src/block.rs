@@ -80,7 +80,8 @@ pub fn base_size(block: &Block) -> usize {
 }
 
 /// Checks that depend on the chain of headers below the block. `chain` ends in the block's parent.
-pub fn check_contextual(block: &Block, chain: &impl HeaderView, params: &Params) -> Result<(), Reject> {
+pub fn check_contextual(prepared: &PreparedBlock, chain: &impl HeaderView, params: &Params) -> Result<(), Reject> {
+    let block = prepared.block();
     let height = chain.height() + 1;
     let csv = params.is_active_at(Buried::Csv, height) && chain.height() >= 0;
     let cutoff = if csv { chain.median_time_past(chain.height()) } else { i64::from(block.header.time) };
@@ -94,7 +95,7 @@ pub fn check_contextual(block: &Block, chain: &impl HeaderView, params: &Params)
             return Err(Reject::consensus("bad-cb-height", "block height mismatch in coinbase"));
         }
     }
-    check_witness(block, params.is_active_at(Buried::Segwit, height))?;
+    check_witness(prepared, params.is_active_at(Buried::Segwit, height))?;
     if block.weight().to_wu() > MAX_BLOCK_WEIGHT as u64 {
         return Err(Reject::consensus("bad-blk-weight", "ContextualCheckBlock : weight limit failed"));
     }
@@ -132,7 +133,8 @@ pub fn witness_commitment_index(block: &Block) -> Option<usize> {
 }
 
 /// Checks the witness commitment, or the absence of witnesses where there is none (Core: `CheckWitnessMalleation`).
-pub fn check_witness(block: &Block, expect_commitment: bool) -> Result<(), Reject> {
+pub fn check_witness(prepared: &PreparedBlock, expect_commitment: bool) -> Result<(), Reject> {
+    let block = prepared.block();
     if expect_commitment && let Some(index) = witness_commitment_index(block) {
         let witness = &block.txdata[0].input[0].witness;
         let reserved = witness.nth(0).filter(|value| witness.len() == 1 && value.len() == 32);
@@ -143,7 +145,8 @@ pub fn check_witness(block: &Block, expect_commitment: bool) -> Result<(), Rejec
             ));
         };
         let mut engine = sha256d::Hash::engine();
-        engine.input(merkle::witness_root(block).as_byte_array());
+        let leaves = prepared.wtxids().iter().map(|wtxid| wtxid.to_raw_hash()).collect();
+        engine.input(merkle::root(leaves).0.as_byte_array());
         engine.input(reserved);
         let expected = sha256d::Hash::from_engine(engine);
         let script = block.txdata[0].output[index].script_pubkey.as_bytes();

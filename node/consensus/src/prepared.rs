@@ -1,6 +1,9 @@
 //! A block with the hashes that validation needs many times.
 
-use bitcoin::{Block, BlockHash, Txid};
+use std::sync::OnceLock;
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Block, BlockHash, Txid, Wtxid};
 
 /// A block, its hash and the ids of its transactions, each computed once.
 #[derive(Debug, Clone)]
@@ -8,6 +11,7 @@ pub struct PreparedBlock {
     block: Block,
     hash: BlockHash,
     txids: Vec<Txid>,
+    wtxids: OnceLock<Vec<Wtxid>>,
 }
 
 impl PreparedBlock {
@@ -15,7 +19,7 @@ impl PreparedBlock {
     pub fn new(block: Block) -> Self {
         let hash = block.block_hash();
         let txids = block.txdata.iter().map(|tx| tx.compute_txid()).collect();
-        Self { block, hash, txids }
+        Self { block, hash, txids, wtxids: OnceLock::new() }
     }
 
     /// The block.
@@ -33,8 +37,16 @@ impl PreparedBlock {
         &self.txids
     }
 
-    /// Gives the block back.
-    pub fn into_block(self) -> Block {
-        self.block
+    /// Witness ids in block order, made when first needed; zero for the coinbase, as the witness commitment has it.
+    pub fn wtxids(&self) -> &[Wtxid] {
+        self.wtxids.get_or_init(|| {
+            let pairs = self.block.txdata.iter().zip(&self.txids).enumerate();
+            let id = |(number, (tx, txid)): (usize, (&bitcoin::Transaction, &Txid))| match number {
+                0 => Wtxid::all_zeros(),
+                _ if tx.input.iter().all(|input| input.witness.is_empty()) => Wtxid::from_raw_hash(txid.to_raw_hash()),
+                _ => tx.compute_wtxid(),
+            };
+            pairs.map(id).collect()
+        })
     }
 }

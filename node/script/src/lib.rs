@@ -1,6 +1,7 @@
 //! Verification of scripts by two engines: libbitcoinkernel, Core's own interpreter, which judges blocks by default, and an
 //! interpreter in Rust that knows every policy rule and names the error. See [`interpret`] and [`SpendCheck`].
 
+mod cache;
 mod checker;
 mod conditions;
 mod encoding;
@@ -15,6 +16,7 @@ mod taproot;
 mod verify;
 mod witness;
 
+pub use cache::ScriptCache;
 pub use error::ScriptError;
 pub use flags::{Flags, block_flags};
 pub use interpreter::interpret;

@@ -1,10 +1,11 @@
 //! Checking inputs with the engine that was chosen (`-scriptengine`).
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bitcoin::consensus::serialize;
 use bitcoinkernel::prelude::*;
 use bitcoinkernel::{KernelError, PrecomputedTransactionData, ScriptPubkey, Transaction, TxOut};
+use bulkhead_consensus::PreparedBlock;
 
 use crate::{Flags, Hashes, ScriptError, TxData, interpret};
 
@@ -61,13 +62,20 @@ pub enum VerifyError {
 /// A transaction ready for its inputs to be checked, from any thread.
 #[derive(Debug)]
 pub struct SpendCheck {
-    transaction: bitcoin::Transaction,
+    source: Source,
     spent: Vec<bitcoin::TxOut>,
     flags: Flags,
     engine: Engine,
     hashes: Hashes,
     /// Built by the first thread that needs it.
     kernel: OnceLock<Result<Prepared, VerifyError>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Own(bitcoin::Transaction),
+    /// A transaction of a block, by number.
+    Block(Arc<PreparedBlock>, usize),
 }
 
 struct Prepared {
@@ -85,22 +93,41 @@ impl std::fmt::Debug for Prepared {
 impl SpendCheck {
     /// `spent` holds the output that each input spends, in order. `flags` must be consensus rules for the kernel to judge.
     pub fn new(transaction: bitcoin::Transaction, spent: Vec<bitcoin::TxOut>, flags: Flags, engine: Engine) -> Self {
-        Self { transaction, spent, flags, engine, hashes: Hashes::default(), kernel: OnceLock::new() }
+        Self::over(Source::Own(transaction), spent, flags, engine)
+    }
+
+    /// As [`SpendCheck::new`] for a transaction of a block, by number; `None` if the block has fewer.
+    pub fn in_block(
+        block: &Arc<PreparedBlock>,
+        number: usize,
+        spent: Vec<bitcoin::TxOut>,
+        flags: Flags,
+        engine: Engine,
+    ) -> Option<Self> {
+        block.block().txdata.get(number)?;
+        Some(Self::over(Source::Block(Arc::clone(block), number), spent, flags, engine))
+    }
+
+    fn over(source: Source, spent: Vec<bitcoin::TxOut>, flags: Flags, engine: Engine) -> Self {
+        Self { source, spent, flags, engine, hashes: Hashes::default(), kernel: OnceLock::new() }
     }
 
     /// Number of inputs to check.
     pub fn inputs(&self) -> usize {
-        self.transaction.input.len()
+        self.transaction().input.len()
     }
 
     /// The transaction.
     pub fn transaction(&self) -> &bitcoin::Transaction {
-        &self.transaction
+        match &self.source {
+            Source::Own(transaction) => transaction,
+            Source::Block(block, number) => &block.block().txdata[*number], // `in_block` has looked
+        }
     }
 
     /// Checks one input.
     pub fn verify(&self, input: usize) -> Result<(), VerifyError> {
-        let interpreted = || interpret(&TxData::new(&self.transaction, &self.spent, &self.hashes), input, self.flags);
+        let interpreted = || interpret(&TxData::new(self.transaction(), &self.spent, &self.hashes), input, self.flags);
         let unsatisfied = |error| VerifyError::Script { input, error };
         match self.engine {
             Engine::Rust => interpreted().map_err(unsatisfied),
@@ -119,7 +146,7 @@ impl SpendCheck {
     }
 
     fn ask_kernel(&self, input: usize) -> Result<bool, VerifyError> {
-        let prepared = self.kernel.get_or_init(|| prepare(&self.transaction, &self.spent));
+        let prepared = self.kernel.get_or_init(|| prepare(self.transaction(), &self.spent));
         let prepared = prepared.as_ref().map_err(Clone::clone)?;
         let output =
             prepared.outputs.get(input).ok_or_else(|| VerifyError::Kernel("more inputs than outputs to spend".into()))?;

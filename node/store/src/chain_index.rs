@@ -15,7 +15,7 @@ use bitcoin::secp256k1::rand::{RngCore, rngs::OsRng};
 
 use crate::StoreError;
 use crate::codec::{CodecError, Reader};
-use crate::db::{Database, DatabaseOptions};
+use crate::db::{Database, DatabaseOptions, Durability};
 use crate::tx_position::{PREFIX, Salt, TxPosition};
 
 const ENTRIES: &str = "entries";
@@ -102,7 +102,7 @@ impl ChainIndexDb {
         if let Some(best) = best {
             batch.put_meta(BEST, &[best.hash.as_byte_array().as_slice(), &best.state].concat());
         }
-        self.database.write(batch, false)
+        self.database.write(batch, Durability::Logged)
     }
 }
 
@@ -115,7 +115,7 @@ fn load_salt(database: &Database) -> Result<Salt, StoreError> {
     OsRng.fill_bytes(&mut salt);
     let mut batch = database.batch();
     batch.put_meta(SALT, &salt);
-    database.write(batch, true)?;
+    database.write(batch, Durability::Synced)?;
     Ok(Salt(salt))
 }
 
@@ -167,7 +167,7 @@ mod tests {
         let index = ChainIndexDb::open(directory.path(), 1 << 20, false).unwrap();
         let mut batch = index.database.batch();
         batch.put_meta(BEST, &[1; 31]);
-        index.database.write(batch, false).unwrap();
+        index.database.write(batch, Durability::Logged).unwrap();
         assert!(matches!(index.best(), Err(StoreError::Corrupt { table: "best", .. })));
     }
 }

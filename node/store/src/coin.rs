@@ -43,12 +43,6 @@ impl Coin {
     pub fn is_unspendable(script: &[u8]) -> bool {
         script.first() == Some(&0x6a) || script.len() > 10_000
     }
-
-    /// Estimate of the memory that a cache entry takes, in bytes.
-    pub fn memory(&self) -> usize {
-        let script = self.output.script_pubkey.len();
-        if script == 0 { 0 } else { script.next_multiple_of(16) + 16 }
-    }
 }
 
 /// Key of a coin: transaction id, then the output number as VARINT, so that keys sort as in Core's database.

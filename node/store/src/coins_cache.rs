@@ -1,44 +1,75 @@
 //! Coins in memory over the database (Core: `CCoinsViewCache`). A coin that is created and spent between two flushes never
 //! reaches the database.
+//!
+//! # Correctness
+//!
+//! Entries lie in shards with a lock each, so that a thread that reads ahead can ask which coins are here while blocks are
+//! connected. What it then reads from the database enters the cache with the [`Prefetched`] that it hands over: only if the
+//! cache was not flushed since the read began, and only for keys that have no entry. An entry that differs from the database
+//! stays until the next flush, so a key without one has, between two flushes, in the database what was read there.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod shard;
+mod staged;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bitcoin::{BlockHash, OutPoint};
+use bitcoin::{BlockHash, OutPoint, TxOut};
 
 use crate::StoreError;
 use crate::coin::Coin;
-use crate::coins_db::CoinsDb;
+use crate::coins_db::{CoinsDb, CoinsWriter};
+use crate::packed::PackedCoin;
+use shard::{Shards, Slot};
 
-/// Memory per entry besides the script, in bytes: key, value, and the table's overhead at its usual load.
-const ENTRY_MEMORY: usize = 150;
-
-#[derive(Debug)]
-struct Slot {
-    /// `None`: spent.
-    coin: Option<Coin>,
-    /// Differs from the database.
-    dirty: bool,
-    /// The database has no unspent coin of this key.
-    fresh: bool,
-}
+pub use staged::Staged;
 
 /// Coins of the active chain's tip.
 #[derive(Debug)]
 pub struct CoinsCache {
     database: Arc<CoinsDb>,
-    slots: HashMap<OutPoint, Slot>,
-    script_memory: usize,
+    shards: Arc<Shards>,
+    /// Counts flushes.
+    generation: Arc<AtomicU64>,
     best_block: Option<BlockHash>,
-    dirty: usize,
+}
+
+/// Reads coins ahead, on any thread.
+#[derive(Debug, Clone)]
+pub struct Prefetcher {
+    database: Arc<CoinsDb>,
+    shards: Arc<Shards>,
+    generation: Arc<AtomicU64>,
+}
+
+/// Coins that were read ahead.
+#[derive(Debug)]
+pub struct Prefetched {
+    generation: u64,
+    coins: Vec<(OutPoint, PackedCoin)>,
+}
+
+impl Prefetcher {
+    /// Reads those of `outpoints` that the cache lacks, with one sorted read.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn read(&self, outpoints: impl Iterator<Item = OutPoint>) -> Result<Prefetched, StoreError> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let missing: Vec<OutPoint> = outpoints.filter(|outpoint| !self.shards.of(outpoint).contains(outpoint)).collect();
+        let mut coins = Vec::new();
+        if !missing.is_empty() {
+            self.database.get_many(&missing, |outpoint, coin| coins.push((outpoint, PackedCoin::from(&coin))))?;
+        }
+        Ok(Prefetched { generation, coins })
+    }
 }
 
 impl CoinsCache {
     /// An empty cache over `database`.
     pub fn new(database: CoinsDb) -> Result<Self, StoreError> {
         let best_block = database.best_block()?;
-        Ok(Self { database: Arc::new(database), slots: HashMap::new(), script_memory: 0, best_block, dirty: 0 })
+        Ok(Self { database: Arc::new(database), shards: Arc::default(), generation: Arc::default(), best_block })
     }
 
     /// The database below; it lacks what was not flushed.
@@ -49,6 +80,15 @@ impl CoinsCache {
     /// The database, to be read without borrowing the cache.
     pub fn shared_database(&self) -> Arc<CoinsDb> {
         Arc::clone(&self.database)
+    }
+
+    /// For reading ahead on another thread.
+    pub fn prefetcher(&self) -> Prefetcher {
+        Prefetcher {
+            database: Arc::clone(&self.database),
+            shards: Arc::clone(&self.shards),
+            generation: Arc::clone(&self.generation),
+        }
     }
 
     /// Block that the coins belong to.
@@ -63,193 +103,125 @@ impl CoinsCache {
 
     /// Looks a coin up without keeping it in the cache.
     pub fn peek(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
-        match self.slots.get(outpoint) {
-            Some(slot) => Ok(slot.coin.clone()),
-            None => self.database.get(outpoint),
+        if let Some(slot) = self.shards.of(outpoint).get(outpoint) {
+            return Ok(slot.coin.as_ref().map(PackedCoin::unpack));
         }
+        self.database.get(outpoint)
     }
 
-    /// A coin that [`CoinsCache::prefetch`] or a change has brought into the cache.
-    pub fn cached(&self, outpoint: &OutPoint) -> Option<&Coin> {
-        self.slots.get(outpoint)?.coin.as_ref()
+    /// Whether an unspent coin is in memory.
+    pub fn is_cached(&self, outpoint: &OutPoint) -> bool {
+        self.shards.of(outpoint).get(outpoint).is_some_and(|slot| slot.coin.is_some())
     }
 
-    /// Brings those of `outpoints` that exist into the cache, with one sorted read.
-    pub fn prefetch(&mut self, outpoints: impl Iterator<Item = OutPoint>) -> Result<(), StoreError> {
-        let missing: Vec<OutPoint> = outpoints.filter(|outpoint| !self.slots.contains_key(outpoint)).collect();
-        if missing.is_empty() {
-            return Ok(());
+    /// As [`CoinsCache::stage`], with coins that were read ahead.
+    pub fn stage_with(&mut self, prefetched: Prefetched) -> Staged<'_> {
+        self.insert(prefetched);
+        self.stage()
+    }
+
+    fn insert(&mut self, prefetched: Prefetched) {
+        if prefetched.generation != self.generation.load(Ordering::Acquire) {
+            return;
         }
-        let Self { database, slots, script_memory, .. } = self;
-        database.get_many(&missing, |outpoint, coin| {
-            *script_memory += coin.memory();
-            slots.insert(outpoint, Slot { coin: Some(coin), dirty: false, fresh: false });
-        })
+        for (outpoint, coin) in prefetched.coins {
+            self.shards.of(&outpoint).insert_clean(outpoint, coin);
+        }
     }
 
     /// Adds a coin. `may_overwrite`: an unspent one of the same key may exist (a coinbase before BIP34, or a reorganisation).
-    pub fn add(&mut self, outpoint: OutPoint, coin: Coin, may_overwrite: bool) {
-        self.script_memory += coin.memory();
-        match self.slots.entry(outpoint) {
-            Entry::Vacant(vacant) => {
-                self.dirty += 1;
-                vacant.insert(Slot { coin: Some(coin), dirty: true, fresh: !may_overwrite });
-            }
-            Entry::Occupied(mut occupied) => {
-                let slot = occupied.get_mut();
-                // A spent coin that is not written yet must still be deleted or replaced in the database.
-                if slot.coin.is_none() && !slot.dirty && !may_overwrite {
-                    slot.fresh = true;
-                }
-                if let Some(old) = &slot.coin {
-                    self.script_memory -= old.memory();
-                }
-                self.dirty += usize::from(!slot.dirty);
-                slot.dirty = true;
-                slot.coin = Some(coin);
-            }
-        }
+    pub fn add(&mut self, outpoint: OutPoint, output: &TxOut, height: u32, coinbase: bool, may_overwrite: bool) {
+        self.shards.of(&outpoint).add(outpoint, PackedCoin::new(output, height, coinbase), may_overwrite);
     }
 
     /// Spends a coin; gives it, or `None` when there is none.
     pub fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
-        if !self.slots.contains_key(outpoint) {
-            match self.database.get(outpoint)? {
-                Some(coin) => {
-                    self.script_memory += coin.memory();
-                    self.slots.insert(*outpoint, Slot { coin: Some(coin), dirty: false, fresh: false });
-                }
-                None => return Ok(None),
-            }
+        self.load(outpoint)?;
+        Ok(self.shards.of(outpoint).spend(outpoint).map(|(coin, _)| coin.unpack()))
+    }
+
+    /// Starts changes that are taken back unless they are kept.
+    pub fn stage(&mut self) -> Staged<'_> {
+        Staged::new(self)
+    }
+
+    /// Makes sure that the entry of an existing coin is in memory.
+    fn load(&self, outpoint: &OutPoint) -> Result<(), StoreError> {
+        if self.shards.of(outpoint).contains(outpoint) {
+            return Ok(());
         }
-        let Entry::Occupied(mut occupied) = self.slots.entry(*outpoint) else { return Ok(None) };
-        let slot = occupied.get_mut();
-        let Some(coin) = slot.coin.take() else { return Ok(None) };
-        self.script_memory -= coin.memory();
-        if slot.fresh {
-            self.dirty -= usize::from(slot.dirty);
-            occupied.remove();
-        } else {
-            self.dirty += usize::from(!slot.dirty);
-            slot.dirty = true;
+        if let Some(coin) = self.database.get(outpoint)? {
+            self.shards.of(outpoint).insert_clean(*outpoint, PackedCoin::from(&coin));
         }
-        Ok(Some(coin))
+        Ok(())
     }
 
     /// Entries in memory.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.shards.all().map(|shard| shard.len()).sum()
     }
 
     /// Whether nothing is in memory.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len() == 0
     }
 
     /// Entries that differ from the database.
     pub fn dirty(&self) -> usize {
-        self.dirty
+        self.shards.all().map(|shard| shard.dirty()).sum()
     }
 
-    /// Estimated memory, in bytes.
+    /// Memory that the entries take, in bytes; of tables that are about to grow, what they will take then.
     pub fn memory(&self) -> usize {
-        self.slots.len() * ENTRY_MEMORY + self.script_memory
+        self.shards.all().map(|shard| shard.memory()).sum()
     }
 
-    /// Writes all changes in one atomic batch. With `empty` the cache is emptied, otherwise unspent coins stay in it.
+    /// Writes all changes. With `empty` the cache is emptied, otherwise unspent coins stay in it.
+    ///
+    /// # Errors
+    /// The database's.
     pub fn flush(&mut self, empty: bool) -> Result<(), StoreError> {
         let Some(best_block) = self.best_block else { return Ok(()) };
-        let changes = self.slots.iter().filter(|(_, slot)| slot.dirty).map(|(outpoint, slot)| (outpoint, slot.coin.as_ref()));
-        self.database.write(changes, best_block)?;
-        self.dirty = 0;
-        if empty {
-            self.slots = HashMap::new();
-            self.script_memory = 0;
-            return Ok(());
-        }
-        self.slots.retain(|_, slot| {
-            slot.dirty = false;
-            slot.fresh = false;
-            slot.coin.is_some()
-        });
+        self.write(best_block, |writer| writer.finish())?;
+        self.settle(empty);
         Ok(())
+    }
+
+    /// Writes the changes made so far on the way to `goal` and empties the cache; the database says that it is under way.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn spill(&mut self, goal: BlockHash) -> Result<(), StoreError> {
+        self.write(goal, |writer| writer.pause())?;
+        self.settle(true);
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        best_block: BlockHash,
+        end: impl FnOnce(CoinsWriter<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut writer = self.database.start_write(best_block)?;
+        for shard in self.shards.all() {
+            for (outpoint, slot) in shard.changed() {
+                writer.note(outpoint, slot.coin.as_ref().map(PackedCoin::unpack).as_ref())?;
+            }
+        }
+        end(writer)
+    }
+
+    fn settle(&mut self, empty: bool) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        for mut shard in self.shards.all() {
+            shard.settle(empty);
+        }
+    }
+
+    fn restore(&mut self, outpoint: OutPoint, slot: Option<Slot>) {
+        self.shards.of(&outpoint).restore(outpoint, slot);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use bitcoin::hashes::Hash;
-    use bitcoin::{Amount, ScriptBuf, TxOut, Txid};
-
-    fn coin(value: u64) -> Coin {
-        Coin {
-            output: TxOut { value: Amount::from_sat(value), script_pubkey: ScriptBuf::from_bytes(vec![0x51]) },
-            height: 1,
-            coinbase: false,
-        }
-    }
-
-    fn point(vout: u32) -> OutPoint {
-        OutPoint { txid: Txid::from_byte_array([7; 32]), vout }
-    }
-
-    fn block(byte: u8) -> BlockHash {
-        BlockHash::from_byte_array([byte; 32])
-    }
-
-    #[test]
-    fn only_surviving_coins_reach_the_database() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut cache = CoinsCache::new(CoinsDb::open(directory.path(), 1 << 20, false).unwrap()).unwrap();
-        cache.add(point(0), coin(1), false);
-        cache.add(point(1), coin(2), false);
-        assert_eq!(cache.spend(&point(0)).unwrap(), Some(coin(1)));
-        assert_eq!(cache.dirty(), 1, "a coin that was born and died here leaves no trace");
-        cache.set_best_block(block(1));
-        cache.flush(false).unwrap();
-        assert_eq!(cache.database().get(&point(0)).unwrap(), None);
-        assert_eq!(cache.database().get(&point(1)).unwrap(), Some(coin(2)));
-        assert_eq!(cache.spend(&point(1)).unwrap(), Some(coin(2)));
-        assert_eq!(cache.spend(&point(1)).unwrap(), None);
-        cache.set_best_block(block(2));
-        drop(cache);
-        let mut reopened = CoinsCache::new(CoinsDb::open(directory.path(), 1 << 20, false).unwrap()).unwrap();
-        assert_eq!(reopened.best_block(), Some(block(1)), "what was not flushed is gone as a whole");
-        assert_eq!(reopened.peek(&point(1)).unwrap(), Some(coin(2)));
-        assert!(reopened.spend(&point(1)).unwrap().is_some());
-        reopened.set_best_block(block(2));
-        reopened.flush(true).unwrap();
-        assert_eq!(reopened.database().get(&point(1)).unwrap(), None);
-        assert!(reopened.is_empty());
-    }
-
-    #[test]
-    fn a_respent_coin_that_is_spent_again_is_deleted_from_the_database() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut cache = CoinsCache::new(CoinsDb::open(directory.path(), 1 << 20, false).unwrap()).unwrap();
-        cache.add(point(0), coin(1), false);
-        cache.set_best_block(block(1));
-        cache.flush(true).unwrap();
-        cache.spend(&point(0)).unwrap().unwrap();
-        cache.add(point(0), coin(1), true); // undone by a reorganisation
-        cache.spend(&point(0)).unwrap().unwrap();
-        cache.set_best_block(block(2));
-        cache.flush(true).unwrap();
-        assert_eq!(cache.database().get(&point(0)).unwrap(), None);
-    }
-
-    #[test]
-    fn a_leveldb_directory_is_left_untouched_unless_asked() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("chainstate");
-        std::fs::create_dir(&path).unwrap();
-        std::fs::write(path.join("CURRENT"), "MANIFEST-000001\n").unwrap();
-        std::fs::write(path.join("000005.ldb"), "x").unwrap();
-        assert!(matches!(CoinsDb::open(&path, 1 << 20, false), Err(StoreError::LevelDb { .. })));
-        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 2);
-        CoinsDb::open(&path, 1 << 20, true).unwrap();
-        assert!(directory.path().join("chainstate.leveldb/000005.ldb").exists());
-    }
-}
+mod tests;

@@ -2,9 +2,9 @@
 //!
 //! # Correctness
 //!
-//! The write-ahead log stays on: a batch is atomic and, with [`Database::write`]'s `sync`, durable when the call returns. Without
-//! the log a batch would live in memory tables that RocksDB flushes when it likes, so that a power cut could keep later batches
-//! of one table and lose earlier ones of another. The cost, every batch written twice, is paid once per flush of the cache.
+//! A batch is atomic. How durable it is, its writer says with [`Durability`]: most go through the write-ahead log and wait for
+//! the disk. Large amounts may leave the log out, where the writer has a note on the disk that says what to do when they are lost
+//! in part: tables reach the disk when RocksDB likes, so that a power cut may keep later batches and lose earlier ones.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +47,17 @@ impl std::fmt::Debug for Database {
     }
 }
 
+/// When a batch is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// It is on the disk when the call returns.
+    Synced,
+    /// It is in the log; a crash of this process does not lose it.
+    Logged,
+    /// Once [`Database::flush_table`] has returned.
+    Table,
+}
+
 /// Changes that are applied together or not at all.
 pub(crate) struct Batch<'a> {
     database: &'a Database,
@@ -71,6 +82,16 @@ impl Batch<'_> {
     /// Sets a single value.
     pub fn put_meta(&mut self, key: &[u8], value: &[u8]) {
         self.batch.put(key, value);
+    }
+
+    /// Removes a single value.
+    pub fn delete_meta(&mut self, key: &[u8]) {
+        self.batch.delete(key);
+    }
+
+    /// Bytes of all changes.
+    pub fn size(&self) -> usize {
+        self.batch.size_in_bytes()
     }
 }
 
@@ -97,7 +118,7 @@ impl Database {
             None => {
                 let mut batch = self.batch();
                 batch.put_meta(FORMAT_KEY, &FORMAT.to_le_bytes());
-                self.write(batch, false)
+                self.write(batch, Durability::Logged)
             }
             Some(bytes) => {
                 let found = bytes.try_into().map(u32::from_le_bytes).unwrap_or(0);
@@ -188,11 +209,17 @@ impl Database {
         Batch { database: self, batch: WriteBatch::default() }
     }
 
-    /// Applies a batch; with `sync` it is on the disk afterwards.
-    pub fn write(&self, batch: Batch<'_>, sync: bool) -> Result<(), StoreError> {
+    /// Applies a batch.
+    pub fn write(&self, batch: Batch<'_>, durability: Durability) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
-        options.set_sync(sync);
+        options.set_sync(durability == Durability::Synced);
+        options.disable_wal(durability == Durability::Table);
         self.db.write_opt(batch.batch, &options).map_err(|error| self.failed(error))
+    }
+
+    /// Brings all values of a table to the disk.
+    pub fn flush_table(&self, table: &'static str) -> Result<(), StoreError> {
+        self.db.flush_cf(&self.table(table)?).map_err(|error| self.failed(error))
     }
 }
 

@@ -58,6 +58,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The disk is as good as full. Core's text.
+    #[error("Disk space is too low!")]
+    DiskSpace,
+    /// Coins were written in part by an earlier run, towards another block.
+    #[error(
+        "The coins database detected an inconsistent state, likely due to a previous crash or shutdown. You will need to restart with the -reindex-chainstate or -reindex configuration option."
+    )]
+    Unfinished,
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

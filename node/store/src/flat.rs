@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
+use crate::space::need_room;
 use crate::xor::XorKey;
 
 /// One series in one directory. Files are opened for each operation, so that a file that the operator removed or replaced is
@@ -76,6 +77,7 @@ impl FlatFiles {
             let wanted = end.div_ceil(self.chunk) * self.chunk;
             let size = file.metadata().map_err(StoreError::file(&path))?.len();
             if wanted > size {
+                need_room(&self.directory, wanted - start)?;
                 file.set_len(wanted).map_err(StoreError::file(&path))?;
             }
         }

@@ -8,7 +8,7 @@ use bitcoin::hashes::Hash;
 use crate::StoreError;
 use crate::block_index::{BlockRecord, FileInfo};
 use crate::codec::CodecError;
-use crate::db::{Database, DatabaseOptions};
+use crate::db::{Database, DatabaseOptions, Durability};
 
 const BLOCKS: &str = "blocks";
 const FILES: &str = "files";
@@ -83,7 +83,7 @@ impl IndexDb {
         for (number, info) in files {
             batch.put(FILES, &number.to_be_bytes(), &info.encode())?;
         }
-        self.database.write(batch, true)
+        self.database.write(batch, Durability::Synced)
     }
 
     /// Whether a `-reindex` was started and not finished.
@@ -113,6 +113,6 @@ impl IndexDb {
     fn set_flag(&self, key: &[u8], on: bool) -> Result<(), StoreError> {
         let mut batch = self.database.batch();
         batch.put_meta(key, &[u8::from(on)]);
-        self.database.write(batch, true)
+        self.database.write(batch, Durability::Synced)
     }
 }

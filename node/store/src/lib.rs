@@ -1,7 +1,7 @@
 //! Storage of the chain. Layers, lowest first:
 //!
 //! 1. `codec`, `coin`, `undo`, `block_index`: bytes to values, without I/O; corrupt bytes are typed errors.
-//! 2. `xor`, `flat`, `block_reader`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
+//! 2. `space`, `xor`, `flat`, `block_reader`, `block_files`: `blk?????.dat`, `rev?????.dat` and `xor.dat`, byte for byte as Bitcoin Core keeps them.
 //! 3. `db`: the only file that names RocksDB; opens a directory and moves batches.
 //! 4. `index_db`, `coins_db`: typed tables for `blocks/index` and `chainstate`.
 //! 5. `snapshot`, `snapshot_dir`, `rollback_db`: files of `dumptxoutset`, directories of a chain that rests on one, and coins of a
@@ -27,9 +27,11 @@ mod db;
 mod error;
 pub mod flat;
 pub mod index_db;
+mod packed;
 pub mod rollback_db;
 pub mod snapshot;
 pub mod snapshot_dir;
+pub mod space;
 pub mod tx_position;
 pub mod undo;
 pub mod xor;

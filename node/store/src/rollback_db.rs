@@ -7,7 +7,7 @@ use bitcoin::OutPoint;
 
 use crate::StoreError;
 use crate::coin::{self, Coin};
-use crate::db::{Database, DatabaseOptions};
+use crate::db::{Database, DatabaseOptions, Durability};
 
 const COINS: &str = "coins";
 
@@ -73,7 +73,7 @@ impl Differences {
                     // No coin is stored as an empty value.
                     batch.put(COINS, &coin::key(&outpoint), &coin.map_or_else(Vec::new, |coin| coin.encode()))?;
                 }
-                temporary.database().write(batch, false)
+                temporary.database().write(batch, Durability::Logged)
             }
         }
     }

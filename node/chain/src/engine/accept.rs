@@ -147,11 +147,8 @@ impl ChainManager {
         min_pow_checked: bool,
     ) -> Result<Accepted, Reject> {
         let hash = prepared.hash();
-        let accepted = {
-            let mut state = self.lock();
-            let checked = self.check_block(&prepared, Checks::ALL);
-            checked.and_then(|()| self.accept_block(&mut state, &prepared, force, None, min_pow_checked))
-        };
+        let checked = self.check_block(&prepared, Checks::ALL);
+        let accepted = checked.and_then(|()| self.accept_block(&mut self.lock(), &prepared, force, None, min_pow_checked));
         let (node, is_new) = match accepted {
             Ok(accepted) => accepted,
             Err(reject) => {
@@ -189,7 +186,7 @@ impl ChainManager {
         }
         let (height, prev) = (node.height, node.prev);
         let chain = state.index.view(prev);
-        if let Err(reject) = block::check_contextual(block, &chain, self.params()) {
+        if let Err(reject) = block::check_contextual(prepared, &chain, self.params()) {
             if reject.kind != RejectKind::Mutated {
                 self.invalid_block_found(state, id);
             }

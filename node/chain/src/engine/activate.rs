@@ -1,16 +1,20 @@
 //! Making the best chain active (Core: `ActivateBestChain` and what it calls).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bulkhead_consensus::block::Checks;
 use bulkhead_consensus::{PreparedBlock, Reject, RejectKind, compact};
 use bulkhead_store::StoreError;
+use bulkhead_store::coins_cache::Prefetched;
 
-use super::connect::{Disconnected, connect_block, disconnect_block};
+use super::ahead::{ReadAhead, inputs};
+use super::connect::{Disconnected, Scripts, connect_block, disconnect_block};
 use super::dates::iso8601;
 use super::flush::FlushMode;
-use super::{BlockNode, ChainManager, EngineError, NodeId, Overlay, State, TipInfo};
+use super::stages::Stage;
+use super::{BlockNode, ChainManager, EngineError, NodeId, State, TipInfo};
 
 /// Result of connecting the block that the caller brought.
 pub(super) type Checked = Option<Result<(), Reject>>;
@@ -29,11 +33,20 @@ impl ChainManager {
     }
 
     fn advance_active(&self, block: Option<&Arc<PreparedBlock>>, checked: &mut Checked) -> Result<(), EngineError> {
+        std::thread::scope(|scope| self.advance_reading_ahead(ReadAhead::new(scope, self), block, checked))
+    }
+
+    fn advance_reading_ahead(
+        &self,
+        mut ahead: ReadAhead<'_, '_>,
+        block: Option<&Arc<PreparedBlock>>,
+        checked: &mut Checked,
+    ) -> Result<(), EngineError> {
         let mut most_work = None;
         loop {
             let new_tip = {
                 let mut state = self.lock();
-                match self.advance(&mut state, &mut most_work, block, checked)? {
+                match self.advance(&mut state, &mut most_work, &mut ahead, block, checked)? {
                     Some(tip) => tip,
                     None => return Ok(()),
                 }
@@ -58,6 +71,7 @@ impl ChainManager {
         &self,
         state: &mut State,
         most_work: &mut Option<NodeId>,
+        ahead: &mut ReadAhead<'_, '_>,
         block: Option<&Arc<PreparedBlock>>,
         checked: &mut Checked,
     ) -> Result<Option<NodeId>, EngineError> {
@@ -68,7 +82,7 @@ impl ChainManager {
                 *most_work = self.find_most_work(state);
             }
             let Some(target) = most_work.filter(|target| state.active.tip() != Some(*target)) else { break };
-            let invalid_found = self.step(state, target, block, checked)?;
+            let invalid_found = self.step(state, target, ahead, block, checked)?;
             self.check_fork_warning(state);
             moved = true;
             if invalid_found {
@@ -127,6 +141,7 @@ impl ChainManager {
         &self,
         state: &mut State,
         target: NodeId,
+        ahead: &mut ReadAhead<'_, '_>,
         block: Option<&Arc<PreparedBlock>>,
         checked: &mut Checked,
     ) -> Result<bool, EngineError> {
@@ -146,7 +161,11 @@ impl ChainManager {
             let Some(next) = state.index.ancestor(target, height) else { break };
             let at_hand = block.filter(|block| block.hash() == state.node(next).hash);
             let is_callers = at_hand.is_some();
-            match self.connect_tip(state, next, at_hand.cloned()) {
+            let ready = match at_hand {
+                Some(block) => Some((Arc::clone(block), None)),
+                None => self.stages.time(Stage::Wait, || ahead.take(state, next, target)).map(|ready| (ready.block, ready.coins)),
+            };
+            match self.connect_tip(state, next, ready) {
                 Ok(()) => {
                     if is_callers {
                         *checked = Some(Ok(()));
@@ -172,16 +191,21 @@ impl ChainManager {
         Ok(false)
     }
 
-    /// Makes `id`, a child of the tip, the tip.
-    fn connect_tip(&self, state: &mut State, id: NodeId, at_hand: Option<Arc<PreparedBlock>>) -> Result<(), EngineError> {
-        let prepared = match at_hand {
-            Some(prepared) => prepared,
-            None => self.read_for_connect(state, id)?,
+    /// Makes `id`, a child of the tip, the tip. `ready`: the block and the coins that it spends, as far as they are at hand.
+    fn connect_tip(
+        &self,
+        state: &mut State,
+        id: NodeId,
+        ready: Option<(Arc<PreparedBlock>, Option<Prefetched>)>,
+    ) -> Result<(), EngineError> {
+        let (prepared, coins) = match ready {
+            Some(ready) => ready,
+            None => (self.read_for_connect(state, id)?, None),
         };
         let hash = prepared.hash();
         let genesis = hash == self.params().genesis_hash;
         if !genesis {
-            match self.connect_coins(state, id, &prepared) {
+            match self.connect_coins(state, id, &prepared, coins) {
                 Err(EngineError::Invalid(reject)) => {
                     tracing::info!("Block validation error: {reject}");
                     self.each_listener(|listener| listener.block_checked(hash, Err(&reject)));
@@ -191,8 +215,13 @@ impl ChainManager {
                     tracing::error!("ConnectTip: ConnectBlock {hash} failed, {reject}");
                     return Err(reject.into());
                 }
+                Err(EngineError::Store(error @ (StoreError::Database { .. } | StoreError::Corrupt { .. }))) => {
+                    tracing::error!("Error reading from database: {error}");
+                    self.fatal("Error reading from database, shutting down.");
+                    return Err(error.into());
+                }
                 Err(EngineError::Store(error)) => {
-                    self.fatal_with("", &error);
+                    self.fatal_with("System error while saving block to disk: ", &error);
                     return Err(error.into());
                 }
                 other => other?,
@@ -204,17 +233,19 @@ impl ChainManager {
         self.set_tip(state, Some(id));
         let node = state.node(id);
         self.each_listener(|listener| listener.block_connected(state, &prepared, node));
+        tracing::debug!(target: "bench", "Stages until block {}: {}", node.height, self.stages);
         Ok(())
     }
 
     pub(super) fn read_for_connect(&self, state: &State, id: NodeId) -> Result<Arc<PreparedBlock>, EngineError> {
-        let prepared = state.read_block(id).map(PreparedBlock::new).map_err(|error| {
+        let read = self.stages.time(Stage::Read, || state.read_block(id).map(PreparedBlock::new));
+        let prepared = read.map_err(|error| {
             tracing::error!("{error} while reading block");
             self.fatal("Failed to read block.");
             EngineError::Fatal("Failed to read block.")
         })?;
         // It may have changed on disk since it was checked.
-        if let Err(reject) = self.check_block(&prepared, Checks::ALL) {
+        if let Err(reject) = self.stages.time(Stage::Check, || self.check_block(&prepared, Checks::ALL)) {
             if reject.kind == RejectKind::Mutated {
                 self.fatal("Corrupt block found indicating potential hardware failure.");
                 return Err(EngineError::Fatal("Corrupt block found indicating potential hardware failure."));
@@ -226,42 +257,47 @@ impl ChainManager {
     }
 
     /// Checks a block against the coins, makes its changes, writes undo data.
-    pub(super) fn connect_coins(&self, state: &mut State, id: NodeId, prepared: &PreparedBlock) -> Result<(), EngineError> {
-        let created: std::collections::HashSet<_> = prepared.txids().iter().collect();
-        let inputs = prepared.block().txdata.iter().skip(1).flat_map(|tx| &tx.input).map(|input| input.previous_output);
-        state.coins.prefetch(inputs.filter(|outpoint| !created.contains(&outpoint.txid)))?;
-        let engine = self.wants_scripts(state, id).then_some(self.options().script_engine);
-        let mut view = Overlay::new(&state.coins);
-        let connected = connect_block(prepared, state.node(id).prev, &state.index, self.params(), &mut view, engine)?;
-        self.run_scripts(connected.checks)?;
-        let changes = view.into_changes();
-        if !state.node(id).have_undo() {
-            let node = state.node(id);
+    pub(super) fn connect_coins(
+        &self,
+        state: &mut State,
+        id: NodeId,
+        prepared: &Arc<PreparedBlock>,
+        coins: Option<Prefetched>,
+    ) -> Result<(), EngineError> {
+        let stages = &self.stages;
+        let coins = match coins {
+            Some(coins) => coins,
+            None => stages.time(Stage::Prefetch, || {
+                let created: HashSet<_> = prepared.txids().iter().collect();
+                state.coins.prefetcher().read(inputs(prepared).filter(|outpoint| !created.contains(&outpoint.txid)))
+            })?,
+        };
+        let mut scripts = self.wants_scripts(state, id).then(|| self.scripts_of_block());
+        let State { index, files, coins: cache, .. } = state;
+        let (prev, mut view) = (index.get(id).prev, cache.stage_with(coins));
+        let undo =
+            stages.time(Stage::Connect, || connect_block(prepared, prev, index, self.params(), &mut view, scripts.as_mut()))?;
+        stages.time(Stage::Scripts, || scripts.map_or(Ok(()), Scripts::finish))?;
+        if !index.get(id).have_undo() {
+            let node = index.get(id);
             let (file, height) = (node.file, node.height.unsigned_abs());
             let parent = prepared.block().header.prev_blockhash;
-            let position = state.files.write_undo(&connected.undo, parent, file, height)?;
-            let node = state.index.get_mut(id);
+            let position = stages.time(Stage::Undo, || files.write_undo(&undo, parent, file, height))?;
+            let node = index.get_mut(id);
             node.undo_pos = position.offset;
             node.status = node.status.with_undo(true);
         }
-        if !state.node(id).status.is_valid_scripts() {
-            let node = state.index.get_mut(id);
+        if !index.get(id).status.is_valid_scripts() {
+            let node = index.get_mut(id);
             node.status = node.status.with_valid_scripts();
         }
-        changes.apply(&mut state.coins)?;
+        view.keep();
         Ok(())
     }
 
-    pub(super) fn run_scripts(&self, checks: Vec<bulkhead_script::SpendCheck>) -> Result<(), EngineError> {
-        self.scripts.run(checks).map_err(|failure| match failure.error {
-            bulkhead_script::VerifyError::Script { error, .. } => {
-                Reject::consensus(format!("block-script-verify-flag-failed ({error})"), failure.debug).into()
-            }
-            other => {
-                tracing::error!("script verification: {other}");
-                EngineError::Fatal("Script verification is not possible.")
-            }
-        })
+    /// Starts script checks by the engine that was chosen.
+    pub(super) fn scripts_of_block(&self) -> Scripts<'_> {
+        Scripts::new(self.scripts.begin(), self.options().script_engine, &self.script_cache)
     }
 
     /// Takes the tip back.
@@ -271,13 +307,12 @@ impl ChainManager {
         let prepared = Arc::new(PreparedBlock::new(state.read_block(id)?));
         let undo = state.read_undo(id)?;
         let height = state.node(id).height;
-        let mut view = Overlay::new(&state.coins);
+        let mut view = state.coins.stage();
         if disconnect_block(&prepared, undo, height, self.params(), &mut view)? != Disconnected::Clean {
             tracing::error!("DisconnectTip(): DisconnectBlock {} failed", prepared.hash());
             return Err(EngineError::Fatal("Failed to disconnect block."));
         }
-        let changes = view.into_changes();
-        changes.apply(&mut state.coins)?;
+        view.keep();
         state.coins.set_best_block(state.node(prev).hash);
         state.prune_locks.move_back(height - 1);
         self.flush_state(state, FlushMode::IfNeeded)?;
@@ -370,7 +405,10 @@ impl ChainManager {
     }
 
     pub(super) fn fatal_with(&self, prefix: &str, error: &StoreError) {
-        self.fatal(&format!("{prefix}{error}"));
+        match error {
+            StoreError::DiskSpace => self.fatal(&error.to_string()),
+            other => self.fatal(&format!("{prefix}{other}")),
+        }
     }
 
     /// Hash of a block of the active chain.

@@ -13,7 +13,7 @@ use bulkhead_store::snapshot_dir::{self, Verdict};
 use super::connect::{Disconnected, disconnect_block};
 use super::flush::FlushMode;
 use super::utxo_stats::{HashKind, Tally};
-use super::{ActiveChain, ChainManager, EngineError, NodeId, Overlay, State};
+use super::{ActiveChain, ChainManager, EngineError, NodeId, State};
 
 /// The snapshot that the active chain rests on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl ChainManager {
         };
         let hash = prepared.hash();
         if hash != self.params().genesis_hash {
-            match state.with_background(|state| self.connect_coins(state, id, &prepared)) {
+            match state.with_background(|state| self.connect_coins(state, id, &prepared, None)) {
                 Some(Err(EngineError::Invalid(reject))) => {
                     tracing::error!("[background validation] ConnectBlock {hash} failed, {reject}");
                     self.each_listener(|listener| listener.block_checked(hash, Err(&reject)));
@@ -181,9 +181,11 @@ impl ChainManager {
         let height = state.node(id).height;
         let params = self.params();
         let undone = state.with_background(|state| {
-            let mut view = Overlay::new(&state.coins);
+            let mut view = state.coins.stage();
             let outcome = disconnect_block(&prepared, undo, height, params, &mut view)?;
-            view.into_changes().apply(&mut state.coins)?;
+            if outcome == Disconnected::Clean {
+                view.keep();
+            }
             Ok::<_, bulkhead_store::StoreError>(outcome)
         });
         match undone {

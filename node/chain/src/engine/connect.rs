@@ -1,35 +1,72 @@
 //! Applying a block to coins and taking it back (Core: `ConnectBlock`, `DisconnectBlock`).
 
+use std::sync::Arc;
+
 use bitcoin::{OutPoint, TxOut};
 use bulkhead_consensus::amount::{block_subsidy, in_money_range};
 use bulkhead_consensus::params::Buried;
 use bulkhead_consensus::tx::{SpentFacts, check_inputs, missing_inputs, signed_value};
 use bulkhead_consensus::{HeaderView, MAX_BLOCK_SIGOPS_COST, Params, PreparedBlock, Reject, sequence, sigops};
-use bulkhead_script::{Engine, Flags, SpendCheck, block_flags};
+use bulkhead_script::{Engine, Flags, ScriptCache, SpendCheck, VerifyError, block_flags};
 use bulkhead_store::undo::BlockUndo;
 use bulkhead_store::{Coin, StoreError};
 
-use super::{BlockIndex, EngineError, NodeId, Overlay};
+use super::overlay::CoinView;
+use super::scripts::Checking;
+use super::{BlockIndex, EngineError, NodeId};
 
-/// What connecting a block found out besides its validity.
-#[derive(Debug, Default)]
-pub struct Connected {
-    /// Coins that the block spent.
-    pub undo: BlockUndo,
-    /// Scripts that remain to be checked.
-    pub checks: Vec<SpendCheck>,
+/// Scripts of a block on their way to the threads that check them.
+pub struct Scripts<'a> {
+    checking: Checking<'a>,
+    engine: Engine,
+    /// What was found good before; `None` when that is nothing.
+    known: Option<&'a ScriptCache>,
 }
 
-/// Checks a block against coins and makes its changes in `view`. `prev` is the entry of its parent, which is what `view`
-/// stands at. Scripts are only collected, for `engine`; with none they are left out. A refusal leaves `view` half changed: drop it then.
+impl<'a> Scripts<'a> {
+    /// For one block.
+    pub fn new(checking: Checking<'a>, engine: Engine, cache: &'a ScriptCache) -> Self {
+        Self { checking, engine, known: (!cache.is_empty()).then_some(cache) }
+    }
+
+    fn add(&mut self, block: &Arc<PreparedBlock>, number: usize, coins: &[Coin], flags: Flags) {
+        if self.known.is_some_and(|cache| cache.contains(block.wtxids()[number], flags)) {
+            return;
+        }
+        let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
+        if let Some(check) = SpendCheck::in_block(block, number, spent, flags, self.engine) {
+            self.checking.add(number, check);
+        }
+    }
+
+    /// Waits for the rest of the checks.
+    ///
+    /// # Errors
+    /// The first that failed.
+    pub fn finish(self) -> Result<(), EngineError> {
+        self.checking.finish().map_err(|failure| match failure.error {
+            VerifyError::Script { error, .. } => {
+                Reject::consensus(format!("block-script-verify-flag-failed ({error})"), failure.debug).into()
+            }
+            other => {
+                tracing::error!("script verification: {other}");
+                EngineError::Fatal("Script verification is not possible.")
+            }
+        })
+    }
+}
+
+/// Checks a block against coins and makes its changes in `view`; gives the coins that it spent. `prev` is the entry of its
+/// parent, which is what `view` stands at. `scripts` gets the inputs to check as their coins are found; with none they are left
+/// out. A refusal leaves `view` half changed: drop it then.
 pub fn connect_block(
-    prepared: &PreparedBlock,
+    prepared: &Arc<PreparedBlock>,
     prev: Option<NodeId>,
     index: &BlockIndex,
     params: &Params,
-    view: &mut Overlay<'_>,
-    engine: Option<Engine>,
-) -> Result<Connected, EngineError> {
+    view: &mut impl CoinView,
+    mut scripts: Option<&mut Scripts<'_>>,
+) -> Result<BlockUndo, EngineError> {
     let height = prev.map_or(0, |prev| index.get(prev).height + 1);
     let block = prepared.block();
     let flags = block_flags(params, height, prepared.hash());
@@ -38,10 +75,10 @@ pub fn connect_block(
     let chain = index.view(prev);
     let median_time = chain.median_time_past(height - 1);
     let enforce_locks = params.is_active_at(Buried::Csv, height);
-    let mut result = Connected::default();
+    let mut undo = BlockUndo::default();
     let mut fees = 0i64;
     let mut sigops_cost = 0usize;
-    for (tx, txid) in block.txdata.iter().zip(prepared.txids()) {
+    for (number, (tx, txid)) in block.txdata.iter().zip(prepared.txids()).enumerate() {
         if tx.is_coinbase() {
             sigops_cost += sigops::transaction_cost(tx, [], true);
         } else {
@@ -65,10 +102,10 @@ pub fn connect_block(
             }
             let spent = coins.iter().map(|coin| coin.output.script_pubkey.as_script());
             sigops_cost += sigops::transaction_cost(tx, spent, p2sh_and_witness);
-            if let Some(engine) = engine {
-                result.checks.push(script_check(tx, &coins, flags, engine));
+            if let Some(scripts) = &mut scripts {
+                scripts.add(prepared, number, &coins, flags);
             }
-            result.undo.transactions.push(coins);
+            undo.transactions.push(coins);
         }
         if sigops_cost > MAX_BLOCK_SIGOPS_COST {
             return Err(Reject::consensus("bad-blk-sigops", "too many sigops").into());
@@ -76,7 +113,7 @@ pub fn connect_block(
         add_outputs(tx, *txid, height, view);
     }
     check_reward(block, fees, height, params)?;
-    Ok(result)
+    Ok(undo)
 }
 
 fn check_reward(block: &bitcoin::Block, fees: i64, height: i32, params: &Params) -> Result<(), Reject> {
@@ -96,13 +133,8 @@ fn facts_of(coin: &Coin) -> SpentFacts {
     SpentFacts { value: signed_value(&coin.output), height: coin.height as i32, coinbase: coin.coinbase } // heights are below 2^31
 }
 
-fn script_check(tx: &bitcoin::Transaction, coins: &[Coin], flags: Flags, engine: Engine) -> SpendCheck {
-    let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
-    SpendCheck::new(tx.clone(), spent, flags, engine)
-}
-
 /// Spends the inputs of `tx`; `None` when one is missing.
-fn spend_inputs(tx: &bitcoin::Transaction, view: &mut Overlay<'_>) -> Result<Option<Vec<Coin>>, StoreError> {
+fn spend_inputs(tx: &bitcoin::Transaction, view: &mut impl CoinView) -> Result<Option<Vec<Coin>>, StoreError> {
     let mut coins = Vec::with_capacity(tx.input.len());
     for input in &tx.input {
         match view.spend(&input.previous_output)? {
@@ -113,12 +145,11 @@ fn spend_inputs(tx: &bitcoin::Transaction, view: &mut Overlay<'_>) -> Result<Opt
     Ok(Some(coins))
 }
 
-fn add_outputs(tx: &bitcoin::Transaction, txid: bitcoin::Txid, height: i32, view: &mut Overlay<'_>) {
+fn add_outputs(tx: &bitcoin::Transaction, txid: bitcoin::Txid, height: i32, view: &mut impl CoinView) {
     let coinbase = tx.is_coinbase();
     for (vout, output) in (0u32..).zip(&tx.output) {
         if !Coin::is_unspendable(output.script_pubkey.as_bytes()) {
-            let coin = Coin { output: output.clone(), height: height.unsigned_abs(), coinbase };
-            view.add(OutPoint { txid, vout }, coin, coinbase);
+            view.add(OutPoint { txid, vout }, output, height.unsigned_abs(), coinbase, coinbase);
         }
     }
 }
@@ -128,7 +159,7 @@ fn check_bip30(
     prev: Option<NodeId>,
     index: &BlockIndex,
     params: &Params,
-    view: &Overlay<'_>,
+    view: &impl CoinView,
 ) -> Result<(), EngineError> {
     let height = prev.map_or(0, |prev| index.get(prev).height + 1);
     let at_bip34 = prev.and_then(|prev| index.ancestor(prev, params.bip34_height));
@@ -163,7 +194,7 @@ pub fn disconnect_block(
     undo: BlockUndo,
     height: i32,
     params: &Params,
-    view: &mut Overlay<'_>,
+    view: &mut impl CoinView,
 ) -> Result<Disconnected, StoreError> {
     let block = prepared.block();
     if undo.transactions.len() + 1 != block.txdata.len() {
@@ -195,8 +226,64 @@ pub fn disconnect_block(
         for (input, coin) in tx.input.iter().zip(coins).rev() {
             let exists = view.have(&input.previous_output)?;
             clean &= !exists;
-            view.add(input.previous_output, coin, exists);
+            view.add(input.previous_output, &coin.output, coin.height, coin.coinbase, exists);
         }
     }
     Ok(if clean { Disconnected::Clean } else { Disconnected::Unclean })
+}
+
+/// Applies a block that was valid before to coins that may hold a part of its changes already (Core: `RollforwardBlock`).
+pub fn roll_forward(prepared: &PreparedBlock, height: i32, view: &mut impl CoinView) -> Result<(), StoreError> {
+    for (tx, txid) in prepared.block().txdata.iter().zip(prepared.txids()) {
+        let coinbase = tx.is_coinbase();
+        if !coinbase {
+            for input in &tx.input {
+                view.spend(&input.previous_output)?;
+            }
+        }
+        for (vout, output) in (0u32..).zip(&tx.output) {
+            if !Coin::is_unspendable(output.script_pubkey.as_bytes()) {
+                view.add(OutPoint { txid: *txid, vout }, output, height.unsigned_abs(), coinbase, true);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::scripts::ScriptPool;
+    use bitcoin::transaction::Version;
+    use bitcoin::{Amount, ScriptBuf, Sequence, Transaction, TxIn, Witness, absolute};
+    use bulkhead_consensus::networks;
+
+    #[test]
+    fn scripts_that_the_mempool_found_good_are_not_run_again() {
+        let mut block = networks::regtest().genesis;
+        let input = TxIn { sequence: Sequence::MAX, witness: Witness::new(), ..TxIn::default() };
+        block.txdata.push(Transaction {
+            version: Version::TWO,
+            lock_time: absolute::LockTime::ZERO,
+            input: vec![TxIn { previous_output: OutPoint { txid: block.txdata[0].compute_txid(), vout: 0 }, ..input }],
+            output: vec![TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::new() }],
+        });
+        let block = Arc::new(PreparedBlock::new(block));
+        // OP_RETURN: nothing satisfies it, so a check that is made fails.
+        let output = TxOut { value: Amount::from_sat(1), script_pubkey: ScriptBuf::from_bytes(vec![0x6a]) };
+        let coins = [Coin { output, height: 1, coinbase: false }];
+        let pool = ScriptPool::new(1);
+        let judge = |cache: &ScriptCache| {
+            let mut scripts = Scripts::new(pool.begin(), Engine::Kernel, cache);
+            scripts.add(&block, 1, &coins, Flags::CONSENSUS);
+            scripts.finish()
+        };
+        let cache = ScriptCache::new(1 << 20);
+        assert!(matches!(judge(&cache), Err(EngineError::Invalid(_))));
+        cache.insert(block.wtxids()[1], Flags::STANDARD);
+        assert!(judge(&cache).is_err(), "good under other rules only");
+        cache.insert(block.wtxids()[1], Flags::CONSENSUS);
+        assert!(judge(&cache).is_ok());
+    }
 }

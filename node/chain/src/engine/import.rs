@@ -4,20 +4,24 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use bitcoin::block::Header;
 use bitcoin::consensus::{Decodable, deserialize};
 use bitcoin::{Block, BlockHash};
 use bulkhead_consensus::block::Checks;
-use bulkhead_consensus::{PreparedBlock, RejectKind};
+use bulkhead_consensus::{PreparedBlock, Reject, RejectKind};
 use bulkhead_store::block_files::Position;
 use bulkhead_store::flat::FlatFiles;
 
+use super::stages::Stage;
 use super::{ChainManager, EngineError};
 
 const MIN_BLOCK: usize = 80;
 const MAX_BLOCK: usize = 4_000_000;
+/// Blocks that wait to be taken in; each may take some 10 MB.
+const READ_AHEAD: usize = 3;
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -113,6 +117,15 @@ impl Read for Unmasked<'_> {
     }
 }
 
+/// A block of a file.
+struct Record {
+    /// Where its payload starts.
+    offset: u64,
+    header: Header,
+    /// `None`: it is bad.
+    block: Option<Arc<PreparedBlock>>,
+}
+
 /// Blocks of a reindex whose parent was not seen yet: parent to places.
 type Orphans = HashMap<BlockHash, Vec<Position>>;
 
@@ -169,21 +182,65 @@ impl ChainManager {
         self.add_genesis(&mut state)
     }
 
-    /// Takes in all blocks of a stream. `place`: the stream is that block file, and blocks stay where they are.
-    fn load_stream(&self, reader: impl Read, mut place: Option<(u32, &mut Orphans)>) -> Result<(), EngineError> {
+    /// Takes in all blocks of a stream. `place`: the stream is that block file, and blocks stay where they are. A thread reads,
+    /// decodes and checks ahead.
+    fn load_stream(&self, reader: impl Read + Send, place: Option<(u32, &mut Orphans)>) -> Result<(), EngineError> {
         let started = Instant::now();
+        let (sender, records) = sync_channel(READ_AHEAD);
+        let loaded = std::thread::scope(|scope| {
+            scope.spawn(move || self.scan(reader, &sender));
+            // The thread ends when nobody takes its records any more.
+            self.load_records(records, place)
+        })?;
+        tracing::info!("Loaded {loaded} blocks from external file in {}ms", started.elapsed().as_millis());
+        Ok(())
+    }
+
+    fn scan(&self, reader: impl Read, records: &SyncSender<Record>) {
         let mut scanner = Scanner::new(reader, self.params().magic);
-        let mut loaded = 0u32;
         loop {
-            if self.is_interrupted() {
-                return Ok(());
-            }
-            let record = scanner.next().unwrap_or_else(|error| {
+            let next = self.stages.time(Stage::Read, || scanner.next());
+            let record = next.unwrap_or_else(|error| {
                 tracing::error!("read error while loading blocks: {error}");
                 None
             });
-            let Some((offset, payload)) = record else { break };
+            let Some((offset, payload)) = record else { return };
             let Some(header) = payload.get(..80).and_then(|bytes| deserialize::<Header>(bytes).ok()) else { continue };
+            if records.send(Record { offset, header, block: self.decode(&payload) }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Decodes a block and checks what needs no coins; logs why it is refused.
+    fn decode(&self, payload: &[u8]) -> Option<Arc<PreparedBlock>> {
+        let mut rest = payload;
+        let block = match self.stages.time(Stage::Read, || Block::consensus_decode(&mut rest).map(PreparedBlock::new)) {
+            Ok(block) => Arc::new(block),
+            Err(error) => {
+                tracing::debug!(target: "reindex", "LoadExternalBlockFile: unexpected data - {error}. continuing");
+                return None;
+            }
+        };
+        let check = || {
+            self.check_block(&block, Checks::ALL)?;
+            // They are needed when the block is taken in.
+            block.wtxids();
+            Ok::<(), Reject>(())
+        };
+        if let Err(reject) = self.stages.time(Stage::Check, check) {
+            tracing::error!("AcceptBlock: {reject}");
+            return None;
+        }
+        Some(block)
+    }
+
+    fn load_records(&self, records: Receiver<Record>, mut place: Option<(u32, &mut Orphans)>) -> Result<u32, EngineError> {
+        let mut loaded = 0u32;
+        for Record { offset, header, block } in records {
+            if self.is_interrupted() {
+                break;
+            }
             // Offsets of block files fit 32 bits; those of other files are not used.
             let position = place.as_ref().map(|(file, _)| Position { file: *file, offset: offset as u32 });
             let hash = header.block_hash();
@@ -195,7 +252,10 @@ impl ChainManager {
                 }
                 continue;
             }
-            loaded += u32::from(self.load_block(hash, &payload, position)?);
+            if self.load_block(hash, block.as_ref(), position)? {
+                loaded += 1;
+                self.activate_for_pruning(block)?;
+            }
             if hash == self.params().genesis_hash && self.tip().height == -1 {
                 self.activate_best_chain(None, &mut None)?;
             }
@@ -204,12 +264,24 @@ impl ChainManager {
                 loaded += self.load_orphans(hash, orphans)?;
             }
         }
-        tracing::info!("Loaded {loaded} blocks from external file in {}ms", started.elapsed().as_millis());
-        Ok(())
+        Ok(loaded)
     }
 
-    /// Takes in one block; gives whether it was new.
-    fn load_block(&self, hash: BlockHash, payload: &[u8], position: Option<Position>) -> Result<bool, EngineError> {
+    /// With `-prune` the chain must follow the import, or nothing could be pruned before its end.
+    fn activate_for_pruning(&self, block: Option<Arc<PreparedBlock>>) -> Result<(), EngineError> {
+        if self.options().prune.is_none() || !self.lock().blockfiles_indexed {
+            return Ok(());
+        }
+        self.activate_best_chain(block, &mut None)
+    }
+
+    /// Takes in one block; gives whether it was new. `None`: it was found bad already.
+    fn load_block(
+        &self,
+        hash: BlockHash,
+        block: Option<&Arc<PreparedBlock>>,
+        position: Option<Position>,
+    ) -> Result<bool, EngineError> {
         let mut state = self.lock();
         if let Some(id) = state.lookup(&hash).filter(|id| state.node(*id).have_data()) {
             let height = state.node(id).height;
@@ -218,22 +290,8 @@ impl ChainManager {
             }
             return Ok(false);
         }
-        drop(state);
-        let mut rest = payload;
-        let block = match Block::consensus_decode(&mut rest) {
-            Ok(block) => block,
-            Err(error) => {
-                tracing::debug!(target: "reindex", "LoadExternalBlockFile: unexpected data - {error}. continuing");
-                return Ok(false);
-            }
-        };
-        let prepared = Arc::new(PreparedBlock::new(block));
-        if let Err(reject) = self.check_block(&prepared, Checks::ALL) {
-            tracing::error!("AcceptBlock: {reject}");
-            return Ok(false);
-        }
-        state = self.lock();
-        match self.accept_block(&mut state, &prepared, true, position, true) {
+        let Some(block) = block else { return Ok(false) };
+        match self.stages.time(Stage::Store, || self.accept_block(&mut state, block, true, position, true)) {
             Ok((_, is_new)) => Ok(is_new),
             Err(reject) if reject.kind == RejectKind::System => Err(EngineError::Invalid(reject)),
             Err(_) => Ok(false),
@@ -250,7 +308,7 @@ impl ChainManager {
                 let Some(header) = payload.get(..80).and_then(|bytes| deserialize::<Header>(bytes).ok()) else { continue };
                 let hash = header.block_hash();
                 tracing::debug!(target: "reindex", "LoadExternalBlockFile: Processing out of order child {hash} of {parent}");
-                if self.load_block(hash, &payload, Some(position))? {
+                if self.load_block(hash, self.decode(&payload).as_ref(), Some(position))? {
                     loaded += 1;
                     queue.push(hash);
                 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use bulkhead_consensus::PreparedBlock;
 use bulkhead_consensus::params::AssumeUtxo;
+use bulkhead_script::ScriptCache;
 use bulkhead_store::StoreError;
 use bulkhead_store::block_files::{BlockFileOptions, BlockFiles};
 use bulkhead_store::block_index::BlockRecord;
@@ -16,15 +17,11 @@ use bulkhead_store::snapshot_dir;
 use super::background::{Background, Snapshot};
 use super::dates::iso8601;
 use super::index::SEQUENCE_FROM_DISK;
+use super::replay::ReplayError;
 use super::scripts::ScriptPool;
 use super::tip::{TipInfo, TipSignal};
 use super::{ActiveChain, BlockIndex, ChainManager, EngineError, EngineOptions, NodeId, Notifier, State, VerifyOutcome};
 
-/// Memory of `-dbcache` that goes to the two databases, in bytes.
-pub(super) const DATABASE_CACHE: usize = INDEX_CACHE + COINS_DB_CACHE;
-const INDEX_CACHE: usize = 2 << 20;
-/// Part of it for each database of coins.
-pub const COINS_DB_CACHE: usize = 8 << 20;
 /// Sequence number of the chain that was active when the last run ended.
 const SEQUENCE_BEST_FROM_DISK: i32 = 0;
 
@@ -80,6 +77,11 @@ pub enum OpenError {
     /// `xor.dat` and `-blocksxor=0` contradict each other, or a file cannot be used.
     #[error("Error initializing block database: {0}")]
     Files(#[source] StoreError),
+    /// A write of coins that an earlier run did not finish cannot be finished.
+    #[error(
+        "Unable to replay blocks. You will need to rebuild the database using -reindex-chainstate.\nPlease restart with -reindex or -reindex-chainstate to recover."
+    )]
+    Replay(#[source] ReplayError),
     /// The engine was asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -116,6 +118,7 @@ impl OpenError {
                 | E::NoWitnesses(_)
                 | E::Initialize
                 | E::Corrupted
+                | E::Replay(_)
                 | E::WasPruned
                 | E::FromTheFuture
         )
@@ -126,7 +129,8 @@ impl ChainManager {
     /// Opens or creates the databases, loads the index, verifies the last blocks and connects genesis in a new chain.
     pub fn open(options: EngineOptions, notifier: Arc<dyn Notifier>) -> Result<Arc<Self>, OpenError> {
         notifier.init_message("Loading block index…");
-        let index_db = IndexDb::open(&options.data_dir.join("blocks/index"), INDEX_CACHE, options.reindex)
+        let caches = options.caches();
+        let index_db = IndexDb::open(&options.data_dir.join("blocks/index"), caches.index, options.reindex)
             .map_err(OpenError::block_database)?;
         if options.reindex {
             index_db.set_reindexing(true).map_err(OpenError::block_database)?;
@@ -154,9 +158,9 @@ impl ChainManager {
         if pruned && options.prune.is_none() {
             return Err(OpenError::WasPruned);
         }
-        let wipe_coins = options.reindex || options.reindex_chainstate;
         let coins_db =
-            CoinsDb::open(&options.data_dir.join("chainstate"), COINS_DB_CACHE, wipe_coins).map_err(OpenError::coins_database)?;
+            CoinsDb::open(&options.data_dir.join("chainstate"), options.coins(options.reindex || options.reindex_chainstate))
+                .map_err(OpenError::coins_database)?;
         let mut coins = CoinsCache::new(coins_db).map_err(OpenError::coins_database)?;
         let mut index = index;
         let mut background = None;
@@ -166,14 +170,16 @@ impl ChainManager {
             index.get_volatile(target).chain_tx = facts.chain_tx_count;
             let path = snapshot_dir::path(&options.data_dir);
             tracing::info!("[snapshot] detected active snapshot chainstate ({}) - loading", path.display());
-            let database = CoinsDb::open(&path, COINS_DB_CACHE, false).map_err(OpenError::coins_database)?;
+            let database = CoinsDb::open(&path, options.coins(false)).map_err(OpenError::coins_database)?;
             let validated = std::mem::replace(&mut coins, CoinsCache::new(database).map_err(OpenError::coins_database)?);
             background = Some(Background { active: ActiveChain::default(), coins: validated, target });
         }
         if !index.is_empty() && index.lookup(&options.params.genesis_hash).is_none() {
             return Err(OpenError::WrongGenesis);
         }
+        let script_cache = Arc::new(ScriptCache::new(options.script_cache));
         let state = State {
+            script_cache: Arc::clone(&script_cache),
             index,
             active: ActiveChain::default(),
             coins,
@@ -199,6 +205,8 @@ impl ChainManager {
         };
         let manager = Arc::new(Self {
             scripts: ScriptPool::new(options.script_threads),
+            script_cache,
+            stages: Default::default(),
             activation: Mutex::new(()),
             state: Mutex::new(state),
             tip: RwLock::new(Arc::new(TipInfo::none())),
@@ -221,6 +229,8 @@ impl ChainManager {
         if state.blockfiles_indexed {
             self.add_genesis(&mut state).map_err(OpenError::Genesis)?;
         }
+        state.with_background(|state| self.finish_write(state)).unwrap_or(Ok(()))?;
+        self.finish_write(&mut state)?;
         if let Some(found) = state.with_background(load_tip) {
             found?;
         }
@@ -273,6 +283,15 @@ impl ChainManager {
             },
             _ => Ok(()),
         }
+    }
+
+    /// Finishes a write of coins that an earlier run did not finish.
+    fn finish_write(&self, state: &mut State) -> Result<(), OpenError> {
+        let Some(heads) = state.coins.database().heads().map_err(OpenError::Load)? else { return Ok(()) };
+        self.replay(state, heads).map_err(|error| {
+            tracing::error!("{error}");
+            OpenError::Replay(error)
+        })
     }
 
     fn verify_at_start(&self) -> Result<(), OpenError> {

@@ -6,21 +6,19 @@
 
 use std::io::Read;
 
-use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, OutPoint};
+use bitcoin::BlockHash;
 use bulkhead_consensus::params::{AssumeUtxo, Buried};
 use bulkhead_store::coins_cache::CoinsCache;
 use bulkhead_store::coins_db::CoinsDb;
 use bulkhead_store::snapshot::{Metadata, Reader, SnapshotError};
-use bulkhead_store::{Coin, StoreError, snapshot_dir};
+use bulkhead_store::{StoreError, snapshot_dir};
 
 use super::background::{Background, Snapshot, shown};
-use super::load::COINS_DB_CACHE;
 use super::utxo_stats::{HashKind, Tally};
 use super::{ActiveChain, ChainManager, EngineError, NodeId, State};
 
-/// Coins that are written at once.
-const BATCH: usize = 100_000;
+/// Coins between two looks whether the node stops.
+const INTERRUPTIBLE: u64 = 100_000;
 /// Coins between two lines about progress.
 const PROGRESS: u64 = 1_000_000;
 
@@ -147,7 +145,7 @@ impl ChainManager {
         place: impl FnOnce() -> Result<(), String>,
     ) -> Result<NodeId, LoadError> {
         let next = snapshot_dir::next_path(&self.options().data_dir);
-        let database = CoinsDb::open(&next, COINS_DB_CACHE, true)?;
+        let database = CoinsDb::open(&next, self.options().coins(true))?;
         self.populate(&database, metadata, input, facts)?;
         let height = facts.height;
         let stats = self.tally(database.iter()?, Tally::new(HashKind::Serialized, height, metadata.base))?;
@@ -164,27 +162,19 @@ impl ChainManager {
         let base = metadata.base;
         tracing::info!("[snapshot] loading {} coins from snapshot {base}", metadata.coins);
         let mut reader = Reader::new(input, metadata.coins, facts.height.unsigned_abs());
-        let mut batch: Vec<(OutPoint, Coin)> = Vec::new();
-        let write = |batch: &mut Vec<(OutPoint, Coin)>, best: BlockHash| {
-            let written = database.write(batch.iter().map(|(outpoint, coin)| (outpoint, Some(coin))), best);
-            batch.clear();
-            written
-        };
-        while let Some(coin) = reader.next_coin()? {
-            batch.push(coin);
+        // The block that the coins belong to is named when all are there.
+        let mut writer = database.start_write(base)?;
+        while let Some((outpoint, coin)) = reader.next_coin()? {
+            writer.note(&outpoint, Some(&coin))?;
             if reader.count() % PROGRESS == 0 {
                 let share = reader.count() as f64 * 100.0 / metadata.coins as f64;
                 tracing::info!("[snapshot] {} coins loaded ({share:.2}%)", reader.count());
             }
-            if batch.len() >= BATCH {
-                if self.is_interrupted() {
-                    return Err(LoadError::Interrupted);
-                }
-                // The block that the coins belong to is named when all are there.
-                write(&mut batch, BlockHash::all_zeros())?;
+            if reader.count() % INTERRUPTIBLE == 0 && self.is_interrupted() {
+                return Err(LoadError::Interrupted);
             }
         }
-        write(&mut batch, base)?;
+        writer.finish()?;
         tracing::info!("[snapshot] loaded {} coins from snapshot {base}", metadata.coins);
         Ok(())
     }
@@ -207,7 +197,7 @@ impl ChainManager {
         let data_dir = &self.options().data_dir;
         snapshot_dir::write_base(&snapshot_dir::next_path(data_dir), hash)?;
         place().map_err(LoadError::Place)?;
-        let opened = CoinsDb::open(&snapshot_dir::path(data_dir), COINS_DB_CACHE, false).and_then(CoinsCache::new);
+        let opened = CoinsDb::open(&snapshot_dir::path(data_dir), self.options().coins(false)).and_then(CoinsCache::new);
         let coins = opened.inspect_err(|error| self.fatal_with("", error))?;
         self.assume_blocks(&mut state, base, facts);
         let State { active, coins: old_coins, .. } = &mut *state;

@@ -9,6 +9,7 @@
 mod accept;
 mod activate;
 pub mod active;
+mod ahead;
 mod assume;
 pub mod background;
 mod connect;
@@ -28,7 +29,9 @@ mod overlay;
 mod proposal;
 pub mod prune;
 mod prune_locks;
+mod replay;
 mod scripts;
+mod stages;
 mod state;
 mod tip;
 pub mod utxo_stats;
@@ -41,13 +44,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bitcoin::block::Header;
 use bitcoin::{Block, BlockHash};
 use bulkhead_consensus::{Params, PreparedBlock, Reject};
+use bulkhead_script::ScriptCache;
 
 pub use accept::Accepted;
 pub use active::ActiveChain;
 pub use fail::EngineError;
 pub use import::ImportSource;
 pub use index::{BlockIndex, BlockNode, NodeId};
-pub use load::{COINS_DB_CACHE, OpenError};
+pub use load::OpenError;
 pub use options::EngineOptions;
 pub use overlay::Overlay;
 pub use state::State;
@@ -109,6 +113,8 @@ pub struct ChainManager {
     listeners: RwLock<Vec<Arc<dyn Listener>>>,
     notifier: Arc<dyn Notifier>,
     scripts: scripts::ScriptPool,
+    script_cache: Arc<ScriptCache>,
+    stages: stages::Stages,
     interrupt: AtomicBool,
     importing: AtomicBool,
     failed: AtomicBool,

@@ -1,99 +1,70 @@
-//! Changes of coins that are not made yet: a block is connected or disconnected on an overlay first.
+//! Changes of coins that are not made: a block is judged, or taken back for a look, on an overlay.
 
 use std::collections::HashMap;
 
-use bitcoin::OutPoint;
-use bulkhead_store::coins_cache::CoinsCache;
+use bitcoin::{OutPoint, TxOut};
+use bulkhead_store::coins_cache::{CoinsCache, Staged};
 use bulkhead_store::{Coin, StoreError};
 
-#[derive(Debug)]
-struct Change {
-    /// `None`: spent.
-    coin: Option<Coin>,
-    /// No unspent coin of this key lies below.
-    fresh: bool,
+/// Coins that blocks are applied to.
+pub trait CoinView {
+    /// Whether a coin exists.
+    fn have(&self, outpoint: &OutPoint) -> Result<bool, StoreError>;
+    /// Spends a coin; gives it, or `None` when there is none.
+    fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError>;
+    /// Adds a coin; `may_overwrite`: an unspent one of the same key may exist.
+    fn add(&mut self, outpoint: OutPoint, output: &TxOut, height: u32, coinbase: bool, may_overwrite: bool);
 }
 
-/// Changes over a cache of coins.
+impl CoinView for Staged<'_> {
+    fn have(&self, outpoint: &OutPoint) -> Result<bool, StoreError> {
+        Staged::have(self, outpoint)
+    }
+
+    fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        Staged::spend(self, outpoint)
+    }
+
+    fn add(&mut self, outpoint: OutPoint, output: &TxOut, height: u32, coinbase: bool, may_overwrite: bool) {
+        Staged::add(self, outpoint, output, height, coinbase, may_overwrite);
+    }
+}
+
+/// Changes over a cache of coins that stays as it is.
 #[derive(Debug)]
 pub struct Overlay<'a> {
     base: &'a CoinsCache,
-    changes: HashMap<OutPoint, Change>,
+    /// `None`: spent.
+    changes: HashMap<OutPoint, Option<Coin>>,
 }
-
-/// The changes of an overlay, to be applied to its base.
-#[derive(Debug)]
-pub struct Changes(HashMap<OutPoint, Change>);
 
 impl<'a> Overlay<'a> {
     /// No changes yet.
     pub fn new(base: &'a CoinsCache) -> Self {
         Self { base, changes: HashMap::new() }
     }
+}
 
-    /// Looks a coin up.
-    pub fn get(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+impl CoinView for Overlay<'_> {
+    fn have(&self, outpoint: &OutPoint) -> Result<bool, StoreError> {
         match self.changes.get(outpoint) {
-            Some(change) => Ok(change.coin.clone()),
-            None => self.base.peek(outpoint),
-        }
-    }
-
-    /// Whether a coin exists.
-    pub fn have(&self, outpoint: &OutPoint) -> Result<bool, StoreError> {
-        match self.changes.get(outpoint) {
-            Some(change) => Ok(change.coin.is_some()),
-            None if self.base.cached(outpoint).is_some() => Ok(true),
+            Some(change) => Ok(change.is_some()),
             None => Ok(self.base.peek(outpoint)?.is_some()),
         }
     }
 
-    /// Spends a coin; gives it, or `None` when there is none.
-    pub fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+    fn spend(&mut self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
         if let Some(change) = self.changes.get_mut(outpoint) {
-            let coin = change.coin.take();
-            if change.fresh {
-                self.changes.remove(outpoint);
-            }
-            return Ok(coin);
+            return Ok(change.take());
         }
-        let coin = match self.base.cached(outpoint) {
-            Some(coin) => Some(coin.clone()),
-            None => self.base.peek(outpoint)?,
-        };
+        let coin = self.base.peek(outpoint)?;
         if coin.is_some() {
-            self.changes.insert(*outpoint, Change { coin: None, fresh: false });
+            self.changes.insert(*outpoint, None);
         }
         Ok(coin)
     }
 
-    /// Adds a coin; `may_overwrite`: an unspent one of the same key may exist below.
-    pub fn add(&mut self, outpoint: OutPoint, coin: Coin, may_overwrite: bool) {
-        match self.changes.get_mut(&outpoint) {
-            Some(change) => change.coin = Some(coin),
-            None => {
-                self.changes.insert(outpoint, Change { coin: Some(coin), fresh: !may_overwrite });
-            }
-        }
-    }
-
-    /// Gives the changes, so that the base can be borrowed mutably.
-    pub fn into_changes(self) -> Changes {
-        Changes(self.changes)
-    }
-}
-
-impl Changes {
-    /// Makes the changes in `cache`.
-    pub fn apply(self, cache: &mut CoinsCache) -> Result<(), StoreError> {
-        for (outpoint, change) in self.0 {
-            match change.coin {
-                Some(coin) => cache.add(outpoint, coin, !change.fresh),
-                None => {
-                    cache.spend(&outpoint)?;
-                }
-            }
-        }
-        Ok(())
+    fn add(&mut self, outpoint: OutPoint, output: &TxOut, height: u32, coinbase: bool, _may_overwrite: bool) {
+        self.changes.insert(outpoint, Some(Coin { output: output.clone(), height, coinbase }));
     }
 }

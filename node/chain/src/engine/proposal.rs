@@ -1,5 +1,7 @@
 //! Judging a block on top of the tip without taking it in (Core: `TestBlockValidity`).
 
+use std::sync::Arc;
+
 use bulkhead_consensus::block::{self, Checks};
 use bulkhead_consensus::{PreparedBlock, Reject, header};
 
@@ -11,7 +13,7 @@ impl ChainManager {
     ///
     /// # Errors
     /// What is wrong with it; `inconclusive-not-best-prevblk` if it does not build on the tip.
-    pub fn test_block_validity(&self, state: &State, prepared: &PreparedBlock, checks: Checks) -> Result<(), Reject> {
+    pub fn test_block_validity(&self, state: &State, prepared: &Arc<PreparedBlock>, checks: Checks) -> Result<(), Reject> {
         let block = prepared.block();
         let tip = state.active.tip();
         if tip.map(|tip| state.node(tip).hash) != Some(block.header.prev_blockhash) {
@@ -20,10 +22,11 @@ impl ChainManager {
         self.check_block(prepared, checks)?;
         let chain = state.index.view(tip);
         header::check_contextual(&block.header, &chain, self.params(), self.now())?;
-        block::check_contextual(block, &chain, self.params())?;
+        block::check_contextual(prepared, &chain, self.params())?;
         let mut view = Overlay::new(&state.coins);
-        let connected = connect_block(prepared, tip, &state.index, self.params(), &mut view, Some(self.options().script_engine))
-            .map_err(|error| error.into_reject())?;
-        self.run_scripts(connected.checks).map_err(|error| error.into_reject())
+        let mut scripts = self.scripts_of_block();
+        connect_block(prepared, tip, &state.index, self.params(), &mut view, Some(&mut scripts))
+            .and_then(|_| scripts.finish())
+            .map_err(|error| error.into_reject())
     }
 }

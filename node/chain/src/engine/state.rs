@@ -1,8 +1,10 @@
 //! What the engine's lock protects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use bitcoin::{Block, BlockHash, OutPoint};
+use bulkhead_script::ScriptCache;
 use bulkhead_store::block_files::{BlockFiles, Position};
 use bulkhead_store::coins_cache::CoinsCache;
 use bulkhead_store::index_db::IndexDb;
@@ -44,6 +46,7 @@ pub struct State {
     pub(super) blockfiles_indexed: bool,
     /// Why scripts of the last block were checked (inner `None`: were not); outer `None` before the first block.
     pub(super) script_reason: Option<Option<&'static str>>,
+    pub(super) script_cache: Arc<ScriptCache>,
     /// When the next write of everything is due, in seconds of the node's clock.
     pub(super) next_write: i64,
 }
@@ -62,6 +65,11 @@ impl State {
     /// Coins at the tip, what is not flushed included.
     pub fn coins(&self) -> &CoinsCache {
         &self.coins
+    }
+
+    /// Transactions whose scripts are known to be good.
+    pub fn script_cache(&self) -> &ScriptCache {
+        &self.script_cache
     }
 
     /// Block and undo files.
@@ -179,8 +187,9 @@ impl State {
 
     /// Forgets candidates that are worse than the tip.
     pub(super) fn prune_candidates(&mut self) {
-        if let Some(tip) = self.active.tip() {
-            self.candidates = self.candidates.split_off(&self.index.rank(tip));
+        let Some(rank) = self.active.tip().map(|tip| self.index.rank(tip)) else { return };
+        while self.candidates.first_key_value().is_some_and(|(first, _)| *first < rank) {
+            self.candidates.pop_first();
         }
     }
 

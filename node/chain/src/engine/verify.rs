@@ -1,9 +1,11 @@
 //! Checking blocks near the tip against the databases (Core: `CVerifyDB`), at the start and for `verifychain`.
 
+use std::sync::Arc;
+
 use bulkhead_consensus::PreparedBlock;
 use bulkhead_consensus::block::Checks;
 
-use super::connect::{Disconnected, connect_block, disconnect_block};
+use super::connect::{Disconnected, Scripts, connect_block, disconnect_block};
 use super::{ChainManager, NodeId, Overlay, State};
 
 /// How verification ended.
@@ -169,9 +171,10 @@ impl ChainManager {
                 return false;
             }
         };
-        let engine = self.wants_scripts_of(state, id).map(|_| self.options().script_engine);
-        let connected = connect_block(&prepared, state.node(id).prev, &state.index, self.params(), view, engine);
-        match connected.and_then(|connected| self.run_scripts(connected.checks)) {
+        let prepared = Arc::new(prepared);
+        let mut scripts = self.wants_scripts_of(state, id).map(|_| self.scripts_of_block());
+        let connected = connect_block(&prepared, state.node(id).prev, &state.index, self.params(), view, scripts.as_mut());
+        match connected.and_then(|_| scripts.map_or(Ok(()), Scripts::finish)) {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!("Verification error: found unconnectable block at {}, hash={} ({error})", node.height, node.hash);

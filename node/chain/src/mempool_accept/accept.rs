@@ -10,7 +10,7 @@ use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::replace::Candidate;
 use bulkhead_mempool::standard::{self, MAX_STANDARD_TX_SIGOPS_COST};
 use bulkhead_mempool::{FeeFrac, Kind, Mempool, NewEntry, Reject};
-use bulkhead_script::{Engine, Flags, Hashes, TxData, VerifyError, interpret, verify_transaction};
+use bulkhead_script::{Engine, Flags, Hashes, ScriptCache, TxData, VerifyError, interpret, verify_transaction};
 use bulkhead_store::Coin;
 
 use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
@@ -125,7 +125,7 @@ pub fn accept(
     if is_strict && !options.bypass_limits {
         pool.check_ephemeral_spends(tx)?;
     }
-    check_scripts(tx, &spent)?;
+    check_scripts(state.script_cache(), tx, &spent)?;
 
     let replaced = evicted.iter().filter_map(|txid| pool.get(txid)).map(|entry| entry.new.tx.clone()).collect();
     let accepted = Accepted { txid, wtxid: tx.compute_wtxid(), vsize, fee, effective, replaced };
@@ -266,7 +266,7 @@ fn check_limits(
 /// Scripts under the rules of policy, by the interpreter, which names the error; then under today's consensus rules, by the
 /// kernel, so that no block is built from what only the interpreter takes (Core: `PolicyScriptChecks`,
 /// `ConsensusScriptChecks`).
-fn check_scripts(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
+fn check_scripts(cache: &ScriptCache, tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
     let hashes = Hashes::default();
     let data = TxData::new(tx, spent, &hashes);
     for input in 0..tx.input.len() {
@@ -286,7 +286,10 @@ fn check_scripts(tx: &Transaction, spent: &[TxOut]) -> Result<(), Reject> {
             Reject::with_debug(Kind::Consensus, reason, describe_input(tx, input))
         }
         other => Reject::with_debug(Kind::Consensus, "block-script-verify-flag-failed (unknown error)", other.to_string()),
-    })
+    })?;
+    // A block of today that holds the transaction need not run its scripts again.
+    cache.insert(tx.compute_wtxid(), Flags::CONSENSUS);
+    Ok(())
 }
 
 /// Core's words for an input whose script failed.

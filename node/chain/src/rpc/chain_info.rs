@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::lookup::{block_by_hash, tip};
 use super::{Context, Handler};
 use crate::engine::prune::MIN_BLOCKS_TO_KEEP;
-use crate::engine::{BlockNode, COINS_DB_CACHE, NodeId, State, VerifyOutcome};
+use crate::engine::{BlockNode, NodeId, State, VerifyOutcome};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getbestblockhash", getbestblockhash),
@@ -214,7 +214,7 @@ fn getchainstates(context: &Context, _: &Params) -> RpcResult<Value> {
         add("target", target_hex(bits).into());
         add("difficulty", double_to_json(difficulty(bits)));
         add("verificationprogress", double_to_json(progress));
-        add("coins_db_cache_bytes", COINS_DB_CACHE.into());
+        add("coins_db_cache_bytes", context.chain.options().caches().coins_db.into());
         add("coins_tip_cache_bytes", cache.into());
         out
     };

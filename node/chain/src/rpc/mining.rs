@@ -1,5 +1,7 @@
 //! Mining on test chains, blocks and headers from miners, priorities.
 
+use std::sync::Arc;
+
 use bitcoin::ScriptBuf;
 use bitcoin::consensus::encode::serialize_hex;
 use bulkhead_consensus::block::{Checks, witness_commitment_index};
@@ -112,13 +114,13 @@ fn generateblock(context: &Context, params: &Params) -> RpcResult<Value> {
         let mut block = template.block;
         block.txdata.append(&mut transactions);
         regenerate_commitment(&mut block, rules.is_active_at(Buried::Segwit, template.height));
-        let prepared = PreparedBlock::new(block);
+        let prepared = Arc::new(PreparedBlock::new(block));
         let checks = Checks { proof_of_work: false, merkle_root: false };
         context
             .chain
             .test_block_validity(&state, &prepared, checks)
             .map_err(|reject| RpcError::new(VERIFY_ERROR, format!("TestBlockValidity failed: {reject}")))?;
-        prepared.into_block()
+        prepared.block().clone()
     };
     let mut tries = DEFAULT_MAX_TRIES;
     let block = mine(block, rules, &mut tries, || context.chain.is_interrupted())

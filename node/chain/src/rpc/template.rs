@@ -1,6 +1,7 @@
 //! `getblocktemplate` (BIP22, BIP23, BIP9, BIP145).
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bitcoin::BlockHash;
@@ -83,7 +84,7 @@ fn proposal(context: &Context, request: &Map<String, Value>) -> RpcResult<Value>
         });
     }
     let checks = Checks { proof_of_work: false, merkle_root: true };
-    bip22_result(context.chain.test_block_validity(&state, &PreparedBlock::new(block), checks))
+    bip22_result(context.chain.test_block_validity(&state, &Arc::new(PreparedBlock::new(block)), checks))
 }
 
 /// Waits for another tip, or after a minute for another mempool.

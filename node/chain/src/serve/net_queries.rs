@@ -191,7 +191,7 @@ pub fn have_transaction(context: &Context, id: [u8; 32], by_witness: bool) -> bo
     drop(pool);
     let state = context.state();
     // Core looks at the first two outputs too: most transactions have an unspent one among them when they are new.
-    (0..2).any(|vout| state.coins().cached(&bitcoin::OutPoint { txid, vout }).is_some())
+    (0..2).any(|vout| state.coins().is_cached(&bitcoin::OutPoint { txid, vout }))
 }
 
 /// Blocks between the active chain and `best` whose data is missing, lowest first.
