@@ -45,6 +45,18 @@ pub struct Outcome {
     pub log: String,
 }
 
+impl Outcome {
+    /// Stages of the engine and the seconds that each took, from the last line that tells (`-debug=bench`); Core's are not read.
+    pub fn stages(&self) -> Vec<(String, f64)> {
+        let last = self.log.lines().rev().find_map(|line| line.split_once("Stages until block ")?.1.split_once(": "));
+        let parse = |field: &str| {
+            let (name, seconds) = field.split_once('=')?;
+            Some((name.to_owned(), seconds.trim_end_matches('s').parse().ok()?))
+        };
+        last.map_or_else(Vec::new, |(_, text)| text.split_whitespace().filter_map(parse).collect())
+    }
+}
+
 /// Runs `binary` on `task`, with Core's defaults, `-dbcache=450` and without the self-checks that regtest turns on; `more` are further arguments.
 ///
 /// # Errors
@@ -112,6 +124,17 @@ fn seconds_of_day(line: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::seconds_of_day;
+
+    #[test]
+    fn stages_are_read_from_the_last_line_that_has_them() {
+        let line = |read| format!("2026-11-23T01:02:03.500000Z [bench] Stages until block 7: read={read}s flush=1.500s\n");
+        let outcome = super::Outcome {
+            seconds: 1.0,
+            usage: crate::watch::Usage::default(),
+            log: line("0.1") + &line("0.25") + "2026-11-23T01:02:03.600000Z more\n",
+        };
+        assert_eq!(outcome.stages(), vec![("read".to_owned(), 0.25), ("flush".to_owned(), 1.5)]);
+    }
 
     #[test]
     fn times_of_log_lines_are_read() {

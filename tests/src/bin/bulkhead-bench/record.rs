@@ -1,5 +1,5 @@
-//! The figures of the last recorded run, in `tests/bench/recorded.json`. `BULKHEAD_RECORD=1` with a reference binary writes
-//! them anew.
+//! The figures of the last recorded run, in `tests/bench/recorded.json`. `BULKHEAD_RECORD=1` writes them anew; Core's stay as they
+//! were where no reference binary was measured.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -48,33 +48,46 @@ pub struct Row {
     pub name: String,
     /// This node.
     pub ours: Figures,
+    /// This node as recorded last.
+    pub before: Option<Figures>,
     /// Bitcoin Core, measured or recorded.
     pub core: Option<Figures>,
+    /// Stages of the median run and the seconds that each took.
+    pub stages: Vec<(String, f64)>,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Row { name, ours, core } = self;
-        match core {
-            Some(core) => write!(
-                f,
-                "{name:<36} {:>8.2} {:>8.2} {:>7.2} {:>8.2} {:>8.2} {:>8.0} {:>8.0}",
-                ours.seconds,
-                core.seconds,
-                core.seconds / ours.seconds,
-                ours.cpu,
-                core.cpu,
-                ours.memory,
-                core.memory
-            ),
-            None => write!(
-                f,
-                "{name:<36} {:>8.2} {:>8} {:>7} {:>8.2} {:>8} {:>8.0} {:>8}",
-                ours.seconds, "-", "-", ours.cpu, "-", ours.memory, "-"
-            ),
-        }
+        let Row { name, ours, before, core, .. } = self;
+        let seconds = |figures: &Option<Figures>, value: fn(&Figures) -> f64, digits: usize| {
+            figures.as_ref().map_or_else(|| "-".to_owned(), |figures| format!("{:.digits$}", value(figures)))
+        };
+        let times = core.map_or_else(|| "-".to_owned(), |core| format!("{:.2}", core.seconds / ours.seconds));
+        write!(
+            f,
+            "{name:<36} {:>8.2} {:>8} {:>8} {times:>7} {:>8.2} {:>8} {:>8.0} {:>8}",
+            ours.seconds,
+            seconds(before, |figures| figures.seconds, 2),
+            seconds(core, |figures| figures.seconds, 2),
+            ours.cpu,
+            seconds(core, |figures| figures.cpu, 2),
+            ours.memory,
+            seconds(core, |figures| figures.memory, 0),
+        )
     }
 }
+
+impl Row {
+    /// The stages with their share of all of them; several go on at the same time.
+    pub fn shares(&self) -> String {
+        let sum: f64 = self.stages.iter().map(|(_, seconds)| seconds).sum();
+        let share = |(name, seconds): &(String, f64)| format!("{name} {seconds:.2} s ({:.0} %)", seconds * 100.0 / sum.max(1e-9));
+        self.stages.iter().map(share).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Column heads.
+pub const HEAD: [&str; 8] = ["ours s", "before", "Core s", "times", "cpu s", "Core", "MiB", "Core"];
 
 /// A run as kept in the tree.
 #[derive(Debug, Clone)]
@@ -105,9 +118,15 @@ impl Recorded {
         Figures::parse(&self.0["replay"][name]["core"])
     }
 
+    /// What this node took.
+    pub fn ours(&self, name: &str) -> Option<Figures> {
+        Figures::parse(&self.0["replay"][name]["ours"])
+    }
+
     /// Writes the file.
     pub fn save(&self) -> Outcome<()> {
         let text = format!("{:#}\n", self.0);
+        std::fs::create_dir_all(path().parent().unwrap_or(Path::new("."))).map_err(|error| error.to_string())?;
         std::fs::write(path(), text).map_err(|error| format!("{}: {error}", path().display()))
     }
 }

@@ -8,7 +8,7 @@ use bulkhead_tests::node::binaries;
 use bulkhead_tests::replay::{Source, Task, replay};
 
 use crate::Outcome;
-use crate::record::{Figures, Recorded, Row};
+use crate::record::{Figures, HEAD, Recorded, Row};
 
 const ROUNDS: usize = 3;
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -30,13 +30,17 @@ pub fn run() -> Outcome<()> {
     nodes.extend(reference.clone());
     // By mode, source and node.
     let mut runs = vec![vec![vec![Vec::new(); nodes.len()]; SOURCES.len()]; MODES.len()];
+    let mut stages = vec![vec![Vec::new(); SOURCES.len()]; MODES.len()];
     for _ in 0..rounds {
         for (mode, (_, assume_valid)) in MODES.into_iter().enumerate() {
             let task = Task { file: file.clone(), tip: made.tip.clone(), height: recipe.blocks, assume_valid };
             for (number, binary) in nodes.iter().enumerate() {
                 let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
                 for (place, (_, source)) in SOURCES.into_iter().enumerate() {
-                    let outcome = replay(binary, folder.path(), &task, source, &[])?;
+                    let outcome = replay(binary, folder.path(), &task, source, &["-debug=bench"])?;
+                    if number == 0 {
+                        stages[mode][place].push((outcome.seconds, outcome.stages()));
+                    }
                     runs[mode][place][number].push(Figures {
                         seconds: outcome.seconds,
                         cpu: outcome.usage.cpu,
@@ -57,7 +61,10 @@ pub fn run() -> Outcome<()> {
                 Some(measured) => Figures::median(measured),
                 None => recorded.core(&name),
             };
-            rows.push(Row { name, ours, core });
+            let measured = &mut stages[mode][place];
+            measured.sort_by(|one: &(f64, _), other| one.0.total_cmp(&other.0));
+            let stages = measured.swap_remove(measured.len() / 2).1;
+            rows.push(Row { before: recorded.ours(&name), name, ours, core, stages });
         }
     }
     let against = if reference.is_some() { "measured now" } else { "as recorded" };
@@ -65,11 +72,15 @@ pub fn run() -> Outcome<()> {
         "replay of {} transactions with {} inputs in {} blocks, -dbcache=450, sandbox strict; Core {against}",
         recipe.transactions, made.inputs, recipe.blocks
     );
-    println!("{:<36} {:>8} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8}", "", "ours s", "Core s", "times", "cpu s", "cpu s", "MiB", "MiB");
+    let [ours, before, core, times, cpu, core_cpu, memory, core_memory] = HEAD;
+    println!("{:<36} {ours:>8} {before:>8} {core:>8} {times:>7} {cpu:>8} {core_cpu:>8} {memory:>8} {core_memory:>8}", "");
     for row in &rows {
         println!("{row}");
     }
-    if reference.is_some() && std::env::var_os("BULKHEAD_RECORD").is_some() {
+    for row in &rows {
+        println!("{}: {}", row.name, row.shares());
+    }
+    if std::env::var_os("BULKHEAD_RECORD").is_some() {
         Recorded::new(rows).save()?;
     }
     Ok(())
