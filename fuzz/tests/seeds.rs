@@ -41,7 +41,7 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let from_child = [
         FromChild::Ready,
         FromChild::Report(Report::default()),
-        FromChild::Request(7, Request::OpenKeystore(OpenKeystore { name: "alice".into(), create: true, one_shot: false })),
+        FromChild::Request(7, Request::OpenKeystore(OpenKeystore { name: "alice".into(), create: true, one_shot: false, restore: false })),
         FromChild::Request(8, Request::Stop),
         FromChild::Fatal("disk full".into()),
         FromChild::Notify(command),

@@ -128,11 +128,12 @@ struct OpenKeystore {
   name @0 :Text;
   create @1 :Bool;          # the directory and file must not exist
   oneShot @2 :Bool;         # a key store without a file, for keys brought by the call
+  restore @3 :Bool;         # with create: the file will come from a backup
 }
 
 struct OpenFile {
   purpose @0 :Text;
-  # backupWallet (create only), restoreWallet (read), dumpTxOutSet (create only), loadTxOutSet (read),
+  # backupWallet, exportWallet (create only), restoreWallet (read), dumpTxOutSet (create only), loadTxOutSet (read),
   # importMempool (read), loadBlock (read)
   path @1 :Text;
 }

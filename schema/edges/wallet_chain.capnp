@@ -21,18 +21,31 @@ interface WalletChain {
   # feeRate -1: no estimate.
   mempool @8 () -> (transactions :List(Data));
   # At most 32 MiB in all.
-  blockFilterMatch @9 (hash :Data, filter :Data) -> (hasFilter :Bool);
+  blockFilter @9 (hash :Data, height :Int32) -> (hash :Data, hasFilter :Bool, filter :Data);
+  # By hash, or by height on the active chain when hash is empty. BIP158 basic filter from the index: the wallet does the
+  # matching, so that chain never learns what for. The hash of the answer is empty when there is no such block.
   ping @10 () -> ();
   barrier @11 () -> ();
   # Answered when every event that happened before the call was sent to the subscribers and taken by them.
   verifyInputs @12 (transaction :Data, spent :List(Types.Coin)) -> (errors :List(Text));
   # One coin and one error per input; the error is empty when the input satisfies the script of its coin, or
   # when there is no coin.
+  clusters @13 (txids :List(Data)) -> (transactions :List(PoolTransaction));
+  # Everything in the mempool that is connected with these transactions, themselves included; at most 10,000 of them.
+  blocksFrom @14 () -> (height :Int32);
+  # The lowest height from which on all blocks of the active chain are on disk.
+}
+
+struct PoolTransaction {
+  txid @0 :Data;
+  vsize @1 :Int64;          # signature operations counted
+  fee @2 :Int64;            # satoshi, with what prioritisetransaction added
+  parents @3 :List(UInt32); # positions in the same list
 }
 
 interface WalletEvents {
-  # Served by wallet, in order, one in flight; chain queues at most 1000 and then drops the connection (the
-  # wallet catches up by locator when it is wired again).
+  # Served by wallet, in order, one in flight; chain queues at most 1000 and 32 MiB, and then drops all but the newest tip (the
+  # wallet sees the gap and catches up by locator).
   blockConnected @0 (hash :Data, height :Int32, block :Data, medianTime :Int64) -> ();
   blockDisconnected @1 (hash :Data, height :Int32, block :Data) -> ();
   transactionAdded @2 (transaction :Data) -> ();

@@ -50,6 +50,12 @@ struct Request {
     # signrawtransactionwithwallet. Answer: signed, whose `psbt` holds the transaction itself.
     oneShotSignRaw @26 :OneShotRaw;
     # signrawtransactionwithkey, and combinerawtransaction without any key. The same answer. Legal without a file.
+    verify @27 :Void;
+    # Opens the file and checks that it is a sound database of this network, before open reads it.
+    addHdKey @28 :Text;
+    # addhdkey: an extended private key, or empty for a fresh one. Answer: descriptors, one: unused(xpub).
+    exportWatchOnly @29 :Void;
+    # Beside the message: a descriptor to write a wallet file to that holds everything but the private keys.
   }
 }
 
@@ -184,6 +190,7 @@ struct HdKey {
   xpub @0 :Text;
   xprv @1 :Text;            # empty without consent
   descriptors @2 :List(Data); # ids, 32 bytes each
+  hasPrivate @3 :Bool;      # the wallet holds its private key, locked or not
 }
 
 struct InputError {

@@ -168,6 +168,12 @@ pub enum Request {
         /// The user asked for private keys.
         consent: bool,
     },
+    /// Opens the file and checks it, before [`Request::Open`] reads it.
+    Verify,
+    /// addhdkey: an extended private key, or empty for a fresh one. Answer: descriptors, one.
+    AddHdKey(SecretText),
+    /// Writes a wallet file without private keys to the descriptor that comes beside the request.
+    ExportWatchOnly,
 }
 
 impl Request {
@@ -202,6 +208,9 @@ impl Request {
             Self::Rules => "rules",
             Self::GenerateDescriptor { .. } => "generateDescriptor",
             Self::ExportHdKeys { .. } => "exportHdKeys",
+            Self::Verify => "verify",
+            Self::AddHdKey(_) => "addHdKey",
+            Self::ExportWatchOnly => "exportWatchOnly",
         }
     }
 }
@@ -348,6 +357,8 @@ pub struct HdKey {
     pub xprv: SecretText,
     /// Ids of the descriptors that use it.
     pub descriptors: Vec<[u8; 32]>,
+    /// The wallet holds its private key, locked or not.
+    pub has_private: bool,
 }
 
 impl std::fmt::Debug for HdKey {

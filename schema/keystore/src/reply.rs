@@ -101,6 +101,7 @@ impl Reply {
                     let mut entry = builder.reborrow().get(index);
                     entry.set_xpub(key.xpub.as_str());
                     entry.set_xprv(key.xprv.as_str());
+                    entry.set_has_private(key.has_private);
                     let mut ids = entry.init_descriptors(length(key.descriptors.len())?);
                     for (position, id) in (0..).zip(&key.descriptors) {
                         ids.set(position, id);
@@ -202,6 +203,7 @@ fn take(root: reply::Reader<'_>) -> Result<Reply, FrameError> {
                     xpub: text("xpub", key.get_xpub()?, 256)?.to_owned(),
                     xprv: Zeroizing::new(text("xprv", key.get_xprv()?, 256)?.to_owned()),
                     descriptors: hashes("descriptors", key.get_descriptors()?, MAX_DESCRIPTORS)?,
+                    has_private: key.get_has_private(),
                 });
             }
             Reply::HdKeys(keys)

@@ -61,6 +61,7 @@ impl Request {
             }
             Self::SetRules { passphrase, rules } => (passphrase.len() + rules.len(), 8),
             Self::GenerateDescriptor { hd_key, output_type, .. } => (hd_key.len() + output_type.len(), 8),
+            Self::AddHdKey(key) => (key.len(), 8),
             _ => (64, 8),
         }
     }
@@ -171,6 +172,9 @@ impl Request {
                 generate.set_internal(*internal);
             }
             Self::ExportHdKeys { consent } => root.set_export_hd_keys(*consent),
+            Self::Verify => root.set_verify(()),
+            Self::AddHdKey(key) => root.set_add_hd_key(key.as_str()),
+            Self::ExportWatchOnly => root.set_export_watch_only(()),
         }
         Ok(())
     }
@@ -338,6 +342,9 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
             }
         }
         request::ExportHdKeys(consent) => Request::ExportHdKeys { consent },
+        request::Verify(()) => Request::Verify,
+        request::AddHdKey(key) => Request::AddHdKey(secret_text("hdKey", key?, 256)?),
+        request::ExportWatchOnly(()) => Request::ExportWatchOnly,
     })
 }
 

@@ -59,6 +59,9 @@ fn requests() -> Vec<Request> {
         Request::Rules,
         Request::GenerateDescriptor { hd_key: "xpub".into(), output_type: "bech32".into(), internal: true },
         Request::ExportHdKeys { consent: true },
+        Request::Verify,
+        Request::AddHdKey("xprv".to_owned().into()),
+        Request::ExportWatchOnly,
     ]
 }
 
@@ -88,7 +91,12 @@ fn replies() -> Vec<Reply> {
             flags: 3,
             file_bytes: 9,
         }),
-        Reply::HdKeys(vec![HdKey { xpub: "x".into(), xprv: "y".to_owned().into(), descriptors: vec![[1; 32], [2; 32]] }]),
+        Reply::HdKeys(vec![HdKey {
+            xpub: "x".into(),
+            xprv: "y".to_owned().into(),
+            descriptors: vec![[1; 32], [2; 32]],
+            has_private: true,
+        }]),
     ]
 }
 

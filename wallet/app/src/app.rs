@@ -40,6 +40,8 @@ pub struct Loaded {
     pub abort_scan: Cell<bool>,
     /// Seconds when the tip was processed last.
     pub best_block_time: Cell<i64>,
+    /// When our unconfirmed transactions are sent to peers again, seconds.
+    pub next_resend: Cell<i64>,
     /// Unlocked by walletpassphrase until then, seconds; and a count that tells its timers apart.
     pub unlocked: Cell<(i64, u64)>,
 }

@@ -63,6 +63,7 @@ fn start() -> Result<(), StartError> {
         } else if handle.ready().is_err() {
             return;
         }
+        tokio::task::spawn_local(resend(app.clone()));
         while let Some(event) = queue.recv().await {
             match event {
                 Event::Wire(edges) => {
@@ -80,6 +81,15 @@ fn start() -> Result<(), StartError> {
         }
     })?;
     Ok(())
+}
+
+/// Looks whether transactions are to be sent again. Often, because the clock may be a mocked one.
+async fn resend(app: Rc<App>) {
+    const PERIOD: std::time::Duration = std::time::Duration::from_secs(1);
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        wallets::resend_when_due(&app).await;
+    }
 }
 
 async fn stop(app: &App) {

@@ -7,6 +7,7 @@
 use bitcoin::consensus::{Decodable, Encodable};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, OutPoint, Transaction, Txid, VarInt};
+use bulkhead_wallet_core::record::{CacheRecord, kind};
 
 /// A change to one record: `value` is `None` when the record is erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub enum RecordError {
     /// The transaction of a `tx` record does not decode, or has another id than its key says.
     #[error("record holds a bad transaction")]
     Transaction,
+    /// A cached key is malformed.
+    #[error("record holds a bad cached key")]
+    Cache,
     /// A key of the string map of a `tx` record is unknown, as Core refuses it.
     #[error("unexpected value in the string map of a transaction record")]
     Map,
@@ -93,22 +97,8 @@ pub enum Record {
         start: i32,
         end: i32,
     },
-    DerivedCache {
-        id: DescId,
-        key: u32,
-        index: u32,
-        xpub: Vec<u8>,
-    },
-    ParentCache {
-        id: DescId,
-        key: u32,
-        xpub: Vec<u8>,
-    },
-    LastHardenedCache {
-        id: DescId,
-        key: u32,
-        xpub: Vec<u8>,
-    },
+    /// A key that was derived with private keys.
+    Cache(Box<CacheRecord>),
     Active {
         internal: bool,
         kind: u8,
@@ -231,15 +221,12 @@ pub fn decode(key: &[u8], value: &[u8]) -> Result<Record, RecordError> {
             start: v.decode()?,
             end: v.decode()?,
         },
-        "walletdescriptorcache" => {
-            let (id, position) = (k.array()?, k.decode()?);
-            if k.0.is_empty() {
-                Record::ParentCache { id, key: position, xpub: v.bytes()? }
-            } else {
-                Record::DerivedCache { id, key: position, index: k.decode()?, xpub: v.bytes()? }
-            }
+        kind::DESCRIPTOR_CACHE | kind::DESCRIPTOR_LAST_HARDENED => {
+            return match bulkhead_wallet_core::record::Record::decode(key, value) {
+                Ok(bulkhead_wallet_core::record::Record::Cache(record)) => Ok(Record::Cache(record)),
+                _ => Err(RecordError::Cache),
+            };
         }
-        "walletdescriptorlhcache" => Record::LastHardenedCache { id: k.array()?, key: k.decode()?, xpub: v.bytes()? },
         "activeexternalspk" | "activeinternalspk" => {
             Record::Active { internal: name == "activeinternalspk", kind: k.array::<1>()?[0], id: v.array()? }
         }

@@ -1,9 +1,11 @@
 //! Life of wallets in this process: create, load, unload (Core: `wallet/load.cpp`, `CWallet::CreateNew`).
 
 use bitcoin::BlockHash;
-use bulkhead_control::{ControlError, Request as ControlRequest, clock};
+use bitcoin::secp256k1::rand::{Rng, thread_rng};
+use bulkhead_control::{ControlError, OpenKeystore, Request as ControlRequest, clock};
 use bulkhead_keystore_edge::{Record, Reply, Request, Status};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -11,8 +13,10 @@ use crate::app::{App, Loaded};
 use crate::ipc::chain::ChainError;
 use crate::ipc::events::{self, SyncError};
 use crate::ipc::keystore::{Keystore, KeystoreError};
+use crate::ipc::scan::{Outcome, scan};
 use crate::records;
-use crate::state::{BlockRef, Wallet, flags};
+use crate::state::tx::WalletTx;
+use crate::state::{Wallet, flags};
 use bulkhead_rpc_util::RpcError;
 use bulkhead_rpc_util::error as code;
 
@@ -71,24 +75,56 @@ pub async fn ask_supervisor(app: &App, request: ControlRequest) -> Result<(Strin
     }
 }
 
+/// Where opening a wallet failed. RPCs say so in front of the text; at start Core shows the text alone.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The file: its path, its format, its lock.
+    File(RpcError),
+    /// What is in it, or the chain that it belongs to.
+    Content(RpcError),
+    /// Something else, with a text of its own.
+    Other(RpcError),
+}
+
+impl OpenError {
+    /// The error without its prefix.
+    pub fn bare(self) -> RpcError {
+        match self {
+            OpenError::File(error) | OpenError::Content(error) | OpenError::Other(error) => error,
+        }
+    }
+}
+
+impl From<OpenError> for RpcError {
+    fn from(error: OpenError) -> RpcError {
+        let (prefix, error) = match error {
+            OpenError::File(error) => ("Wallet file verification failed. ", error),
+            OpenError::Content(error) => ("Wallet loading failed. ", error),
+            OpenError::Other(error) => return error,
+        };
+        RpcError::new(error.code, format!("{prefix}{}", error.message))
+    }
+}
+
 /// A key store for a wallet, not opened yet.
-async fn open_keystore(app: &App, name: &str, create: bool) -> Result<Keystore, RpcError> {
-    let (control, wanted) = (app.control.clone(), name.to_owned());
-    let stream = match blocking(move || control.open_keystore(&wanted, create)).await {
+async fn open_keystore(app: &App, open: OpenKeystore) -> Result<Keystore, OpenError> {
+    let (control, name) = (app.control.clone(), open.name.clone());
+    let stream = match blocking(move || control.open_keystore(open)).await {
         Some(Ok(stream)) => stream,
-        Some(Err(error)) => return Err(keystore_error(&error.into())),
-        None => return Err(RpcError::internal("worker thread failed")),
+        Some(Err(error)) => return Err(OpenError::File(keystore_error(&error.into()))),
+        None => return Err(OpenError::Other(RpcError::internal("worker thread failed"))),
     };
-    Keystore::start(name, app.control.clone(), stream).map_err(|error| RpcError::internal(error.to_string()))
+    let started = Keystore::start(&name, app.control.clone(), stream);
+    started.map_err(|error| OpenError::Other(RpcError::internal(error.to_string())))
 }
 
 /// Keeps a name reserved while its wallet is being opened.
 struct Opening<'a>(&'a App, String);
 
 impl<'a> Opening<'a> {
-    fn reserve(app: &'a App, name: &str) -> Result<Opening<'a>, RpcError> {
+    fn reserve(app: &'a App, name: &str) -> Result<Opening<'a>, OpenError> {
         if app.opening.borrow().iter().any(|other| other == name) {
-            return Err(RpcError::new(code::WALLET_ERROR, "Wallet already loading."));
+            return Err(OpenError::Other(RpcError::new(code::WALLET_ERROR, "Wallet already loading.")));
         }
         app.opening.borrow_mut().push(name.to_owned());
         Ok(Opening(app, name.to_owned()))
@@ -102,7 +138,7 @@ impl Drop for Opening<'_> {
 }
 
 fn load_error(name: &str, error: &dyn std::fmt::Display) -> RpcError {
-    RpcError::new(code::WALLET_ERROR, format!("Wallet loading failed. Error loading {name}: {error}"))
+    RpcError::new(code::WALLET_ERROR, format!("Error loading {name}: {error}"))
 }
 
 /// All public records of a wallet.
@@ -137,8 +173,32 @@ fn make_loaded(name: &str, wallet: Wallet, keys: Keystore, status: Status) -> Rc
         scan: Cell::new(None),
         abort_scan: Cell::new(false),
         best_block_time: Cell::new(0),
+        next_resend: Cell::new(resend_time()),
         unlocked: Cell::new((0, 0)),
     })
+}
+
+/// Twelve to 36 hours from now: rarely, and at no fixed time, so that peers don't learn whose transactions these are.
+fn resend_time() -> i64 {
+    const HOUR_SECONDS: i64 = 3600;
+    clock::now() + thread_rng().gen_range(12 * HOUR_SECONDS..36 * HOUR_SECONDS)
+}
+
+/// Sends unconfirmed transactions to peers again when their time has come (Core: `MaybeResendWalletTxs`).
+pub async fn resend_when_due(app: &App) {
+    let due = |loaded: &Rc<Loaded>| loaded.next_resend.get() <= clock::now();
+    let waiting: Vec<Rc<Loaded>> = app.all().into_iter().filter(due).collect();
+    if waiting.is_empty() || !app.config.walletbroadcast {
+        return;
+    }
+    // While old blocks come in, transactions that they confirm look unconfirmed.
+    if !app.chain.state().await.is_ok_and(|state| !state.tip.syncing) {
+        return;
+    }
+    for loaded in waiting {
+        resubmit(app, &loaded, true, false).await;
+        loaded.next_resend.set(resend_time());
+    }
 }
 
 async fn read_wallet(app: &App, name: &str, keys: &Keystore) -> Result<(Wallet, crate::state::load::Loaded), RpcError> {
@@ -154,21 +214,29 @@ async fn status_of(keys: &Keystore, request: Request) -> Result<Status, RpcError
     }
 }
 
-/// Creates and loads a wallet. Answers it with warnings.
+/// Creates and loads a wallet.
 ///
 /// # Errors
 /// Core's texts.
 pub async fn create(app: &App, name: &str, options: CreateOptions) -> Result<Rc<Loaded>, RpcError> {
+    let refuse = |text: &str| Err(RpcError::new(code::WALLET_ERROR, text));
     let private = options.flags & flags::DISABLE_PRIVATE_KEYS == 0;
-    if !private && !options.passphrase.is_empty() {
-        return Err(RpcError::new(
-            code::WALLET_ERROR,
-            "Passphrase provided but private keys are disabled. A passphrase is only used to encrypt private keys, so cannot be used for wallets with private keys disabled.",
-        ));
+    if private && options.flags & flags::EXTERNAL_SIGNER != 0 {
+        return refuse("Private keys must be disabled when using an external signer");
     }
-    let _opening = Opening::reserve(app, name)?;
+    if !private && !options.passphrase.is_empty() {
+        return refuse(
+            "Passphrase provided but private keys are disabled. A passphrase is only used to encrypt private keys, so cannot be used for wallets with private keys disabled.",
+        );
+    }
+    // Whatever is wrong with the file has one code when a wallet is created.
+    let as_file = |error: OpenError| RpcError { code: code::WALLET_ERROR, ..RpcError::from(error) };
+    let _opening = Opening::reserve(app, name).map_err(as_file)?;
     let blank = options.flags & flags::BLANK_WALLET != 0;
-    let keys = open_keystore(app, name, true).await?;
+    let keys = open_keystore(app, OpenKeystore { name: name.to_owned(), create: true, ..OpenKeystore::default() })
+        .await
+        .map_err(as_file)?;
+    app.control.init_message("Creating wallet…");
     let request = Request::Create {
         blank,
         disable_private_keys: !private,
@@ -176,7 +244,7 @@ pub async fn create(app: &App, name: &str, options: CreateOptions) -> Result<Rc<
         flags: options.flags | flags::DESCRIPTORS | flags::LAST_HARDENED_XPUB_CACHED,
         generate: private && !blank,
     };
-    let status = status_of(&keys, request).await?;
+    let status = status_of(&keys, request).await.map_err(|error| as_file(OpenError::File(error)))?;
     let (mut wallet, _) = read_wallet(app, name, &keys).await?;
     wallet.top_up_all(0);
     wallet.push(records::write_version(CLIENT_VERSION));
@@ -202,18 +270,20 @@ fn log_parameters(loaded: &Loaded) {
     tracing::info!("[{name}] m_address_book.size() = {}", wallet.book.len());
 }
 
-/// Loads a wallet. `keys`: an opened key store, after restorewallet.
+/// Loads a wallet.
 ///
 /// # Errors
 /// Core's texts.
-pub async fn load(app: &App, name: &str) -> Result<Rc<Loaded>, RpcError> {
+pub async fn load(app: &App, name: &str) -> Result<Rc<Loaded>, OpenError> {
     if app.find(name).is_some() {
-        return Err(RpcError::new(code::WALLET_ALREADY_LOADED, format!("Wallet \"{name}\" is already loaded.")));
+        let text = format!("Wallet \"{name}\" is already loaded.");
+        return Err(OpenError::Other(RpcError::new(code::WALLET_ALREADY_LOADED, text)));
     }
     let _opening = Opening::reserve(app, name)?;
-    let keys = open_keystore(app, name, false).await?;
-    let status = status_of(&keys, Request::Open).await?;
-    attach(app, name, keys, status).await
+    let keys = open_keystore(app, OpenKeystore { name: name.to_owned(), ..OpenKeystore::default() }).await?;
+    keys.call(Request::Verify).await.map_err(|error| OpenError::File(keystore_error(&error)))?;
+    app.control.init_message("Loading wallet…");
+    read_in(app, name, keys).await
 }
 
 /// Restores a wallet from a backup into a new file, and loads it.
@@ -222,10 +292,18 @@ pub async fn load(app: &App, name: &str) -> Result<Rc<Loaded>, RpcError> {
 /// Core's texts.
 pub async fn restore(app: &App, name: &str, backup: OwnedFd) -> Result<Rc<Loaded>, RpcError> {
     let _opening = Opening::reserve(app, name)?;
-    let keys = open_keystore(app, name, true).await?;
+    let keys = open_keystore(app, OpenKeystore { name: name.to_owned(), create: true, restore: true, ..OpenKeystore::default() })
+        .await
+        .map_err(OpenError::bare)?;
     keys.call_with(Request::Restore, Some(backup)).await.map_err(|error| keystore_error(&error))?;
-    let status = status_of(&keys, Request::Open).await?;
-    attach(app, name, keys, status).await
+    keys.call(Request::Verify).await.map_err(|error| OpenError::File(keystore_error(&error)))?;
+    Ok(read_in(app, name, keys).await?)
+}
+
+/// Reads what a verified file holds, and puts the wallet onto the chain.
+async fn read_in(app: &App, name: &str, keys: Keystore) -> Result<Rc<Loaded>, OpenError> {
+    let status = status_of(&keys, Request::Open).await.map_err(OpenError::Content)?;
+    attach(app, name, keys, status).await.map_err(OpenError::Content)
 }
 
 async fn attach(app: &App, name: &str, keys: Keystore, status: Status) -> Result<Rc<Loaded>, RpcError> {
@@ -239,56 +317,137 @@ async fn attach(app: &App, name: &str, keys: Keystore, status: Status) -> Result
     wallet.top_up_all(0);
     let loaded = make_loaded(name, wallet, keys, status);
     let _guard = app.sync.lock().await;
-    place(app, &loaded, &found.locator, &found.blocks).await.map_err(|error| sync_error(&error))?;
+    check_chain(app, &found.locator).await?;
+    place(app, &loaded, &found.locator, &found.blocks).await?;
     app.wallets.borrow_mut().push(loaded.clone());
     log_parameters(&loaded);
     Ok(loaded)
 }
 
-/// Puts a loaded wallet onto the chain: heights of its blocks, what it missed, the mempool.
-async fn place(app: &App, loaded: &Loaded, locator: &[BlockHash], blocks: &[BlockHash]) -> Result<(), SyncError> {
-    let heights = events::block_heights(app, blocks).await?;
-    loaded.wallet.borrow_mut().set_block_heights(&heights);
-    if let Some(first) = locator.first()
-        && let Some(info) = app.chain.block_by_hash(first).await?
-    {
-        loaded.wallet.borrow_mut().set_tip(info.at);
-    } else {
-        loaded.wallet.borrow_mut().set_tip(BlockRef::none());
+/// A wallet of another chain is refused, unless the user insists.
+async fn check_chain(app: &App, locator: &[BlockHash]) -> Result<(), RpcError> {
+    let Some(oldest) = locator.last().filter(|_| !app.config.walletcrosschain) else { return Ok(()) };
+    let genesis = app.chain.block_at(0).await.map_err(|error| chain_error(&error))?;
+    if genesis.is_some_and(|genesis| genesis.at.hash != *oldest) {
+        return Err(RpcError::new(
+            code::WALLET_ERROR,
+            "Wallet files should not be reused across chains. Restart bitcoind with -walletcrosschain to override.",
+        ));
     }
-    let (tip, name) = (app.chain.state().await?.tip.block.height, loaded.wallet.borrow().display_name());
-    let from = loaded.wallet.borrow().tip.height;
-    if tip > from {
-        tracing::info!("[{name}] Rescanning last {} blocks (from block {})...", tip - from, from + 1);
-    }
-    events::catch_up(app, loaded, locator).await?;
-    events::read_mempool(app, loaded).await?;
-    resubmit(app, loaded).await;
     Ok(())
 }
 
-/// Offers our unconfirmed transactions to the mempool again.
-pub async fn resubmit(app: &App, loaded: &Loaded) {
+/// Puts a loaded wallet onto the chain: heights of its blocks, what it missed, the mempool (Core: `AttachChain`).
+async fn place(app: &App, loaded: &Loaded, locator: &[BlockHash], blocks: &[BlockHash]) -> Result<(), RpcError> {
+    let failed = |error: SyncError| sync_error(&error);
+    let asked = |error: ChainError| chain_error(&error);
+    let heights = events::block_heights(app, blocks).await.map_err(failed)?;
+    loaded.wallet.borrow_mut().set_block_heights(&heights);
+    let fork = if locator.is_empty() { None } else { app.chain.find_fork(locator).await.map_err(asked)? };
+    let state = app.chain.state().await.map_err(asked)?;
+    let (tip, mut from) = (state.tip.block.height, fork.map_or(0, |fork| fork.height));
+    if tip >= 0 && tip != from {
+        // Blocks before the first key cannot hold anything of ours.
+        let birth = loaded.wallet.borrow().birth_time;
+        if birth != i64::MAX {
+            from = first_block_since(app, birth - TIMESTAMP_WINDOW, from, tip).await.map_err(asked)?.unwrap_or(tip);
+        }
+        check_blocks(app, from, tip, state.pruned).await?;
+        app.control.init_message("Rescanning…");
+        let name = loaded.wallet.borrow().display_name();
+        tracing::info!("[{name}] Rescanning last {} blocks (from block {from})...", tip - from);
+    }
+    loaded.wallet.borrow_mut().set_tip(state.tip.block);
+    if tip >= 0 && tip != from {
+        let outcome = scan(app, loaded, from, None).await.map_err(failed)?;
+        if !matches!(outcome, Outcome::Done(_)) {
+            return Err(RpcError::new(code::WALLET_ERROR, "Failed to rescan the wallet during initialization"));
+        }
+        events::write_position(app, loaded).await;
+        loaded.persist().await.map_err(|error| keystore_error(&error))?;
+    }
+    resubmit(app, loaded, false, true).await;
+    events::read_mempool(app, loaded).await.map_err(failed)
+}
+
+/// The first block not below `height` whose time is not before `time`.
+async fn first_block_since(app: &App, time: i64, height: i32, tip: i32) -> Result<Option<i32>, ChainError> {
+    let (mut low, mut high) = (height, tip + 1);
+    // Single block times need not grow with the height, but the wanted time has two hours of slack.
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match app.chain.block_at(middle).await? {
+            Some(info) if info.time < time => low = middle + 1,
+            _ => high = middle,
+        }
+    }
+    Ok((low <= tip).then_some(low))
+}
+
+/// Blocks that a wallet missed must still be on disk.
+async fn check_blocks(app: &App, from: i32, tip: i32, pruned: bool) -> Result<(), RpcError> {
+    let lowest = app.chain.blocks_from().await.map_err(|error| chain_error(&error))?;
+    if from >= lowest || from == tip {
+        return Ok(());
+    }
+    let text = if pruned {
+        "Prune: last wallet synchronisation goes beyond pruned data. You need to -reindex (download the whole blockchain again in case of a pruned node)".to_owned()
+    } else {
+        format!(
+            "Error loading wallet. Wallet requires blocks to be downloaded, and software does not currently support loading wallets while blocks are being downloaded out of order when using assumeutxo snapshots. Wallet should be able to load successfully after node sync reaches height {lowest}"
+        )
+    };
+    Err(RpcError::new(code::WALLET_ERROR, text))
+}
+
+/// Hands one transaction of a wallet to the mempool, and to peers with `relay` (Core: `SubmitTxMemoryPoolAndRelay`).
+///
+/// # Errors
+/// Why it was refused.
+pub async fn submit(app: &App, loaded: &Loaded, txid: &bitcoin::Txid, relay: bool) -> Result<(), String> {
+    let found = {
+        let wallet = loaded.wallet.borrow();
+        let open = |wtx: &&WalletTx| !wtx.is_abandoned() && !wtx.is_coinbase() && wallet.depth(wtx) == 0;
+        wallet.txs.get(txid).filter(open).map(|wtx| (wtx.tx.clone(), wallet.display_name()))
+    };
+    let Some((tx, name)) = found else { return Err(String::new()) };
+    let how = if relay { "to mempool and for broadcast to peers" } else { "to mempool without broadcast" };
+    tracing::info!("[{name}] Submitting wtx {txid} {how}");
+    let verdict = app.chain.broadcast(&tx, app.build.fees.max_tx_fee, relay).await.map_err(|error| error.to_string())?;
+    if !verdict.accepted {
+        return Err(verdict.reason);
+    }
+    // Chain tells as well, but a caller may spend the change at once.
+    loaded.wallet.borrow_mut().transaction_added(&tx, clock::now());
+    Ok(())
+}
+
+/// Offers our unconfirmed transactions to the mempool again: with `force` all, else those that are older than the last
+/// block by five minutes (Core: `ResubmitWalletTransactions`).
+pub async fn resubmit(app: &App, loaded: &Loaded, relay: bool, force: bool) {
+    const GRACE_SECONDS: i64 = 5 * 60;
     if !app.config.walletbroadcast {
         return;
     }
     let mut waiting: Vec<(i64, bitcoin::Txid)> = {
         let wallet = loaded.wallet.borrow();
-        let open = |wtx: &&crate::state::tx::WalletTx| wtx.is_unconfirmed() && !wtx.in_mempool() && !wtx.is_coinbase();
-        wallet.txs.values().filter(open).map(|wtx| (wtx.order, wtx.txid)).collect()
+        let newest = loaded.best_block_time.get() - GRACE_SECONDS;
+        let due = |wtx: &&WalletTx| wtx.is_unconfirmed() && (force || i64::from(wtx.time_received) <= newest);
+        wallet.txs.values().filter(due).map(|wtx| (wtx.order, wtx.txid)).collect()
     };
     waiting.sort();
+    let mut submitted = 0;
     for (_, txid) in waiting {
-        let Some(tx) = loaded.wallet.borrow().txs.get(&txid).map(|wtx| wtx.tx.clone()) else { continue };
-        if let Ok(verdict) = app.chain.broadcast(&tx, 0, false).await
-            && verdict.accepted
-        {
-            loaded.wallet.borrow_mut().transaction_added(&tx, clock::now());
-        }
+        submitted += u32::from(submit(app, loaded, &txid, relay).await.is_ok());
+    }
+    let name = loaded.wallet.borrow().display_name();
+    if submitted > 0 {
+        tracing::info!("[{name}] ResubmitWalletTransactions: resubmit {submitted} unconfirmed transactions");
     }
     if let Err(error) = loaded.persist().await {
-        tracing::error!("[{}] {error}", loaded.wallet.borrow().display_name());
+        tracing::error!("[{name}] {error}");
     }
+    app.send_notices(loaded);
 }
 
 /// Takes a wallet out.
@@ -344,20 +503,38 @@ pub async fn remember(app: &App, name: &str, load_on_startup: Option<bool>) -> O
     }
 }
 
-async fn has_unnamed(app: &App) -> bool {
-    let Ok((text, _)) = ask_supervisor(app, ControlRequest::ListWalletDir).await else { return false };
-    serde_json::from_str::<Vec<String>>(&text).is_ok_and(|names| names.iter().any(String::is_empty))
+/// Wallets in the wallet directory: names, and whether they are of an old version.
+///
+/// # Errors
+/// The supervisor does not answer, or sends something else.
+pub async fn list_directory(app: &App) -> Result<Vec<(String, bool)>, RpcError> {
+    let (text, _) = ask_supervisor(app, ControlRequest::ListWalletDir).await?;
+    let list: Option<Vec<serde_json::Value>> = serde_json::from_str(&text).ok();
+    let entry = |entry: &serde_json::Value| Some((entry.get("name")?.as_str()?.to_owned(), entry.get("legacy")?.as_bool()?));
+    let entries = list.and_then(|list| list.iter().map(entry).collect::<Option<Vec<_>>>());
+    entries.ok_or_else(|| RpcError::internal("the supervisor sent a bad list of wallets"))
 }
 
-/// Options that make payments expensive are shown once.
-fn warn_of_high_fees(app: &App) {
+async fn has_unnamed(app: &App) -> bool {
+    list_directory(app).await.is_ok_and(|list| list.iter().any(|(name, legacy)| name.is_empty() && !legacy))
+}
+
+/// What options deserve a warning whenever a wallet is made or loaded.
+pub fn option_warnings(app: &App) -> Vec<String> {
     const HIGH_TX_FEE_PER_KB: i64 = 1_000_000;
+    const HIGH_APS_FEE: i64 = 10_000;
     const HIGH_MAX_TX_FEE: i64 = 100 * HIGH_TX_FEE_PER_KB;
     let fees = &app.build.fees;
     let high = |name: &str| format!("{name} is set very high!");
     let mut warnings = Vec::new();
     if fees.min_tx > HIGH_TX_FEE_PER_KB {
         warnings.push(format!("{} This is the minimum transaction fee you pay on every transaction.", high("-mintxfee")));
+    }
+    if fees.max_aps_fee > HIGH_APS_FEE {
+        warnings.push(format!(
+            "{} This is the maximum transaction fee you pay (in addition to the normal fee) to prioritize partial spend avoidance over regular coin selection.",
+            high("-maxapsfee")
+        ));
     }
     if fees.fallback > HIGH_TX_FEE_PER_KB {
         warnings.push(format!(
@@ -374,12 +551,19 @@ fn warn_of_high_fees(app: &App) {
     if fees.max_tx_fee > HIGH_MAX_TX_FEE {
         warnings.push(format!("{} Fees this large could be paid on a single transaction.", high("-maxtxfee")));
     }
-    for warning in warnings {
-        app.control.warning(&warning);
+    if app.config.minrelaytxfee > HIGH_TX_FEE_PER_KB {
+        warnings.push(format!("{} The wallet will avoid paying less than the minimum relay fee.", high("-minrelaytxfee")));
     }
+    if app.config.walletrbf_given {
+        warnings.push("-walletrbf is deprecated and will be fully removed in the next release.".into());
+    }
+    warnings
 }
 
 /// Loads what options and settings.json name. A failure stops the start.
+///
+/// # Errors
+/// The text for the user.
 pub async fn load_at_start(app: &App) -> Result<(), String> {
     let mut names = app.config.wallet.clone();
     // For old data directories: a wallet without a name is loaded when nothing else is asked for.
@@ -387,23 +571,30 @@ pub async fn load_at_start(app: &App) -> Result<(), String> {
         names.push(String::new());
         app.startup.borrow_mut().push(String::new());
     }
-    if !names.is_empty() {
-        warn_of_high_fees(app);
-    }
-    names.dedup();
+    let mut seen = BTreeSet::new();
     for name in names {
-        app.control.init_message("Loading wallet…");
+        if !seen.insert(name.clone()) {
+            app.control.warning(&format!("Ignoring duplicate -wallet {name}."));
+            continue;
+        }
         match load(app, &name).await {
-            Ok(_) => {}
-            Err(error) if error.code == code::WALLET_ALREADY_LOADED => {
-                app.control.warning(&format!("Ignoring duplicate -wallet {name}."))
+            Ok(_) => {
+                let warnings = option_warnings(app);
+                if !warnings.is_empty() {
+                    app.control.warning(&warnings.join("\n"));
+                }
             }
-            // One RPC code covers both "no such path" and "not a database"; at start Core skips the first and stops at the
-            // second (wallet/load.cpp), and only the text tells them apart.
-            Err(error) if error.code == code::WALLET_NOT_FOUND && error.message.ends_with("Path does not exist.") => {
+            Err(OpenError::File(error))
+                if error.code == code::WALLET_NOT_FOUND && error.message.ends_with("Path does not exist.") =>
+            {
+                // One RPC code covers "no such path", "not a database" and "a legacy wallet"; at start Core skips the first and
+                // the last (wallet/load.cpp), and only the text tells them apart.
                 app.control.warning(&format!("Skipping -wallet path that doesn't exist. {}", error.message));
             }
-            Err(error) => return Err(error.message),
+            Err(OpenError::File(error)) if error.message.contains("appears to be a Legacy wallet") => {
+                app.control.warning(&error.message);
+            }
+            Err(error) => return Err(error.bare().message),
         }
     }
     Ok(())

@@ -87,3 +87,68 @@ fn multipath_stands_for_several_descriptors() {
     assert_eq!(split_multipath("pkh(xpub/*)", false).unwrap(), ["pkh(xpub/*)"]);
     assert!(split_multipath("pkh(xpub/*)", true).is_err());
 }
+
+const KEYS: [&str; 3] = [
+    "03a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd",
+    "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
+    "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
+];
+
+fn with_keys(text: &str) -> String {
+    KEYS.iter().zip(["A", "B", "C"]).fold(text.to_owned(), |text, (key, name)| text.replace(name, key))
+}
+
+fn parse(text: &str) -> Result<Descriptor, String> {
+    Descriptor::parse(&with_keys(text), &mut Keys::default()).map_err(|error| error.to_string())
+}
+
+fn script(text: &str) -> String {
+    parse(text).unwrap().expand(0, &Cache::default()).unwrap().scripts[0].to_hex_string()
+}
+
+#[test]
+fn sorted_multisigs_are_written_as_given_and_sorted_in_scripts() {
+    for (sorted, plain) in [
+        ("wsh(sortedmulti(2,A,B))", "wsh(multi(2,B,A))"),
+        ("sortedmulti(1,A,C,B)", "multi(1,B,C,A)"),
+        ("tr(A,sortedmulti_a(2,A,B))", "tr(A,multi_a(2,A,B))"),
+        ("tr(A,{pk(A),sortedmulti_a(2,B,A,C)})", "tr(A,{pk(A),multi_a(2,A,B,C)})"),
+    ] {
+        assert_eq!(parse(sorted).unwrap().public(), with_checksum(&with_keys(sorted)));
+        assert_eq!(script(sorted), script(plain), "{sorted}");
+    }
+    // What is said of one output names the keys in the order of its script.
+    let expansion = parse("wsh(sortedmulti(2,A,B))").unwrap().expand(0, &Cache::default()).unwrap();
+    let inferred = expansion.solution(0).unwrap().descriptor();
+    assert!(inferred.starts_with("wsh(multi(2,["), "{inferred}");
+    assert!(inferred.find(KEYS[1]) < inferred.find(KEYS[0]), "{inferred}");
+}
+
+#[test]
+fn unused_keys_make_no_script() {
+    let unused = parse("unused(A)").unwrap();
+    assert!(!unused.has_scripts() && unused.is_single_type() && !unused.is_range());
+    assert!(unused.expand(0, &Cache::default()).unwrap().scripts.is_empty());
+    assert_eq!(unused.output_type(), None);
+    assert_eq!(parse("wsh(unused(A))").unwrap_err(), "Can only have unused at top level");
+}
+
+#[test]
+fn scripts_that_are_not_sane_are_refused_with_core_s_reasons() {
+    for (text, end) in [
+        ("wsh(and_v(v:older(1),older(2)))", "is not sane: witnesses without signature exist"),
+        ("wsh(and_b(pk(A),s:pk(A)))", "is not sane: contains duplicate public keys"),
+        (
+            "wsh(and_v(v:pk(A),and_v(v:older(4194305),older(2))))",
+            "is not sane: contains mixes of timelocks expressed in blocks and seconds",
+        ),
+        ("wsh(or_b(pk(A),a:or_b(pk(B),s:older(1))))", "is not sane: malleable witnesses exist"),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(error.ends_with(end), "{text}: {error}");
+    }
+    assert_eq!(parse("sh(and_v(v:pk(A),pk(B)))").unwrap_err(), "Miniscript expressions can only be used in wsh or tr.");
+    assert_eq!(parse("wsh(and_v(pk(A)))").unwrap_err(), "A function is needed within P2WSH");
+    let warnings = parse("wsh(and_v(v:pk(A),older(65536)))").unwrap().warnings();
+    assert_eq!(warnings, ["height-based relative locktime: older(65536) > 65535 blocks is unsafe"]);
+}

@@ -179,15 +179,32 @@ impl Database {
             .query_row("SELECT name FROM sqlite_master WHERE type='table' AND name='main'", [], |row| row.get(0))
             .optional()
             .map_err(failed("Failed to execute statement to check table existence"))?;
+        let database = Self { connection, path };
         if table.is_none() {
-            connection
-                .execute_batch("CREATE TABLE main(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)")
-                .map_err(failed("Failed to create new database"))?;
-            let id = i32::from_be_bytes(location.magic);
-            pragma("application_id", &id.to_string(), "Failed to set the application id")?;
-            pragma("user_version", &SCHEMA_VERSION.to_string(), "Failed to set the wallet schema version")?;
+            database.create_table(location.magic)?;
         }
-        Ok(Self { connection, path })
+        Ok(database)
+    }
+
+    /// The bytes of a new wallet file with these records.
+    ///
+    /// # Errors
+    /// No memory, or two records have the same key.
+    pub fn image(magic: [u8; 4], records: &[Record]) -> Result<Vec<u8>, KeystoreError> {
+        let connection = Connection::open_in_memory().map_err(failed("Failed to open database"))?;
+        let mut database = Self { connection, path: PathBuf::new() };
+        database.create_table(magic)?;
+        database.write(records)?;
+        let image = database.connection.serialize("main").map_err(failed("Failed to copy the database"))?;
+        Ok(image.to_vec())
+    }
+
+    fn create_table(&self, magic: [u8; 4]) -> Result<(), KeystoreError> {
+        let run = |sql: &str, what: &str| self.connection.execute_batch(sql).map_err(|error| failed(what)(error));
+        run("CREATE TABLE main(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)", "Failed to create new database")?;
+        let id = i32::from_be_bytes(magic);
+        run(&format!("PRAGMA application_id = {id}"), "Failed to set the application id")?;
+        run(&format!("PRAGMA user_version = {SCHEMA_VERSION}"), "Failed to set the wallet schema version")
     }
 
     fn number(&self, pragma: &str, description: &str) -> Result<i32, KeystoreError> {

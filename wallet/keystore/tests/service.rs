@@ -429,3 +429,59 @@ fn a_one_shot_store_has_no_file() {
         "Invalid private key"
     );
 }
+
+#[test]
+fn an_added_hd_key_belongs_to_the_wallet_and_makes_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = store(directory.path());
+    status(ask(&mut store, create("")));
+    let added = |reply| match reply {
+        Reply::Descriptors(mut list) => list.pop().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    let fresh = added(ask(&mut store, Request::AddHdKey(String::new().into())));
+    assert!(fresh.public.starts_with("unused(tpub") && !fresh.active);
+    let Reply::HdKeys(keys) = ask(&mut store, Request::ExportHdKeys { consent: true }) else { panic!("no keys") };
+    assert_eq!(keys.len(), 2);
+    let new = keys.iter().find(|key| key.descriptors == [fresh.id]).unwrap();
+    assert!(new.has_private && !new.xprv.is_empty());
+    let again = refused(ask(&mut store, Request::AddHdKey(new.xprv.clone())));
+    assert_eq!(again.message, "HD key already exists");
+    let public = refused(ask(&mut store, Request::AddHdKey(new.xpub.clone().into())));
+    assert!(public.message.starts_with("Extended public key (xpub) provided"), "{public}");
+    let generate = Request::GenerateDescriptor { hd_key: new.xpub.clone(), output_type: "bech32".into(), internal: false };
+    assert!(added(ask(&mut store, generate.clone())).public.contains(&new.xpub));
+    assert!(matches!(ask(&mut store, generate), Reply::Descriptors(list) if list.is_empty()));
+}
+
+#[test]
+fn a_watch_only_export_opens_with_the_same_scripts_and_without_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = store(directory.path());
+    status(ask(&mut first, create("")));
+    let other = tempfile::tempdir().unwrap();
+    let target = File::create_new(other.path().join("wallet.dat")).unwrap();
+    assert_eq!(first.handle(Request::ExportWatchOnly, Some(target.into())), Reply::Ok);
+    let bytes = std::fs::read(other.path().join("wallet.dat")).unwrap();
+    for key in plain_keys(directory.path()) {
+        assert!(!contains(&bytes, &key));
+    }
+    let mut second = store(other.path());
+    assert_eq!(ask(&mut second, Request::Verify), Reply::Ok);
+    let opened = status(ask(&mut second, Request::Open));
+    assert!(!opened.has_private_keys);
+    assert_ne!(opened.flags & bulkhead_wallet_core::flags::DISABLE_PRIVATE_KEYS, 0);
+    assert_eq!(descriptor_ids(&mut second).len(), 8);
+}
+
+#[test]
+fn a_backup_that_is_no_wallet_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = directory.path().join("backup");
+    std::fs::write(&source, "not a wallet").unwrap();
+    let mut store = store(directory.path());
+    assert_eq!(store.handle(Request::Restore, Some(File::open(&source).unwrap().into())), Reply::Ok);
+    assert!(directory.path().join("wallet.dat").exists());
+    assert!(refused(ask(&mut store, Request::Verify)).message.ends_with("Data is not in recognized format."));
+    assert!(!directory.path().join("wallet.dat").exists());
+}

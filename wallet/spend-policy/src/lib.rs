@@ -15,7 +15,8 @@ pub use text::RulesError;
 use bitcoin::{Amount, ScriptBuf};
 
 /// The fee that is refused without any rule of the owner: 5 BTC. Core's wallet refuses 0.1 BTC when it drafts
-/// (-maxtxfee), but signs any foreign draft; above this a mistake is certain.
+/// (-maxtxfee), but signs any foreign draft; above this a mistake is certain. Only what this wallet can be paying of the
+/// fee counts (never more than it loses), so that a transaction of many parties is signed as Core signs it.
 pub const DEFAULT_FEE_MAX: Amount = Amount::from_sat(500_000_000);
 
 /// What a rule is called in errors and logs.
@@ -47,7 +48,7 @@ impl Tag {
 /// The owner's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Highest fee of one transaction; [`DEFAULT_FEE_MAX`] when not set.
+    /// Highest fee that the wallet pays in one transaction; [`DEFAULT_FEE_MAX`] when not set.
     pub fee_max: Option<Amount>,
     /// The most that may leave the wallet within 24 hours, fees included.
     pub velocity_day: Option<Amount>,

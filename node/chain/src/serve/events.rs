@@ -26,8 +26,9 @@ use crate::mempool_accept::Pool;
 const MAX_ANNOUNCED: usize = 8;
 /// Refused blocks that wait for net.
 const MAX_REFUSED: usize = 100;
-/// Events that wait for the wallet.
+/// Events that wait for the wallet, and their blocks and transactions in bytes.
 const MAX_WALLET: usize = 1000;
+const MAX_WALLET_BYTES: usize = 32 << 20;
 /// Announcements of transactions that wait for net, and events that wait for the front door.
 const MAX_WAITING: usize = 10_000;
 
@@ -132,6 +133,13 @@ struct NetBox {
     transactions: VecDeque<(Arc<Transaction>, u64, u32)>,
 }
 
+/// What waits for the wallet.
+#[derive(Debug, Default)]
+struct WalletBox {
+    events: VecDeque<Happening>,
+    bytes: usize,
+}
+
 #[derive(Debug, Default)]
 struct Queue<B> {
     waiting: RefCell<B>,
@@ -143,7 +151,7 @@ pub struct Hub {
     /// Weak: the stream of events ends with the engine.
     events: mpsc::WeakUnboundedSender<Happening>,
     net: RefCell<Vec<Rc<Queue<NetBox>>>>,
-    wallets: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
+    wallets: RefCell<Vec<Rc<Queue<WalletBox>>>>,
     doors: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
 }
 
@@ -166,6 +174,15 @@ impl Hub {
         while gone.recv().await.is_some() {}
     }
 
+    /// Has net tell peers of a transaction again. Fee rate in satoshi per 1000 virtual bytes.
+    pub fn announce(&self, tx: &Arc<Transaction>, fee_rate: u64, vsize: u32) {
+        let event = Happening::Added { tx: Arc::clone(tx), sequence: 0, fee_rate, vsize };
+        for queue in self.net.borrow().iter() {
+            queue.waiting.borrow_mut().push(&event);
+            queue.filled.notify_one();
+        }
+    }
+
     /// Hands events to the subscribers until the engine is gone.
     pub async fn run(self: Rc<Self>, mut events: mpsc::UnboundedReceiver<Happening>) {
         while let Some(event) = events.recv().await {
@@ -179,7 +196,7 @@ impl Hub {
             for queue in
                 self.wallets.borrow().iter().filter(|_| !matches!(event, Happening::HeaderTip(_) | Happening::Refused { .. }))
             {
-                push_wallet(&mut queue.waiting.borrow_mut(), &event);
+                queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
             let for_doors =
@@ -216,9 +233,9 @@ impl Hub {
 
     /// Adds the wallet as a subscriber.
     pub fn add_wallet(&self, client: wallet_events::Client) {
-        let queue: Rc<Queue<VecDeque<Happening>>> = Rc::default();
+        let queue: Rc<Queue<WalletBox>> = Rc::default();
         self.wallets.borrow_mut().push(Rc::clone(&queue));
-        tokio::task::spawn_local(drain(queue, move |event| {
+        tokio::task::spawn_local(drain(queue, WalletBox::pop, move |event| {
             let client = client.clone();
             async move { send_wallet(&client, event).await }
         }));
@@ -228,7 +245,7 @@ impl Hub {
     pub fn add_door(&self, client: chain_events::Client) {
         let queue: Rc<Queue<VecDeque<Happening>>> = Rc::default();
         self.doors.borrow_mut().push(Rc::clone(&queue));
-        tokio::task::spawn_local(drain(queue, move |event| {
+        tokio::task::spawn_local(drain(queue, VecDeque::pop_front, move |event| {
             let client = client.clone();
             async move { send_door(&client, event).await }
         }));
@@ -236,12 +253,13 @@ impl Hub {
 }
 
 /// Sends one event after the other; ends with the first that is not taken.
-async fn drain<F: Future<Output = Result<(), capnp::Error>>>(
-    queue: Rc<Queue<VecDeque<Happening>>>,
+async fn drain<B, F: Future<Output = Result<(), capnp::Error>>>(
+    queue: Rc<Queue<B>>,
+    pop: impl Fn(&mut B) -> Option<Happening>,
     send: impl Fn(Happening) -> F,
 ) {
     loop {
-        let next = queue.waiting.borrow_mut().pop_front();
+        let next = pop(&mut queue.waiting.borrow_mut());
         let Some(next) = next else {
             queue.filled.notified().await;
             continue;
@@ -253,18 +271,38 @@ async fn drain<F: Future<Output = Result<(), capnp::Error>>>(
     }
 }
 
-fn push_wallet(waiting: &mut VecDeque<Happening>, event: &Happening) {
-    if waiting.len() >= MAX_WALLET {
-        // Only tips from here on: the wallet sees a gap and catches up by locator.
-        waiting.retain(|old| matches!(old, Happening::Tip(_)));
-        while waiting.len() > 1 {
-            waiting.pop_front();
-        }
-        if !matches!(event, Happening::Tip(_)) {
-            return;
-        }
+/// Bytes of the block or transaction of an event.
+fn weight_of(event: &Happening) -> usize {
+    match event {
+        Happening::Connected { block, .. } | Happening::Disconnected { block, .. } => block.block().total_size(),
+        Happening::Added { tx, .. } | Happening::Removed { tx, .. } => tx.total_size(),
+        _ => 0,
     }
-    waiting.push_back(event.clone());
+}
+
+impl WalletBox {
+    fn push(&mut self, event: &Happening) {
+        let bytes = weight_of(event);
+        if self.events.len() >= MAX_WALLET || self.bytes.saturating_add(bytes) > MAX_WALLET_BYTES {
+            // Only tips from here on: the wallet sees a gap and catches up by locator.
+            self.events.retain(|old| matches!(old, Happening::Tip(_)));
+            while self.events.len() > 1 {
+                self.events.pop_front();
+            }
+            self.bytes = 0;
+            if !matches!(event, Happening::Tip(_)) {
+                return;
+            }
+        }
+        self.bytes += bytes;
+        self.events.push_back(event.clone());
+    }
+
+    fn pop(&mut self) -> Option<Happening> {
+        let event = self.events.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(weight_of(&event));
+        Some(event)
+    }
 }
 
 enum ForNet {
@@ -417,4 +455,36 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
         Happening::Tip(_) | Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::Barrier(_) => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use bitcoin::{ScriptBuf, TxIn, absolute, transaction};
+
+    fn removed(bytes: usize) -> Happening {
+        let input = TxIn { script_sig: ScriptBuf::from(vec![0; bytes]), ..TxIn::default() };
+        let tx = Transaction {
+            version: transaction::Version::TWO,
+            lock_time: absolute::LockTime::ZERO,
+            input: vec![input],
+            output: Vec::new(),
+        };
+        Happening::Removed { tx: Arc::new(tx), sequence: 0, reason: "expiry" }
+    }
+
+    #[test]
+    fn a_slow_wallet_holds_a_bounded_number_of_bytes() {
+        let mut queue = WalletBox::default();
+        for _ in 0..40 {
+            queue.push(&removed(1 << 20));
+            assert!(queue.bytes <= MAX_WALLET_BYTES);
+        }
+        let mut queue = WalletBox::default();
+        queue.push(&removed(100));
+        assert!(queue.bytes > 100);
+        assert!(matches!(queue.pop(), Some(Happening::Removed { .. })));
+        assert_eq!(queue.bytes, 0);
+    }
 }

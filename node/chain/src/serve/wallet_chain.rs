@@ -1,5 +1,6 @@
 //! Edge wallet - chain: blocks, coins, mempool, fees and broadcast for the wallet.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,11 +13,14 @@ use bulkhead_schema::wire::wallet_chain_capnp::wallet_chain;
 use super::Node;
 use super::coins::{InputCheck, fill_coins, find_coins, put_texts, read_outpoints};
 use super::convert::{fill_pool_verdict, fill_tip, hash, hashes, malformed};
+use crate::indexes::filters::find_filter;
 use crate::rpc::{Context, broadcast};
 
 /// A locator of ours has at most as many hashes; those of other programs may be longer.
 const MAX_LOCATOR: u32 = 101;
 const MAX_TRANSACTION: usize = 4_000_000;
+/// Transactions of one question about clusters.
+const MAX_TXIDS: u32 = 10_000;
 /// All transactions of one answer, in bytes.
 const MAX_MEMPOOL_BYTES: usize = 32 << 20;
 
@@ -124,7 +128,15 @@ impl wallet_chain::Server for WalletChain {
         let bytes = decode::data("transaction", params.get_transaction()?, MAX_TRANSACTION).map_err(malformed)?;
         let tx: Transaction = deserialize(bytes).map_err(bulkhead_link::failed)?;
         let max_fee = params.get_max_fee();
-        let outcome = self.0.in_order(move |context| broadcast(context, &Arc::new(tx), max_fee)).await?;
+        let relay = params.get_relay();
+        let tx = Arc::new(tx);
+        let handed = Arc::clone(&tx);
+        let (known, outcome) =
+            self.0.in_order(move |context| (pool_figures(context, &handed), broadcast(context, &handed, max_fee))).await?;
+        if relay && let (Some((fee_rate, vsize)), Ok(_)) = (known, &outcome) {
+            // What is new is announced as such.
+            self.0.hub.announce(&tx, fee_rate, vsize);
+        }
         let mut results = results.get();
         match outcome {
             Ok(_) => fill_pool_verdict(results.init_verdict(), Ok(())),
@@ -231,12 +243,62 @@ impl wallet_chain::Server for WalletChain {
         Ok(())
     }
 
-    async fn block_filter_match(
+    async fn block_filter(
         self: Rc<Self>,
-        _: wallet_chain::BlockFilterMatchParams,
-        mut results: wallet_chain::BlockFilterMatchResults,
+        params: wallet_chain::BlockFilterParams,
+        mut results: wallet_chain::BlockFilterResults,
     ) -> Result<(), capnp::Error> {
-        results.get().set_has_filter(false);
+        let params = params.get()?;
+        let data = params.get_hash()?;
+        let wanted = if data.is_empty() { None } else { Some(hash(data)?) };
+        let height = params.get_height();
+        let Some((found, filter)) = self.0.blocking(move |context| find_filter_of(context, wanted, height)).await? else {
+            return Ok(());
+        };
+        let mut results = results.get();
+        results.set_hash(found.as_byte_array());
+        if let Some(filter) = filter {
+            results.set_has_filter(true);
+            results.set_filter(&filter);
+        }
+        Ok(())
+    }
+
+    async fn clusters(
+        self: Rc<Self>,
+        params: wallet_chain::ClustersParams,
+        mut results: wallet_chain::ClustersResults,
+    ) -> Result<(), capnp::Error> {
+        let txids = decode::hashes("txids", params.get()?.get_txids()?, MAX_TXIDS).map_err(malformed)?;
+        let found = self.0.blocking(move |context| clusters(context, txids)).await?;
+        let mut list = results.get().init_transactions(found.len() as u32); // clusters have 64 transactions at most
+        for (at, tx) in (0..).zip(&found) {
+            let mut entry = list.reborrow().get(at);
+            entry.set_txid(tx.txid.as_byte_array());
+            entry.set_vsize(tx.vsize);
+            entry.set_fee(tx.fee);
+            let mut parents = entry.init_parents(tx.parents.len() as u32);
+            for (position, parent) in (0..).zip(&tx.parents) {
+                parents.set(position, *parent);
+            }
+        }
+        Ok(())
+    }
+
+    async fn blocks_from(
+        self: Rc<Self>,
+        _: wallet_chain::BlocksFromParams,
+        mut results: wallet_chain::BlocksFromResults,
+    ) -> Result<(), capnp::Error> {
+        let height = self
+            .0
+            .blocking(|context| {
+                let state = context.state();
+                let here = |height: &i32| state.active_at(*height).is_some_and(|node| node.have_data());
+                (0..=state.height()).rev().take_while(here).last().unwrap_or_else(|| state.height())
+            })
+            .await?;
+        results.get().set_height(height);
         Ok(())
     }
 
@@ -264,6 +326,58 @@ impl wallet_chain::Server for WalletChain {
         put_texts(results.get().init_errors(errors.len() as u32), &errors); // inputs of a transaction
         Ok(())
     }
+}
+
+/// Fee rate and virtual size of a transaction that is in the mempool.
+fn pool_figures(context: &Context, tx: &Transaction) -> Option<(u64, u32)> {
+    let pool = context.pool.lock();
+    let entry = pool.get(&tx.compute_txid())?;
+    let rate = entry.new.fee.saturating_mul(1000) / entry.vsize().max(1);
+    Some((u64::try_from(rate).unwrap_or(0), u32::try_from(entry.vsize()).unwrap_or(u32::MAX)))
+}
+
+/// A mempool transaction as the wallet needs it; parents by their position in the list.
+struct PoolTransaction {
+    txid: Txid,
+    vsize: i64,
+    fee: i64,
+    parents: Vec<u32>,
+}
+
+fn clusters(context: &Context, txids: Vec<[u8; 32]>) -> Vec<PoolTransaction> {
+    let pool = context.pool.lock();
+    let mut wanted = BTreeSet::new();
+    for txid in txids.into_iter().map(Txid::from_byte_array) {
+        if !wanted.contains(&txid) {
+            wanted.extend(pool.cluster(&txid));
+        }
+    }
+    let positions: BTreeMap<Txid, u32> = wanted.iter().copied().zip(0..).collect();
+    let entries = wanted.iter().filter_map(|txid| pool.get(txid));
+    entries
+        .map(|entry| PoolTransaction {
+            txid: entry.txid,
+            vsize: entry.vsize(),
+            fee: entry.modified_fee,
+            parents: entry.parents.iter().filter_map(|parent| positions.get(parent).copied()).collect(),
+        })
+        .collect()
+}
+
+/// A block, and its filter if the index has it.
+fn find_filter_of(context: &Context, wanted: Option<BlockHash>, height: i32) -> Option<(BlockHash, Option<Vec<u8>>)> {
+    let (hash, height) = {
+        let state = context.state();
+        let id = match wanted {
+            Some(hash) => state.lookup(&hash)?,
+            None => state.active().at(height)?,
+        };
+        (state.node(id).hash, state.node(id).height)
+    };
+    // A filter that cannot be read is one that is not there: the wallet then reads the block.
+    let read = |index: &crate::indexes::Index| find_filter(index.store(), height, hash).ok().flatten();
+    let filter = context.indexes.filter.as_deref().and_then(read);
+    Some((hash, filter.map(|(filter, _)| filter.content)))
 }
 
 /// Transactions of the mempool, parents first, as many as fit.

@@ -13,7 +13,7 @@ pub(super) async fn with_keystore<T: Send + 'static>(
     door: &Door,
     work: impl FnOnce(&mut KeystoreClient) -> Result<T, ClientError> + Send + 'static,
 ) -> Result<T, CallError> {
-    let request = Request::OpenKeystore(OpenKeystore { name: String::new(), create: false, one_shot: true });
+    let request = Request::OpenKeystore(OpenKeystore { one_shot: true, ..OpenKeystore::default() });
     let stream = ask(door, request).await?.descriptors.pop().ok_or_else(|| CallError::new(code::INTERNAL, "no key store"))?;
     let done = tokio::task::spawn_blocking(move || work(&mut KeystoreClient::new(stream))).await;
     done.map_err(|error| CallError::new(code::INTERNAL, error.to_string()))?.map_err(|error| {

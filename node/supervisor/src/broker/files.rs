@@ -48,6 +48,8 @@ impl Family {
             "dumpTxOutSet" => (Rule::CreateIncomplete, true),
             "finishTxOutSet" => (Rule::Finish, true),
             "loadTxOutSet" => (Rule::Read, true),
+            "exportWallet" => (Rule::CreateIncomplete, false),
+            "finishExport" => (Rule::Finish, false),
             "restoreWallet" | "importMempool" | "loadBlock" => (Rule::Read, false),
             _ => return Err((code::MISC, "unknown purpose of a file".into())),
         };
@@ -62,7 +64,8 @@ impl Family {
         }
         // Directories that belong to one component each. A wallet may be backed up into the wallet directory.
         let mut foreign = vec![self.outfit.blocksdir.clone(), datadir.join("chainstate"), datadir.join("indexes")];
-        if !matches!(open.purpose.as_str(), "backupWallet" | "restoreWallet") && self.outfit.walletdir != *datadir {
+        let for_wallet = matches!(open.purpose.as_str(), "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport");
+        if !for_wallet && self.outfit.walletdir != *datadir {
             foreign.push(self.outfit.walletdir.clone());
         }
         if foreign.iter().any(|directory| directory.exists() && is_inside(&path, directory)) {
@@ -135,6 +138,11 @@ fn refusal(purpose: &str, path: &Path, error: &io::Error) -> Refusal {
         ("loadTxOutSet", _) => (code::PARAMETER, format!("Couldn't open file {shown} for reading.")),
         ("restoreWallet", io::ErrorKind::NotFound) => (code::PARAMETER, "Backup file does not exist".into()),
         ("backupWallet", _) => (code::WALLET, "Error: Wallet backup failed!".into()),
+        ("exportWallet", io::ErrorKind::AlreadyExists) => {
+            (code::WALLET, format!("Error: Export destination '{shown}' already exists"))
+        }
+        ("exportWallet", _) => (code::WALLET, format!("Error: Could not create file '{shown}'")),
+        ("finishExport", _) => (code::WALLET, "Error: Unable to write the exported wallet".into()),
         ("importMempool", _) => (code::MISC, "Unable to import mempool file, see debug log for details.".into()),
         _ => (code::PARAMETER, format!("Couldn't open file {shown}: {error}")),
     }

@@ -1,15 +1,15 @@
 //! One key store per wallet: which directory it may have, and its birth (Core's `MakeDatabase` texts).
 
-use super::{code, is_inside};
-use crate::family::{Asked, ChildId, Family};
+use super::{code, is_inside, wallet_dir};
+use crate::family::{Asked, ChildId, Family, KeystoreDirectory};
 use crate::handout;
 use crate::startup::arguments::create_directories;
 use bulkhead_config::normal;
 use bulkhead_control::message::ToChild;
-use bulkhead_control::{Component, Edge, OpenKeystore, TypedConfig, stream_pair};
+use bulkhead_control::{Edge, OpenKeystore, TypedConfig, stream_pair};
 use std::fs;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The file in a wallet's directory.
@@ -39,13 +39,31 @@ struct Place {
 
 type Refusal = (i32, String);
 
+/// Core's rules for names that are paths (`GetWalletPath`).
+fn check_name(name: &str) -> Result<(), &'static str> {
+    let path = Path::new(name);
+    if normal(name) != path {
+        return Err("Wallet name given as a path must be normalized");
+    }
+    if matches!(path.components().next(), Some(Component::CurDir | Component::ParentDir)) {
+        return Err(
+            "Wallet name given as a relative path cannot begin with ./ or ../, for wallets not in the walletdir, please use an absolute path.",
+        );
+    }
+    if path.parent().is_none() && path.has_root() {
+        return Err("Wallet name cannot be the root path");
+    }
+    Ok(())
+}
+
 /// Where the wallet of that name is, by Core's rules: a directory below `walletdir`, an absolute directory, or the
 /// name of a file in `walletdir`.
 fn place(walletdir: &Path, name: &str, create: bool) -> Result<Place, Refusal> {
     if name.len() > MAX_NAME || name.contains('\0') {
         return Err((code::WALLET, "wallet name is too long or holds a zero byte".into()));
     }
-    let path = if name.is_empty() { walletdir.to_owned() } else { walletdir.join(normal(name)) };
+    check_name(name).map_err(|text| (code::WALLET, text.to_owned()))?;
+    let path = if name.is_empty() { walletdir.to_owned() } else { walletdir.join(name) };
     let shown = path.display().to_string();
     let kind = fs::metadata(&path).ok();
     let linked = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.file_type().is_symlink());
@@ -56,31 +74,36 @@ fn place(walletdir: &Path, name: &str, create: bool) -> Result<Place, Refusal> {
             format!(
                 "Invalid -wallet path '{name}'. -wallet path should point to a directory where wallet.dat and \
                  database/log.?????????? files can be stored, a location where such a directory could be created, or \
-                 (for backwards compatibility) the name of an existing data file in -walletdir ({})",
+                 (for backwards compatibility) the name of an existing data file in -walletdir (\"{}\")",
                 walletdir.display()
             ),
         )
     };
+    let already = || (code::WALLET, format!("Failed to create database path '{shown}'. Database already exists."));
+    let unknown = || (code::NOT_FOUND, format!("Failed to load database path '{shown}'. Data is not in recognized format."));
+    let legacy = |file: &Path| wallet_dir::is_legacy(file);
+    let old = || {
+        let text = "The wallet appears to be a Legacy wallet, please use the wallet migration tool (migratewallet RPC or the GUI option).";
+        (code::NOT_FOUND, format!("Failed to open database path '{shown}'. {text}"))
+    };
     match kind {
         Some(metadata) if metadata.is_dir() => {
-            let exists = fs::symlink_metadata(path.join(WALLET_FILE)).is_ok();
-            if create && exists {
-                let text = format!("Failed to create database path '{shown}'. Database already exists.");
-                return Err((code::WALLET, text));
+            let file = path.join(WALLET_FILE);
+            let exists = fs::symlink_metadata(&file).is_ok();
+            match (create, exists) {
+                (true, true) => Err(already()),
+                (false, false) => Err(unknown()),
+                (false, true) if legacy(&file) => Err(old()),
+                _ => Ok(Place { directory: path, file: WALLET_FILE.into() }),
             }
-            if !create && !exists {
-                let text = format!("Failed to load database path '{shown}'. Data is not in recognized format.");
-                return Err((code::NOT_FOUND, text));
-            }
-            Ok(Place { directory: path, file: WALLET_FILE.into() })
         }
-        Some(metadata) if metadata.is_file() && in_folder && !linked => {
-            if create {
-                let text = format!("Failed to create database path '{shown}'. Database already exists.");
-                return Err((code::WALLET, text));
-            }
-            Ok(Place { directory: walletdir.to_owned(), file: name.to_owned() })
-        }
+        // Only wallets of old versions are files beside each other.
+        Some(metadata) if metadata.is_file() && in_folder && !linked => match (create, legacy(&path)) {
+            (true, true) => Err(already()),
+            (false, true) => Err(old()),
+            (true, false) => Err(bad_path()),
+            (false, false) => Err(unknown()),
+        },
         Some(_) => Err(bad_path()),
         // A link to nowhere.
         None if linked => Err(bad_path()),
@@ -92,10 +115,24 @@ fn place(walletdir: &Path, name: &str, create: bool) -> Result<Place, Refusal> {
     }
 }
 
+/// What is said when a backup would go over something that is there (Core: `RestoreWallet`).
+fn restore_refusal(walletdir: &Path, name: &str) -> Option<Refusal> {
+    let path = walletdir.join(name);
+    let file = path.join(WALLET_FILE);
+    if path.is_dir() {
+        let exists = fs::symlink_metadata(&file).is_ok();
+        exists.then(|| (code::EXISTS, format!("Failed to restore wallet. Database file exists in '{}'.", file.display())))
+    } else {
+        let exists = path.exists();
+        exists.then(|| (code::EXISTS, format!("Failed to restore wallet. Database file exists '{}'.", path.display())))
+    }
+}
+
 impl Family {
     /// Opens a key store for whoever may ask; the answer comes when it is confined.
     pub(crate) fn open_keystore(&mut self, asked: Asked, open: OpenKeystore) {
-        if self.children.iter().filter(|child| child.component == Component::Keystore).count() >= MAX_KEYSTORES {
+        if self.children.iter().filter(|child| child.component == bulkhead_control::Component::Keystore).count() >= MAX_KEYSTORES
+        {
             return self.answer(asked, Err((code::WALLET, "too many wallets are open".into())));
         }
         if open.one_shot {
@@ -111,8 +148,8 @@ impl Family {
     fn open_or_wait(&mut self, pending: PendingOpen) {
         match self.prepare(pending.asked, &pending.open) {
             Ok(None) if pending.deadline <= Instant::now() => {
-                let text = format!("Wallet \"{}\" is already loaded.", pending.open.name);
-                self.answer(pending.asked, Err((code::LOADED, text)));
+                let text = "SQLiteDatabase: Unable to obtain an exclusive lock on the database, is it being used by another instance of Bulkhead?\n";
+                self.answer(pending.asked, Err((code::WALLET, text.into())));
             }
             Ok(None) => self.pending_opens.push_back(pending),
             Ok(Some(())) => {}
@@ -123,7 +160,10 @@ impl Family {
     /// `None`: another key store has the directory and must end first.
     fn prepare(&mut self, asked: Asked, open: &OpenKeystore) -> Result<Option<()>, Refusal> {
         let walletdir = self.outfit.walletdir.clone();
-        let place = place(&walletdir, &open.name, open.create)?;
+        let place = place(&walletdir, &open.name, open.create).map_err(|refusal| match open.restore {
+            true => restore_refusal(&walletdir, &open.name).unwrap_or(refusal),
+            false => refusal,
+        })?;
         let failed = |text: String| (code::WALLET, text);
         let foreign = [
             self.outfit.blocksdir.clone(),
@@ -133,7 +173,10 @@ impl Family {
         if foreign.iter().any(|directory| directory.exists() && is_inside(&place.directory, directory)) {
             return Err(failed(format!("Wallet path '{}' belongs to another component", place.directory.display())));
         }
-        let taken = self.children.iter().filter(|child| child.directory.as_ref() == Some(&place.directory));
+        let taken = self
+            .children
+            .iter()
+            .filter(|child| child.directory.as_ref().is_some_and(|directory| directory.path == place.directory));
         if let Some(owner) = taken.into_iter().find(|child| child.instance == open.name || place.file == WALLET_FILE) {
             // Either its wallet let go of it and it is about to end, or it will not end: the deadline decides.
             tracing::debug!(target: "ipc", "key store {} waits for the end of process {}", open.name, owner.pid);
@@ -144,7 +187,8 @@ impl Family {
             create_directories(&place.directory).map_err(|error| failed(error.to_string()))?;
         }
         let config = handout::keystore(&self.outfit.options, &open.name, Some((&place.directory, &place.file)), open.create);
-        let born = self.bear_keystore(config.to_fields(), &open.name, Some(place.directory.clone()), asked);
+        let directory = KeystoreDirectory { path: place.directory.clone(), created };
+        let born = self.bear_keystore(config.to_fields(), &open.name, Some(directory), asked);
         if let Err(error) = born {
             if created {
                 // Leave nothing behind of a wallet that never was.
@@ -193,10 +237,15 @@ mod tests {
         fs::create_dir(walletdir.join("a")).unwrap();
         fs::write(walletdir.join("a/wallet.dat"), b"x").unwrap();
         fs::create_dir(walletdir.join("empty")).unwrap();
-        fs::write(walletdir.join("w8"), b"x").unwrap();
+        let mut btree = vec![0; 4096];
+        btree[12..16].copy_from_slice(&[0x62, 0x31, 5, 0]);
+        fs::write(walletdir.join("w8"), btree).unwrap();
         let text = |name: &str, create| place(walletdir, name, create).unwrap_err();
         assert_eq!(place(walletdir, "a", false).unwrap().directory, walletdir.join("a"));
-        assert_eq!(place(walletdir, "w8", false).unwrap(), Place { directory: walletdir.into(), file: "w8".into() });
+        assert!(text("w8", false).1.contains("appears to be a Legacy wallet"));
+        assert!(text("a/", false).1.contains("must be normalized"));
+        assert!(text("../a", false).1.contains("cannot begin with ./ or ../"));
+        assert_eq!(text("/", false).1, "Wallet name cannot be the root path");
         assert!(text("a", true).1.ends_with("Database already exists."));
         assert_eq!(text("no", false).0, code::NOT_FOUND);
         assert!(text("no", false).1.ends_with("Path does not exist."));

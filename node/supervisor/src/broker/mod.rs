@@ -27,8 +27,8 @@ pub(crate) mod code {
     pub const WALLET: i32 = -4;
     /// RPC_WALLET_NOT_FOUND.
     pub const NOT_FOUND: i32 = -18;
-    /// RPC_WALLET_ALREADY_LOADED.
-    pub const LOADED: i32 = -35;
+    /// RPC_WALLET_ALREADY_EXISTS.
+    pub const EXISTS: i32 = -36;
 }
 
 /// Whether a path lies in a directory that belongs to another component. Both are resolved as far as they exist,

@@ -6,7 +6,6 @@ use crate::error::NodeError;
 use bulkhead_control::message::{Fields, ToChild};
 use bulkhead_control::{CONTROL_DESCRIPTOR, Component, GuiConfig, Parent, TypedConfig, pair};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// The children that exist once, in the order of their birth. The slowest comes first.
@@ -42,7 +41,7 @@ impl Family {
         &mut self,
         fields: Fields,
         instance: &str,
-        directory: Option<PathBuf>,
+        directory: Option<super::KeystoreDirectory>,
         asked: Asked,
     ) -> Result<(), NodeError> {
         let (ours, theirs) = pair().map_err(|error| NodeError::system("cannot make a control channel", error))?;

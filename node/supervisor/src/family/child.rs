@@ -25,6 +25,14 @@ pub(crate) struct Asked {
     pub request: u64,
 }
 
+/// The directory of a wallet.
+#[derive(Clone, Debug)]
+pub(crate) struct KeystoreDirectory {
+    pub path: PathBuf,
+    /// It was made for this key store.
+    pub created: bool,
+}
+
 /// A process and its control channel.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -33,7 +41,7 @@ pub(crate) struct Child {
     /// Wallet name of a key store.
     pub instance: String,
     /// Directory of a key store.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<KeystoreDirectory>,
     /// Process id, 0 for the window that started us.
     pub pid: i32,
     pub channel: Parent,

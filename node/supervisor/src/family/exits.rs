@@ -45,6 +45,10 @@ impl Family {
             self.reply(asked.child, asked.request, Err((-4, text)), &[]);
         }
         if child.component == Component::Keystore {
+            if let Some(directory) = child.directory.as_ref().filter(|directory| directory.created) {
+                // Leave nothing behind of a wallet that never was; a directory with a wallet is not empty and stays.
+                let _ = std::fs::remove_dir(&directory.path);
+            }
             self.retry_opens();
         }
         if self.stop.is_some() {

@@ -148,7 +148,7 @@ fn may_ask(component: Component, request: &Request) -> bool {
             _ => false,
         },
         Request::OpenFile(open) => match open.purpose.as_str() {
-            "backupWallet" | "restoreWallet" => component == Component::Wallet,
+            "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport" => component == Component::Wallet,
             "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
             _ => false,
         },

@@ -13,7 +13,7 @@ mod signals;
 mod stop;
 mod wiring;
 
-pub(crate) use child::{Asked, Child, State};
+pub(crate) use child::{Asked, Child, KeystoreDirectory, State};
 pub(crate) use outfit::Outfit;
 pub(crate) use signals::Signals;
 

@@ -44,6 +44,8 @@ pub(crate) fn wallet(options: &Options, walletdir: &Path) -> Result<WalletConfig
         limitancestorcount: args.int_or("-limitancestorcount", 25),
         limitdescendantcount: args.int_or("-limitdescendantcount", 25),
         limitclustercount: args.int_or("-limitclustercount", 64),
+        limitclustersize: args.int_or("-limitclustersize", 101).saturating_mul(1000),
+        walletrbf_given: args.get("-walletrbf").is_some(),
         walletnotify: set("-walletnotify"),
         signer: set("-signer"),
         rpcdoccheck: flag("-rpcdoccheck", false),

@@ -55,6 +55,10 @@ crate::config! {
         pub limitdescendantcount: i64,
         /// `-limitclustercount`.
         pub limitclustercount: i64,
+        /// `-limitclustersize`, vbytes.
+        pub limitclustersize: i64,
+        /// `-walletrbf` was given.
+        pub walletrbf_given: bool,
         /// A command is set for `-walletnotify`.
         pub walletnotify: bool,
         /// A command is set for `-signer`.

@@ -17,12 +17,14 @@ pub struct OpenKeystore {
     pub create: bool,
     /// No file at all.
     pub one_shot: bool,
+    /// With `create`: the file will come from a backup.
+    pub restore: bool,
 }
 
 /// Ask for a file that the user named at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenFile {
-    /// "backupWallet", "restoreWallet", "dumpTxOutSet", "loadTxOutSet", "importMempool" or "loadBlock".
+    /// "backupWallet", "restoreWallet", "exportWallet", "finishExport", "dumpTxOutSet", "loadTxOutSet", "importMempool" or "loadBlock".
     pub purpose: String,
     /// The path as the user wrote it.
     pub path: String,
@@ -138,6 +140,7 @@ fn write_request(mut builder: wire::request::Builder<'_>, id: u64, request: &Req
             inner.set_name(&open.name);
             inner.set_create(open.create);
             inner.set_one_shot(open.one_shot);
+            inner.set_restore(open.restore);
         }
         Request::OpenFile(open) => {
             let mut inner = builder.init_open_file();
@@ -168,6 +171,7 @@ fn read_request(request: wire::request::Reader<'_>) -> Result<Request, ControlEr
                 name: text(open.get_name())?,
                 create: open.get_create(),
                 one_shot: open.get_one_shot(),
+                restore: open.get_restore(),
             })
         }
         Which::OpenFile(open) => {
@@ -196,7 +200,7 @@ mod tests {
         let requests = vec![
             Request::Stop,
             Request::SandboxInfo,
-            Request::OpenKeystore(OpenKeystore { name: "w".into(), create: true, one_shot: false }),
+            Request::OpenKeystore(OpenKeystore { name: "w".into(), create: true, one_shot: false, restore: false }),
             Request::OpenFile(OpenFile { purpose: "backupWallet".into(), path: "/x".into() }),
             Request::ListWalletDir,
             Request::SetMockTime(5),

@@ -1,5 +1,6 @@
 //! Questions to chain, with plain types. Replies are as untrusted as requests.
 
+use bitcoin::bip158::BlockFilter;
 use bitcoin::consensus::Decodable;
 use bitcoin::hashes::Hash;
 use bitcoin::{Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
@@ -7,7 +8,13 @@ use bulkhead_link::{LinkError, Peer};
 use bulkhead_schema::wire::types_capnp::tip;
 use bulkhead_schema::wire::wallet_chain_capnp::wallet_chain;
 
+use crate::spend::pool::{PoolTx, PoolView};
 use crate::state::BlockRef;
+
+/// All the money there will be, satoshi.
+const MAX_MONEY: i64 = 2_100_000_000_000_000;
+/// No transaction is larger; a generous bound, virtual bytes.
+const MAX_VSIZE: i64 = 4_000_000;
 
 /// Why chain gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +75,15 @@ pub struct BlockInfo {
     pub median_time: i64,
     /// In the active chain.
     pub active: bool,
+}
+
+/// A block and its filter.
+#[derive(Debug, Clone)]
+pub struct FilteredBlock {
+    /// The block.
+    pub hash: BlockHash,
+    /// `None`: chain keeps none.
+    pub filter: Option<BlockFilter>,
 }
 
 /// What became of a broadcast.
@@ -285,6 +301,65 @@ impl Chain {
         let reply = request.send().promise.await?;
         let reply = reply.get()?;
         Ok(reply.get_in_mempool().then(|| (u64::from(reply.get_ancestors()), u64::from(reply.get_descendants()))))
+    }
+
+    /// Everything in the mempool that is connected with these transactions.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn clusters(&self, txids: &[Txid]) -> Result<PoolView, ChainError> {
+        const MOST: usize = 10_000;
+        let mut out = PoolView::default();
+        for part in txids.chunks(MOST) {
+            let mut request = self.peer.get()?.clusters_request();
+            let mut list = request.get().init_txids(part.len() as u32);
+            for (index, txid) in (0..).zip(part) {
+                list.set(index, txid.as_byte_array());
+            }
+            let reply = request.send().promise.await?;
+            let transactions = reply.get()?.get_transactions()?;
+            let mut txids = Vec::new();
+            for entry in transactions {
+                txids.push(Txid::from_byte_array(hash(entry.get_txid()?, "txid")?));
+            }
+            for (entry, txid) in transactions.iter().zip(&txids) {
+                let parents = entry.get_parents()?.iter().map(|position| txids.get(position as usize).copied());
+                let parents = parents.collect::<Option<_>>().ok_or(ChainError::Bad("cluster"))?;
+                // A wallet cannot lose more to a lie than to a fee that is refused: both are bounded by the money there is.
+                let fits = |value: i64| (-MAX_MONEY..=MAX_MONEY).contains(&value);
+                if !fits(entry.get_fee()) || !(1..=MAX_VSIZE).contains(&entry.get_vsize()) {
+                    return Err(ChainError::Bad("cluster"));
+                }
+                out.add(*txid, PoolTx { vsize: entry.get_vsize(), fee: entry.get_fee(), parents });
+            }
+        }
+        Ok(out)
+    }
+
+    /// The lowest height from which on all blocks are on disk.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn blocks_from(&self) -> Result<i32, ChainError> {
+        let reply = self.peer.get()?.blocks_from_request().send().promise.await?;
+        Ok(reply.get()?.get_height())
+    }
+
+    /// A block by its hash, or by its height in the active chain, with its basic filter (BIP158) if chain keeps them.
+    ///
+    /// # Errors
+    /// [`ChainError`].
+    pub async fn block_filter(&self, block: Option<&BlockHash>, height: i32) -> Result<Option<FilteredBlock>, ChainError> {
+        let mut request = self.peer.get()?.block_filter_request();
+        request.get().set_hash(block.map_or(&[][..], |hash| hash.as_byte_array()));
+        request.get().set_height(height);
+        let reply = request.send().promise.await?;
+        let reply = reply.get()?;
+        if reply.get_hash()?.is_empty() {
+            return Ok(None);
+        }
+        let filter = if reply.get_has_filter() { Some(BlockFilter::new(reply.get_filter()?)) } else { None };
+        Ok(Some(FilteredBlock { hash: BlockHash::from_byte_array(hash(reply.get_hash()?, "block hash")?), filter }))
     }
 
     /// Rate for a target in blocks, and the target that it is for.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::chain::{BlockInfo, ChainError, decode, hash};
+use super::chain::{BlockInfo, ChainError, decode, hash, read_tip};
 use crate::app::{App, Loaded};
 use crate::records;
 use crate::state::BlockRef;
@@ -104,11 +104,19 @@ impl wallet_events::Server for Events {
 
     async fn updated_tip(
         self: Rc<Self>,
-        _: wallet_events::UpdatedTipParams,
+        params: wallet_events::UpdatedTipParams,
         _: wallet_events::UpdatedTipResults,
     ) -> Result<(), capnp::Error> {
+        let tip = read_tip(params.get()?.get_tip()?).map_err(bad)?;
+        let _guard = self.app.sync.lock().await;
         for loaded in self.app.all() {
             loaded.best_block_time.set(clock::now());
+            let stands = loaded.wallet.borrow().tip;
+            if stands.hash != tip.block.hash {
+                // Chain dropped what we were too slow to take.
+                catch_up(&self.app, &loaded, &[stands.hash]).await.map_err(bulkhead_link::failed)?;
+                read_mempool(&self.app, &loaded).await.map_err(bulkhead_link::failed)?;
+            }
         }
         self.app.advanced();
         Ok(())

@@ -5,7 +5,7 @@
 //! that change nothing when they are repeated are then sent once more, the rest fail with an error.
 
 use super::supervisor::Supervisor;
-use bulkhead_control::ControlError;
+use bulkhead_control::{ControlError, OpenKeystore};
 use bulkhead_keystore_edge::{ClientError, KeystoreClient, Reply, Request};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -115,7 +115,10 @@ fn run(
         let mut result = client.call(&job.request, job.beside.as_ref()).map_err(KeystoreError::from);
         if matches!(result, Err(KeystoreError::Client(ClientError::Wire(_)))) && !matches!(job.request, Request::Close) {
             tracing::warn!("[{name}] the key store is gone, starting it again");
-            match opener.open_keystore(name, false).map_err(KeystoreError::from) {
+            match opener
+                .open_keystore(OpenKeystore { name: name.to_owned(), ..OpenKeystore::default() })
+                .map_err(KeystoreError::from)
+            {
                 Ok(stream) => {
                     watch(streams, &stream);
                     client = KeystoreClient::new(stream);

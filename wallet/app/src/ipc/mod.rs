@@ -3,5 +3,6 @@
 pub mod chain;
 pub mod events;
 pub mod keystore;
+pub mod scan;
 pub mod serve;
 pub mod supervisor;

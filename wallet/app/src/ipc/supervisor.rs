@@ -24,8 +24,8 @@ pub trait Supervisor: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Supervisor::request`].
-    fn open_keystore(&self, name: &str, create: bool) -> Result<OwnedFd, ControlError> {
-        let mut answer = self.request(Request::OpenKeystore(OpenKeystore { name: name.to_owned(), create, one_shot: false }))?;
+    fn open_keystore(&self, open: OpenKeystore) -> Result<OwnedFd, ControlError> {
+        let mut answer = self.request(Request::OpenKeystore(open))?;
         answer.descriptors.pop().ok_or(ControlError::PeerGone)
     }
 }

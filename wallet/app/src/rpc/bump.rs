@@ -1,6 +1,7 @@
 //! bumpfee and psbtbumpfee (Core: `wallet/feebumper.cpp`).
 
-use bitcoin::{Transaction, TxOut, Txid};
+use bitcoin::script::Instruction;
+use bitcoin::{Transaction, TxIn, TxOut, Txid};
 use bulkhead_rpc_util::codec::parse_txid;
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::params::{as_bool, as_int, check_object};
@@ -15,8 +16,8 @@ use crate::app::Loaded;
 use crate::spend::build::{Circumstances, format_money as money, signed_weight};
 use crate::spend::fees::{fee, minimum_rate, required_rate};
 use crate::spend::{CoinControl, Recipient, Selected, psbt};
-use crate::state::Wallet;
 use crate::state::tx::{TxTexts, WalletTx};
+use crate::state::{Wallet, flags};
 use crate::wallets::chain_error;
 
 /// What a replacement pays more at least, satoshi per 1000 vbytes.
@@ -101,30 +102,30 @@ fn check_replaceable(wallet: &Wallet, wtx: &WalletTx, in_mempool: Option<(u64, u
     Ok(())
 }
 
-/// Outputs that a transaction spends, ours and others'.
-async fn spent_outputs(call: &Call, loaded: &Loaded, tx: &Transaction) -> RpcResult<Vec<TxOut>> {
+/// Outputs that a transaction spends; chain must still have all of them.
+async fn spent_outputs(call: &Call, tx: &Transaction) -> RpcResult<Vec<TxOut>> {
     let outpoints: Vec<_> = tx.input.iter().map(|input| input.previous_output).collect();
     let coins = call.app.chain.coins(&outpoints).await.map_err(|error| chain_error(&error))?;
-    let wallet = loaded.wallet.borrow();
-    let mut out = Vec::new();
-    for (outpoint, coin) in outpoints.iter().zip(coins) {
-        let known = wallet.output(outpoint).cloned().or(coin.map(|coin| coin.output));
-        out.push(known.ok_or_else(|| RpcError::misc(format!("{}:{} is already spent", outpoint.txid, outpoint.vout)))?);
-    }
-    Ok(out)
+    let known = outpoints.iter().zip(coins);
+    known
+        .map(|(outpoint, coin)| {
+            let gone = || RpcError::misc(format!("{}:{} is already spent", outpoint.txid, outpoint.vout));
+            coin.map(|coin| coin.output).ok_or_else(gone)
+        })
+        .collect()
 }
 
-fn check_rate(call: &Call, around: &Circumstances, rate: i64, vsize: i64, old_fee: i64) -> RpcResult<()> {
+fn check_fee(call: &Call, around: &Circumstances, rate: i64, vsize: i64, old_fee: i64, bump_fee: i64) -> RpcResult<()> {
     let wallet_error = |text: String| Err(RpcError::new(code::WALLET_ERROR, text));
     let fees = &around.fees;
-    if rate < fees.mempool_min {
+    if rate < fees.mempool_min.max(fees.relay_min) {
         return wallet_error(format!(
             "New fee rate ({}) is lower than the minimum fee rate ({}) to get into the mempool -- ",
             money(rate),
-            money(fees.mempool_min)
+            money(fees.mempool_min.max(fees.relay_min))
         ));
     }
-    let new_fee = fee(rate, vsize);
+    let new_fee = fee(rate, vsize) + bump_fee;
     let increment = fee(fees.incremental, vsize);
     if new_fee < old_fee + increment {
         return Err(RpcError::parameter(format!(
@@ -153,6 +154,22 @@ fn check_rate(call: &Call, around: &Circumstances, rate: i64, vsize: i64, old_fe
     Ok(())
 }
 
+/// Weight of a signed input of others: as it is, with each of its signatures as long as it can get.
+fn foreign_weight(input: &TxIn) -> i64 {
+    const LONGEST: usize = 72;
+    let shorter = |bytes: &[u8]| match bitcoin::ecdsa::Signature::from_slice(bytes) {
+        Ok(_) => LONGEST.saturating_sub(bytes.len()) as i64,
+        Err(_) => 0,
+    };
+    let pushed = input.script_sig.instructions().flatten().filter_map(|instruction| match instruction {
+        Instruction::PushBytes(push) => Some(push.as_bytes()),
+        Instruction::Op(_) => None,
+    });
+    let in_script: i64 = pushed.map(shorter).sum();
+    let in_witness: i64 = input.witness.iter().map(shorter).sum();
+    input.segwit_weight().to_wu() as i64 + 4 * in_script + in_witness
+}
+
 struct Replacement {
     tx: Transaction,
     old_fee: i64,
@@ -166,7 +183,7 @@ async fn replace(call: &Call, loaded: &Loaded, txid: &Txid, wishes: Wishes, requ
         return Err(RpcError::parameter("Change position is out of range"));
     }
     let mut control = wishes.control;
-    let spent = spent_outputs(call, loaded, &wtx.tx).await?;
+    let spent = spent_outputs(call, &wtx.tx).await?;
     let in_mempool = call.app.chain.in_mempool(txid).await.map_err(|error| chain_error(&error))?;
     check_replaceable(&loaded.wallet.borrow(), &wtx, in_mempool, require_mine)?;
     let sum = |outputs: &[TxOut]| outputs.iter().map(|output| output.value.to_sat() as i64).sum::<i64>();
@@ -176,7 +193,7 @@ async fn replace(call: &Call, loaded: &Loaded, txid: &Txid, wishes: Wishes, requ
         control.selected.push(Selected {
             outpoint: input.previous_output,
             external: foreign.then(|| output.clone()),
-            weight: foreign.then(|| input.segwit_weight().to_wu() as i64),
+            weight: foreign.then(|| foreign_weight(input)),
             ..Selected::default()
         });
     }
@@ -208,7 +225,9 @@ async fn replace(call: &Call, loaded: &Loaded, txid: &Txid, wishes: Wishes, requ
         let weight = signed_weight(&loaded.wallet.borrow(), &trial, &spent, &control);
         let weight =
             weight.ok_or_else(|| RpcError::new(code::WALLET_ERROR, "Missing solving data for estimating transaction size"))?;
-        check_rate(call, &around, rate, (weight + 3) / 4, old_fee)?;
+        let outpoints: Vec<_> = trial.input.iter().map(|input| input.previous_output).collect();
+        let bump_fee = around.pool.combined_bump_fee(&outpoints, &around.replaced, rate);
+        check_fee(call, &around, rate, (weight + 3) / 4, old_fee, bump_fee)?;
     } else {
         let vsize = wtx.tx.vsize() as i64;
         let old_rate = old_fee * 1000 / vsize.max(1);
@@ -224,7 +243,11 @@ async fn replace(call: &Call, loaded: &Loaded, txid: &Txid, wishes: Wishes, requ
 
 pub(super) async fn bump(call: &Call, want_psbt: bool) -> RpcResult {
     let loaded = synced_wallet(call).await?;
-    if !loaded.wallet.borrow().private_keys_enabled() && !want_psbt {
+    let keyless = {
+        let wallet = loaded.wallet.borrow();
+        !wallet.private_keys_enabled() && !wallet.has_flag(flags::EXTERNAL_SIGNER)
+    };
+    if keyless && !want_psbt {
         return Err(RpcError::new(
             code::WALLET_ERROR,
             "bumpfee is not available with wallets that have private keys disabled. Use psbtbumpfee instead.",

@@ -1,19 +1,21 @@
 //! Coins: list, lock.
 
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, Txid};
 use bulkhead_rpc_util::codec::parse_txid;
 use bulkhead_rpc_util::params::{as_bool, as_int, as_object, as_str, check_object};
 use bulkhead_rpc_util::{ArgKind, RpcError, RpcResult, amount_from_json};
+use bulkhead_wallet_core::descriptor::Solution;
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Call;
 use super::util::{amount, persist, push_parents, script_of, synced_wallet, wallet_of};
 use crate::records;
-use crate::spend::coins::{CoinFilter, available};
-use crate::spend::{Ancestry, Coin, CoinControl};
-use crate::state::descriptor::inferred;
+use crate::spend::coins::{CoinFilter, Costs, available};
+use crate::spend::pool::PoolView;
+use crate::spend::{Coin, CoinControl};
 use crate::state::{Wallet, flags};
+use crate::wallets::chain_error;
 
 struct Limits {
     sum: Option<i64>,
@@ -73,7 +75,9 @@ pub(super) async fn list_unspent(call: &Call) -> RpcResult {
     let control = CoinControl { min_depth, max_depth, include_unsafe, ..CoinControl::default() };
     let coins = {
         let wallet = loaded.wallet.borrow();
-        let mut coins = available(&wallet, &control, &filter, 0, 0, &Ancestry::new());
+        let (pool, replaced) = (PoolView::default(), BTreeSet::new());
+        let costs = Costs { rate: 0, long_term_rate: 0, pool: &pool, replaced: &replaced };
+        let mut coins = available(&wallet, &control, &filter, &costs);
         let mut sum = 0;
         let enough = coins.iter().position(|coin| {
             sum += coin.value;
@@ -85,57 +89,46 @@ pub(super) async fn list_unspent(call: &Call) -> RpcResult {
         coins.retain(|coin| scripts.is_empty() || scripts.contains(&coin.script));
         coins
     };
-    let mut out = Vec::new();
-    for coin in coins {
-        let ancestors = if coin.depth == 0 { call.app.chain.in_mempool(&coin.outpoint.txid).await.ok().flatten() } else { None };
-        out.push(describe(&loaded.wallet.borrow(), &coin, ancestors));
-    }
-    Ok(Value::Array(out))
+    let unconfirmed: Vec<Txid> = coins.iter().filter(|coin| coin.depth == 0).map(|coin| coin.outpoint.txid).collect();
+    let pool = if unconfirmed.is_empty() { Ok(PoolView::default()) } else { call.app.chain.clusters(&unconfirmed).await };
+    let pool = pool.map_err(|error| chain_error(&error))?;
+    let wallet = loaded.wallet.borrow();
+    Ok(coins.iter().map(|coin| describe(&wallet, coin, &pool)).collect())
 }
 
-fn describe(wallet: &Wallet, coin: &Coin, ancestry: Option<(u64, u64)>) -> Value {
+fn describe(wallet: &Wallet, coin: &Coin, pool: &PoolView) -> Value {
     let mut out = Map::new();
     out.insert("txid".into(), json!(coin.outpoint.txid.to_string()));
     out.insert("vout".into(), json!(coin.outpoint.vout));
     let solution = wallet.solution(&coin.script);
     if let Some(address) = wallet.address(&coin.script) {
+        out.insert("address".into(), json!(address));
         if let Some(label) = wallet.book_entry(&address).and_then(|entry| entry.label.clone()) {
-            out.insert("address".into(), json!(address));
             out.insert("label".into(), json!(label));
-        } else {
-            out.insert("address".into(), json!(address));
         }
-        if let Some(solution) = &solution {
-            let witness_script = solution.explicit_script().ok().filter(|_| {
-                use miniscript::descriptor::DescriptorType::{ShWsh, ShWshSortedMulti, Wsh, WshSortedMulti};
-                matches!(solution.desc_type(), Wsh | WshSortedMulti | ShWsh | ShWshSortedMulti)
-            });
-            if coin.script.is_p2sh() {
-                let redeem = super::describe::redeem_script(solution);
-                if let Some(redeem) = redeem {
-                    out.insert("redeemScript".into(), json!(redeem.to_hex_string()));
-                }
-            }
-            if let Some(script) = witness_script {
-                out.insert("witnessScript".into(), json!(script.to_hex_string()));
-            }
+        if let Some(redeem) = solution.as_ref().and_then(Solution::redeem_script) {
+            out.insert("redeemScript".into(), json!(redeem.to_hex_string()));
+        }
+        if let Some(witness) = solution.as_ref().and_then(Solution::witness_script) {
+            out.insert("witnessScript".into(), json!(witness.to_hex_string()));
         }
     }
     out.insert("scriptPubKey".into(), json!(coin.script.to_hex_string()));
     out.insert("amount".into(), amount(coin.value));
     out.insert("confirmations".into(), json!(coin.depth));
-    if let Some((ancestors, _)) = ancestry {
-        out.insert("ancestorcount".into(), json!(ancestors));
-        let (size, fees) = unconfirmed_ancestors(wallet, coin);
-        out.insert("ancestorsize".into(), json!(size));
-        out.insert("ancestorfees".into(), json!(fees));
+    if coin.depth == 0 && pool.contains(&coin.outpoint.txid) {
+        let ancestors = pool.ancestors(&coin.outpoint.txid);
+        let sum = pool.sum(&ancestors);
+        out.insert("ancestorcount".into(), json!(ancestors.len()));
+        out.insert("ancestorsize".into(), json!(sum.vsize));
+        out.insert("ancestorfees".into(), json!(sum.fee));
     }
     out.insert("spendable".into(), json!(true));
     out.insert("solvable".into(), json!(coin.solvable));
     if coin.solvable
         && let Some(solution) = &solution
     {
-        out.insert("desc".into(), json!(inferred(&wallet.secp, solution)));
+        out.insert("desc".into(), json!(solution.descriptor()));
     }
     push_parents(wallet, &coin.script, &mut out);
     if wallet.has_flag(flags::AVOID_REUSE) {
@@ -143,26 +136,6 @@ fn describe(wallet: &Wallet, coin: &Coin, ancestry: Option<(u64, u64)>) -> Value
     }
     out.insert("safe".into(), json!(coin.safe));
     Value::Object(out)
-}
-
-/// Size and fees of the unconfirmed ancestors that are ours; fees of others' transactions we cannot know.
-fn unconfirmed_ancestors(wallet: &Wallet, coin: &Coin) -> (u64, i64) {
-    let mut todo = vec![coin.outpoint.txid];
-    let mut seen = HashSet::new();
-    let (mut size, mut fees) = (0u64, 0i64);
-    while let Some(txid) = todo.pop() {
-        let Some(wtx) = wallet.txs.get(&txid).filter(|wtx| wtx.in_mempool() && seen.insert(txid)) else { continue };
-        size += wtx.tx.vsize() as u64;
-        let spent: Option<i64> = wtx
-            .tx
-            .input
-            .iter()
-            .map(|input| wallet.output(&input.previous_output).map(|output| output.value.to_sat() as i64))
-            .sum();
-        fees += spent.map_or(0, |spent| spent - wtx.tx.output.iter().map(|output| output.value.to_sat() as i64).sum::<i64>());
-        todo.extend(wtx.tx.input.iter().map(|input| input.previous_output.txid));
-    }
-    (size, fees)
 }
 
 pub(super) async fn lock(call: &Call) -> RpcResult {

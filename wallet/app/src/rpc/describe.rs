@@ -1,41 +1,22 @@
 //! getaddressinfo.
 
+use bitcoin::Script;
 use bitcoin::hashes::Hash;
-use bitcoin::{Script, ScriptBuf};
 use bulkhead_rpc_util::solver::witness_program;
 use bulkhead_rpc_util::{Destination, RpcError, RpcResult, decode_address, encode_address, solve};
-use miniscript::descriptor::DescriptorType;
-use miniscript::{DefiniteDescriptorKey, Descriptor, ForEachKey};
+use bulkhead_wallet_core::descriptor::Solution;
 use serde_json::{Map, Value, json};
 
 use super::Call;
 use super::util::wallet_of;
 use crate::state::Wallet;
-use crate::state::descriptor::{inferred, key_origin};
 
-type Solution = Descriptor<DefiniteDescriptorKey>;
-
-/// Script behind a script hash.
-pub(super) fn redeem_script(solution: &Solution) -> Option<ScriptBuf> {
-    match solution.desc_type() {
-        DescriptorType::Sh | DescriptorType::ShSortedMulti => solution.explicit_script().ok(),
-        DescriptorType::ShWpkh => {
-            let key = single_key(solution)?;
-            Some(ScriptBuf::new_p2wpkh(&bitcoin::CompressedPublicKey(key.inner).wpubkey_hash()))
-        }
-        DescriptorType::ShWsh | DescriptorType::ShWshSortedMulti => Some(solution.explicit_script().ok()?.to_p2wsh()),
+/// The key of a script that has one.
+fn single_key(solution: &Solution) -> Option<bitcoin::PublicKey> {
+    match solution.keys.as_slice() {
+        [only] => Some(only.key),
         _ => None,
     }
-}
-
-fn single_key(solution: &Solution) -> Option<bitcoin::PublicKey> {
-    let mut keys = Vec::new();
-    let secp = bitcoin::secp256k1::Secp256k1::verification_only();
-    solution.for_each_key(|key| {
-        keys.push(key.derive_public_key(&secp));
-        true
-    });
-    if keys.len() == 1 { keys.pop() } else { None }
 }
 
 /// What the script of an address is, without the wallet.
@@ -88,11 +69,11 @@ fn describe_inner(call: &Call, script: &Script, solution: &Solution, out: &mut M
             }
         }
     } else if script.is_p2sh() {
-        if let Some(redeem) = redeem_script(solution) {
+        if let Some(redeem) = solution.redeem_script() {
             describe_script(call, &redeem, solution, out);
         }
     } else if script.is_p2wsh()
-        && let Ok(inner) = solution.explicit_script()
+        && let Some(inner) = solution.witness_script()
     {
         describe_script(call, &inner, solution, out);
     }
@@ -113,7 +94,7 @@ pub(super) async fn address_info(call: &Call) -> RpcResult {
     let solution = wallet.solution(&script);
     out.insert("solvable".into(), json!(solution.is_some()));
     if let Some(solution) = &solution {
-        out.insert("desc".into(), json!(inferred(&wallet.secp, solution)));
+        out.insert("desc".into(), json!(solution.descriptor()));
     }
     let parent = wallet.solve(&script).map(|(id, _, _)| id);
     if let Some(spkm) = parent.and_then(|id| wallet.spkms.get(&id)) {
@@ -128,7 +109,7 @@ pub(super) async fn address_info(call: &Call) -> RpcResult {
     if let Some(spkm) = parent.and_then(|id| wallet.spkms.get(&id)) {
         out.insert("timestamp".into(), json!(spkm.creation));
         if let Some(solution) = &solution {
-            push_origin(&wallet, solution, &mut out);
+            push_origin(solution, &mut out);
         }
     }
     let address = encode_address(&destination, call.app.network);
@@ -142,16 +123,9 @@ fn is_change(wallet: &Wallet, script: &Script) -> bool {
 }
 
 /// Key path of an address that one key makes.
-fn push_origin(wallet: &Wallet, solution: &Solution, out: &mut Map<String, Value>) {
-    let mut keys = Vec::new();
-    solution.for_each_key(|key| {
-        keys.push(key.clone());
-        true
-    });
-    let [key] = keys.as_slice() else { return };
-    let (fingerprint, path) = key_origin(&wallet.secp, key);
-    let path: String = path.into_iter().map(|step| format!("/{step:#}").replace('\'', "h")).collect();
-    out.insert("hdkeypath".into(), json!(format!("m{path}")));
+fn push_origin(solution: &Solution, out: &mut Map<String, Value>) {
+    let [key] = solution.keys.as_slice() else { return };
+    out.insert("hdkeypath".into(), json!(key.path_text()));
     out.insert("hdseedid".into(), json!(bitcoin::hashes::hash160::Hash::all_zeros().to_string()));
-    out.insert("hdmasterfingerprint".into(), json!(format!("{fingerprint:x}")));
+    out.insert("hdmasterfingerprint".into(), json!(key.fingerprint.to_string()));
 }

@@ -1,8 +1,11 @@
 //! Descriptors of a wallet: list, HD keys, new ones from a key; and taking over what the key store made.
 
+use bitcoin::NetworkKind;
 use bulkhead_keystore_edge::{DescriptorInfo, HdKey, Reply, Request, decode_pair};
 use bulkhead_rpc_util::error as code;
+use bulkhead_rpc_util::params::{as_bool, as_str};
 use bulkhead_rpc_util::{RpcError, RpcResult};
+use bulkhead_wallet_core::descriptor::{DescriptorError, KeyExpression, KeyKind};
 use serde_json::{Map, Value, json};
 
 use super::Call;
@@ -41,19 +44,21 @@ pub(super) async fn reload(call: &Call, loaded: &Loaded) -> RpcResult<()> {
 /// Takes over one descriptor that the key store made, changed or extended.
 pub(super) fn take_over(call: &Call, loaded: &Loaded, info: &DescriptorInfo) -> RpcResult<()> {
     let mut wallet = loaded.wallet.borrow_mut();
-    let old = wallet.spkms.get(&info.id).cloned();
-    let mut cache = old.as_ref().map(|spkm| spkm.cache.clone()).unwrap_or_default();
+    let kind = NetworkKind::from(call.app.network);
+    let mut cache = wallet.spkms.get(&info.id).map(|spkm| spkm.descriptor.cache().clone()).unwrap_or_default();
     for pair in &info.cache {
-        let record = decode_pair(pair).and_then(|(key, value)| records::decode(key, value).ok());
-        cache.take(record, call.app.network);
+        if let Some((key, value)) = decode_pair(pair)
+            && let Ok(records::Record::Cache(record)) = records::decode(key, value)
+        {
+            record.apply(kind, &mut cache).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
+        }
     }
-    let failed = |error: crate::state::descriptor::DescriptorError| RpcError::new(code::WALLET_ERROR, error.to_string());
-    let descriptor = PublicDescriptor::new(&info.public, &cache, call.app.network).map_err(failed)?;
+    let failed = |error: DescriptorError| RpcError::new(code::WALLET_ERROR, error.to_string());
+    let descriptor = PublicDescriptor::new(&info.public, cache, kind).map_err(failed)?;
     let spkm = Spkm {
         id: info.id,
         stored: info.public.clone(),
         descriptor,
-        cache,
         creation: u64::try_from(info.creation_time).unwrap_or(0),
         next: info.next_index,
         start: info.range_start,
@@ -133,7 +138,7 @@ pub(super) async fn list(call: &Call) -> RpcResult {
     Ok(json!({"wallet_name": loaded.name, "descriptors": descriptors}))
 }
 
-async fn export_hd_keys(loaded: &Loaded, consent: bool) -> RpcResult<Vec<HdKey>> {
+pub(super) async fn export_hd_keys(loaded: &Loaded, consent: bool) -> RpcResult<Vec<HdKey>> {
     match loaded.keys.call(Request::ExportHdKeys { consent }).await.map_err(|error| keystore_error(&error))? {
         Reply::HdKeys(keys) => Ok(keys),
         _ => Err(RpcError::internal("key store: unexpected reply to exportHdKeys")),
@@ -146,16 +151,9 @@ pub(super) async fn hd_keys(call: &Call) -> RpcResult {
     let flag = |name: &str| options.get(name).and_then(Value::as_bool).unwrap_or(false);
     let (active_only, private) = (flag("active_only"), flag("private"));
     if private {
-        if !loaded.wallet.borrow().private_keys_enabled() {
-            return Err(RpcError::new(code::WALLET_ERROR, "Private keys are disabled for this wallet"));
-        }
         ensure_unlocked(&loaded).await?;
     }
-    // Which private keys are there shows only while the wallet is not locked.
-    let (keys, known) = match export_hd_keys(&loaded, true).await {
-        Ok(keys) => (keys, true),
-        Err(_) => (export_hd_keys(&loaded, false).await?, false),
-    };
+    let keys = export_hd_keys(&loaded, private).await?;
     let wallet = loaded.wallet.borrow();
     let mut out = Vec::new();
     for key in keys {
@@ -172,9 +170,8 @@ pub(super) async fn hd_keys(call: &Call) -> RpcResult {
         descriptors.sort_by_key(|entry| entry["desc"].as_str().unwrap_or_default().to_owned());
         let mut entry = Map::new();
         entry.insert("xpub".into(), json!(key.xpub));
-        let has_private = wallet.private_keys_enabled() && (!known || !key.xprv.is_empty());
-        entry.insert("has_private".into(), json!(has_private));
-        if private && has_private {
+        entry.insert("has_private".into(), json!(key.has_private));
+        if private && key.has_private {
             entry.insert("xprv".into(), json!(key.xprv.as_str()));
         }
         entry.insert("descriptors".into(), Value::Array(descriptors));
@@ -184,44 +181,34 @@ pub(super) async fn hd_keys(call: &Call) -> RpcResult {
     Ok(Value::Array(out))
 }
 
-async fn generate(loaded: &Loaded, hd_key: &str, kind: OutputType, internal: bool) -> RpcResult<DescriptorInfo> {
+/// The descriptor that was made; nothing when the wallet has it already.
+async fn generate(loaded: &Loaded, hd_key: &str, kind: OutputType, internal: bool) -> RpcResult<Option<DescriptorInfo>> {
     let request = Request::GenerateDescriptor { hd_key: hd_key.to_owned(), output_type: kind.name().into(), internal };
-    let failed = |error| {
-        let error = keystore_error(&error);
-        if error.message.starts_with("Unable to") { RpcError::address_or_key(error.message) } else { error }
-    };
-    match loaded.keys.call(request).await.map_err(failed)? {
-        Reply::Descriptors(mut list) if list.len() == 1 => Ok(list.remove(0)),
+    match loaded.keys.call(request).await.map_err(|error| keystore_error(&error))? {
+        Reply::Descriptors(mut list) if list.len() <= 1 => Ok(list.pop()),
         _ => Err(RpcError::internal("key store: unexpected reply to generateDescriptor")),
     }
 }
 
 pub(super) async fn create(call: &Call) -> RpcResult {
     let loaded = wallet_of(call)?;
-    if !loaded.wallet.borrow().private_keys_enabled() {
-        return Err(RpcError::new(
-            code::WALLET_ERROR,
-            "createwalletdescriptor is not available for wallets without private keys",
-        ));
-    }
     let name = call.params.str(0)?;
     let kind = OutputType::parse(name).ok_or_else(|| RpcError::address_or_key(format!("Unknown address type '{name}'")))?;
     let options = object_or_empty(call.params.get(1))?;
-    let sides = match options.get("internal").and_then(Value::as_bool) {
+    let field = |name: &str| options.get(name).filter(|value| !value.is_null());
+    let sides = match field("internal").map(as_bool).transpose()? {
         Some(internal) => vec![internal],
         None => vec![false, true],
     };
     ensure_unlocked(&loaded).await?;
-    let hd_key = options.get("hdkey").and_then(Value::as_str).unwrap_or_default();
+    let hd_key = field("hdkey").map(as_str).transpose()?.unwrap_or_default();
     let mut made = Vec::new();
     for internal in sides {
-        let before = loaded.wallet.borrow().spkms.len();
-        let info = generate(&loaded, hd_key, kind, internal).await?;
+        let Some(info) = generate(&loaded, hd_key, kind, internal).await? else { continue };
         take_over(call, &loaded, &info)?;
-        let fresh = loaded.wallet.borrow().spkms.len() > before;
         loaded.wallet.borrow_mut().activate(&info.id, kind, internal);
         persist(&call.app, &loaded).await?;
-        if fresh && let Some(spkm) = loaded.wallet.borrow().spkms.get(&info.id) {
+        if let Some(spkm) = loaded.wallet.borrow().spkms.get(&info.id) {
             made.push(spkm.descriptor.normalized());
         }
     }
@@ -229,4 +216,28 @@ pub(super) async fn create(call: &Call) -> RpcResult {
         return Err(RpcError::new(code::WALLET_ERROR, "Descriptor already exists"));
     }
     Ok(json!({ "descs": made }))
+}
+
+pub(super) async fn add_hd_key(call: &Call) -> RpcResult {
+    let loaded = wallet_of(call)?;
+    if !loaded.wallet.borrow().private_keys_enabled() {
+        return Err(RpcError::new(code::WALLET_ERROR, "addhdkey is not available for wallets without private keys"));
+    }
+    ensure_unlocked(&loaded).await?;
+    let key = call.params.opt_str(0)?.unwrap_or_default().to_owned();
+    if !call.params.is_null(0) && key.is_empty() {
+        return Err(RpcError::address_or_key("Could not parse HD key"));
+    }
+    let info = match loaded.keys.call(Request::AddHdKey(key.into())).await.map_err(|error| keystore_error(&error))? {
+        Reply::Descriptors(mut list) if list.len() == 1 => list.remove(0),
+        _ => return Err(RpcError::internal("key store: unexpected reply to addHdKey")),
+    };
+    take_over(call, &loaded, &info)?;
+    persist(&call.app, &loaded).await?;
+    let wallet = loaded.wallet.borrow();
+    let keys = wallet.spkms.get(&info.id).map(|spkm| spkm.descriptor.parsed().keys()).unwrap_or_default();
+    match keys {
+        [KeyExpression { kind: KeyKind::Extended { root, .. }, .. }] => Ok(json!({ "xpub": root.to_string() })),
+        _ => Err(RpcError::internal("key store: the new key is not an HD key")),
+    }
 }

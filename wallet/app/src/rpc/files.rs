@@ -40,16 +40,14 @@ pub(super) async fn create(call: &Call) -> RpcResult {
         ));
     }
     if params.opt_bool(7)?.unwrap_or(false) {
-        return Err(RpcError::new(
-            code::WALLET_ERROR,
-            "Compiled without external signing support (required for external signing)",
-        ));
+        options.flags |= flags::EXTERNAL_SIGNER;
     }
     let name = params.str(0)?.to_owned();
     if name.is_empty() {
         return Err(RpcError::parameter("Wallet name cannot be empty"));
     }
     wallets::create(&call.app, &name, options).await?;
+    warnings.extend(wallets::option_warnings(&call.app));
     warnings.extend(wallets::remember(&call.app, &name, params.opt_bool(6)?).await);
     Ok(named(&name, &warnings))
 }
@@ -57,7 +55,8 @@ pub(super) async fn create(call: &Call) -> RpcResult {
 pub(super) async fn load(call: &Call) -> RpcResult {
     let name = call.params.str(0)?.to_owned();
     wallets::load(&call.app, &name).await?;
-    let warnings: Vec<String> = wallets::remember(&call.app, &name, call.params.opt_bool(1)?).await.into_iter().collect();
+    let mut warnings = wallets::option_warnings(&call.app);
+    warnings.extend(wallets::remember(&call.app, &name, call.params.opt_bool(1)?).await);
     Ok(named(&name, &warnings))
 }
 
@@ -82,9 +81,12 @@ pub(super) fn list(call: &Call) -> RpcResult {
 }
 
 pub(super) async fn list_dir(call: &Call) -> RpcResult {
-    let (text, _) = wallets::ask_supervisor(&call.app, ControlRequest::ListWalletDir).await?;
-    let names: Vec<String> = serde_json::from_str(&text).map_err(|_| RpcError::internal("the supervisor sent a bad list"))?;
-    let entries: Vec<Value> = names.into_iter().map(|name| json!({"name": name, "warnings": []})).collect();
+    const LEGACY: &str = "This wallet is a legacy wallet and will need to be migrated with migratewallet before it can be loaded";
+    let entry = |(name, legacy): (String, bool)| {
+        let warnings: &[&str] = if legacy { &[LEGACY] } else { &[] };
+        json!({"name": name, "warnings": warnings})
+    };
+    let entries: Vec<Value> = wallets::list_directory(&call.app).await?.into_iter().map(entry).collect();
     Ok(json!({ "wallets": entries }))
 }
 
@@ -98,6 +100,48 @@ pub(super) async fn backup(call: &Call) -> RpcResult {
     Ok(Value::Null)
 }
 
+/// The supervisor opens a file for a purpose; what it refuses is said in its words.
+async fn open_for(call: &Call, purpose: &str, path: &str) -> RpcResult<Option<std::os::fd::OwnedFd>> {
+    let open = OpenFile { purpose: purpose.into(), path: path.to_owned() };
+    Ok(wallets::ask_supervisor(&call.app, ControlRequest::OpenFile(open)).await?.1)
+}
+
+pub(super) async fn export_watch_only(call: &Call) -> RpcResult {
+    let loaded = synced_wallet(call).await?;
+    let destination = call.params.str(0)?;
+    let refuse = |text: &str| RpcError::new(code::WALLET_ERROR, text);
+    super::descriptors::top_up(call, &loaded, 0).await?;
+    if destination.is_empty() {
+        return Err(refuse("Error: Export destination cannot be empty"));
+    }
+    if loaded.wallet.borrow().spkms.is_empty() {
+        return Err(refuse("Error: Wallet has no descriptors to export"));
+    }
+    crate::ipc::events::write_position(&call.app, &loaded).await;
+    persist(&call.app, &loaded).await?;
+    let target = open_for(call, "exportWallet", destination).await?;
+    let target = target.ok_or_else(|| refuse("Error: Unable to write the exported wallet"))?;
+    loaded.keys.call_with(Request::ExportWatchOnly, Some(target)).await.map_err(|error| wallets::keystore_error(&error))?;
+    open_for(call, "finishExport", destination).await?;
+    Ok(json!({ "exported_file": destination }))
+}
+
+/// Core turns wallets of old versions, in Berkeley DB, into descriptor wallets; this wallet does not read Berkeley DB.
+pub(super) async fn migrate(call: &Call) -> RpcResult {
+    let name = unique_name(call, call.params.opt_str(0)?)?;
+    let refuse = |text: String| Err(RpcError::new(code::WALLET_ERROR, text));
+    if call.app.find(&name).is_some() {
+        return refuse("Error: This wallet is already a descriptor wallet".into());
+    }
+    match wallets::list_directory(&call.app).await?.into_iter().find(|(found, _)| *found == name) {
+        Some((_, false)) => refuse("Error: This wallet is already a descriptor wallet".into()),
+        Some((_, true)) => refuse(format!(
+            "Unable to open the database of wallet '{name}': this node does not read Berkeley DB. Migrate it with Bitcoin Core and load the result."
+        )),
+        None => refuse("Error: Wallet does not exist".into()),
+    }
+}
+
 pub(super) async fn restore(call: &Call) -> RpcResult {
     let name = call.params.str(0)?.to_owned();
     let path = call.params.str(1)?.to_owned();
@@ -108,6 +152,7 @@ pub(super) async fn restore(call: &Call) -> RpcResult {
     let source = wallets::ask_supervisor(&call.app, request).await?.1;
     let source = source.ok_or_else(|| RpcError::parameter("Backup file does not exist"))?;
     wallets::restore(&call.app, &name, source).await?;
-    let warnings: Vec<String> = wallets::remember(&call.app, &name, call.params.opt_bool(2)?).await.into_iter().collect();
+    let mut warnings = wallets::option_warnings(&call.app);
+    warnings.extend(wallets::remember(&call.app, &name, call.params.opt_bool(2)?).await);
     Ok(named(&name, &warnings))
 }

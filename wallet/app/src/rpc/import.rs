@@ -1,18 +1,21 @@
 //! importdescriptors.
 
+use bitcoin::bip32::Xpub;
 use bulkhead_keystore_edge::{Reply, Request};
-use bulkhead_rpc_util::descriptor::Descriptor;
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::params::{as_array, as_bool, as_int, as_object, as_str, type_name};
 use bulkhead_rpc_util::{RpcError, RpcResult};
+use bulkhead_wallet_core::Descriptor;
+use bulkhead_wallet_core::descriptor::{Cache, KeyExpression, KeyKind, Keys, split_multipath, with_checksum};
 use serde_json::{Map, Value, json};
+use std::str::FromStr;
 
 use super::Call;
-use super::rescan::{Outcome, Reservation, height_of_time, scan};
+use super::rescan::{Reservation, height_of_time, scan};
 use super::util::{ensure_unlocked, label, persist, push_warnings, synced_wallet};
 use crate::app::Loaded;
+use crate::ipc::scan::Outcome;
 use crate::state::OutputType;
-use crate::state::descriptor::{with_checksum, without_checksum};
 use crate::wallets::{TIMESTAMP_WINDOW, chain_error, keystore_error, resubmit};
 
 fn timestamp_of(object: &Map<String, Value>, now: i64) -> RpcResult<i64> {
@@ -50,25 +53,6 @@ pub(super) fn range_of(value: &Value) -> RpcResult<(i64, i64)> {
         return Err(RpcError::parameter("Range is too large"));
     }
     Ok((low, high))
-}
-
-/// One text for each value of `<a;b>` steps.
-fn single_path_texts(text: &str, count: usize) -> Vec<String> {
-    let body = without_checksum(text);
-    (0..count)
-        .map(|position| {
-            let mut out = String::new();
-            let mut rest = body;
-            while let Some((before, inside)) = rest.split_once('<') {
-                let Some((values, after)) = inside.split_once('>') else { break };
-                out.push_str(before);
-                out.push_str(values.split(';').nth(position).unwrap_or_default());
-                rest = after;
-            }
-            out.push_str(rest);
-            with_checksum(&out)
-        })
-        .collect()
 }
 
 struct Range {
@@ -117,18 +101,24 @@ async fn import_one(
     let text = as_str(field("desc").ok_or_else(|| RpcError::parameter("Descriptor not found."))?)?;
     let active = field("active").map(as_bool).transpose()?.unwrap_or(false);
     let label = label(object.get("label").unwrap_or(&Value::Null))?;
-    let parsed = Descriptor::parse(text, call.app.network, true).map_err(RpcError::address_or_key)?;
+    let mut keys = Keys::default();
+    let texts = split_multipath(text, true).map_err(|error| RpcError::address_or_key(error.to_string()))?;
+    let mut parsed = Vec::with_capacity(texts.len());
+    for text in texts {
+        let descriptor = Descriptor::parse(&text, &mut keys).map_err(|error| RpcError::address_or_key(error.to_string()))?;
+        parsed.push((with_checksum(&text), descriptor));
+    }
     let internal = field("internal").map(as_bool).transpose()?;
     if internal.is_some() && parsed.len() > 1 {
         return Err(RpcError::address_or_key("Cannot have multipath descriptor while also specifying 'internal'"));
     }
-    let first = parsed.first().ok_or_else(|| RpcError::address_or_key("Invalid descriptor"))?;
+    let Some((_, first)) = parsed.first() else { return Err(RpcError::address_or_key("Invalid descriptor")) };
     let ranged = first.is_range();
     let range = read_range(loaded, object, ranged, warnings)?;
     if active && !ranged {
         return Err(RpcError::parameter("Active descriptors must be ranged"));
     }
-    let has_label = field("label").is_some();
+    let has_label = object.contains_key("label");
     if parsed.len() > 1 && has_label {
         return Err(RpcError::parameter("Multipath descriptors should not have a label"));
     }
@@ -138,47 +128,85 @@ async fn import_one(
     if internal == Some(true) && has_label {
         return Err(RpcError::parameter("Internal addresses should not have a label"));
     }
-    let wallet_error = |text: &str| RpcError::new(code::WALLET_ERROR, text);
-    if active && first.is_combo() {
-        return Err(wallet_error("Combo descriptors cannot be set to active"));
+    if active && !first.is_single_type() {
+        return Err(RpcError::new(code::WALLET_ERROR, "Combo descriptors cannot be set to active"));
     }
     let private = loaded.wallet.borrow().private_keys_enabled();
-    if !private && first.has_private_keys() {
-        return Err(wallet_error("Cannot import private keys to a wallet with private keys disabled"));
+    if !private && !keys.is_empty() {
+        return Err(RpcError::new(code::WALLET_ERROR, "Cannot import private keys to a wallet with private keys disabled"));
     }
-    let texts = if parsed.len() > 1 { single_path_texts(text, parsed.len()) } else { vec![text.to_owned()] };
-    for (position, (descriptor, text)) in parsed.iter().zip(texts).enumerate() {
-        let internal = if parsed.len() == 2 { position == 1 } else { internal.unwrap_or(false) };
-        if descriptor.expand(0).is_none() {
-            return Err(wallet_error(
-                "Cannot expand descriptor. Probably because of hardened derivations without private keys provided",
-            ));
-        }
-        if private {
-            if !descriptor.has_private_keys() {
-                return Err(wallet_error("Cannot import descriptor without private keys to a wallet with private keys enabled"));
-            }
-            if descriptor.keys().iter().any(|key| !key.has_secret()) {
-                warnings.push("Not all private keys provided. Some wallet functionality may return unexpected errors".into());
-            }
-        }
-        add(call, loaded, &text, &range, timestamp, active, internal, &label, warnings).await?;
+    let pair = parsed.len() == 2;
+    for (position, (text, descriptor)) in parsed.iter().enumerate() {
+        check_one(loaded, descriptor, &keys, private, warnings).await?;
+        let internal = if pair { position == 1 } else { internal.unwrap_or(false) };
+        let how = How { range: &range, timestamp, active, internal, label: &label };
+        add(call, loaded, text, &how, warnings).await?;
     }
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments)]
-async fn add(
-    call: &Call,
+/// Whether a descriptor fits into the wallet, with Core's texts.
+async fn check_one(
     loaded: &Loaded,
-    text: &str,
-    range: &Range,
+    descriptor: &Descriptor,
+    keys: &Keys,
+    private: bool,
+    warnings: &mut Vec<String>,
+) -> RpcResult<()> {
+    let refuse = |text: &str| Err(RpcError::new(code::WALLET_ERROR, text));
+    if descriptor.fill_cache(0, keys, &mut Cache::default()).is_err() {
+        return refuse("Cannot expand descriptor. Probably because of hardened derivations without private keys provided");
+    }
+    warnings.extend(descriptor.warnings());
+    if private {
+        if keys.is_empty() {
+            return refuse("Cannot import descriptor without private keys to a wallet with private keys enabled");
+        }
+        let complete = !descriptor.keys().is_empty() && descriptor.keys().iter().all(|key| key.derive_private(0, keys).is_some());
+        if !complete {
+            warnings.push("Not all private keys provided. Some wallet functionality may return unexpected errors".into());
+        }
+    }
+    if descriptor.has_scripts() {
+        return Ok(());
+    }
+    if !private {
+        return refuse("Cannot import unused() to wallet without private keys enabled");
+    }
+    for key in descriptor.keys() {
+        if has_private_key(loaded, &key.root_key()).await? {
+            return refuse("Cannot import an unused() descriptor when its private key is already in the wallet");
+        }
+    }
+    Ok(())
+}
+
+/// Whether the wallet holds the private key of a key, as it stands in its descriptors.
+pub(super) async fn has_private_key(loaded: &Loaded, key: &bitcoin::PublicKey) -> RpcResult<bool> {
+    let known = super::descriptors::export_hd_keys(loaded, false).await?;
+    if known.iter().any(|known| known.has_private && Xpub::from_str(&known.xpub).is_ok_and(|xpub| xpub.public_key == key.inner)) {
+        return Ok(true);
+    }
+    let wallet = loaded.wallet.borrow();
+    let single = |key: &&KeyExpression| matches!(key.kind, KeyKind::Single { .. });
+    Ok(wallet
+        .spkms
+        .values()
+        .flat_map(|spkm| spkm.descriptor.parsed().keys())
+        .filter(single)
+        .any(|known| known.root_key() == *key))
+}
+
+struct How<'a> {
+    range: &'a Range,
     timestamp: i64,
     active: bool,
     internal: bool,
-    label: &str,
-    warnings: &mut Vec<String>,
-) -> RpcResult<()> {
+    label: &'a str,
+}
+
+async fn add(call: &Call, loaded: &Loaded, text: &str, how: &How<'_>, warnings: &mut Vec<String>) -> RpcResult<()> {
+    let How { range, timestamp, active, internal, label } = *how;
     let request = Request::AddDescriptor {
         descriptor: text.to_owned().into(),
         range_start: range.start,
@@ -200,9 +228,9 @@ async fn add(
         };
         let kind: Option<OutputType> = spkm.descriptor.output_type();
         if !spkm.descriptor.is_ranged() && !internal {
-            let expanded = spkm.descriptor.expand(&wallet.secp, 0).unwrap_or_default();
-            for found in expanded {
-                if let Some(address) = wallet.address(&found.script) {
+            let scripts = spkm.descriptor.scripts(0).unwrap_or_default();
+            for script in scripts {
+                if let Some(address) = wallet.address(&script) {
                     wallet.set_address_book(&address, label, Some("receive"));
                 }
             }
@@ -255,7 +283,7 @@ pub(super) async fn descriptors(call: &Call) -> RpcResult {
             Some(height) => scan(&call.app, &reservation, height, None).await?,
             None => Outcome::Done(None),
         };
-        resubmit(&call.app, &loaded).await;
+        resubmit(&call.app, &loaded, false, true).await;
         match outcome {
             Outcome::Aborted => return Err(RpcError::misc("Rescan aborted by user.")),
             Outcome::Failed(time) => mark_unscanned(&mut results, &times, time + TIMESTAMP_WINDOW + 1, call.app.config.prune),
@@ -290,13 +318,6 @@ fn mark_unscanned(results: &mut [Map<String, Value>], times: &[i64], scanned: i6
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-
-    #[test]
-    fn multipath_steps_give_one_text_each() {
-        let texts = single_path_texts("wsh(multi(1,a/<0;1>/*,b/<2;3>/*))#abc", 2);
-        assert_eq!(without_checksum(&texts[0]), "wsh(multi(1,a/0/*,b/2/*))");
-        assert_eq!(without_checksum(&texts[1]), "wsh(multi(1,a/1/*,b/3/*))");
-    }
 
     #[test]
     fn ranges_are_bounded() {

@@ -16,10 +16,12 @@ mod info;
 mod labels;
 mod options;
 mod outputs;
+mod pruned;
 mod psbt;
 mod received;
 mod rescan;
 mod send;
+mod sendall;
 mod simulate;
 mod util;
 
@@ -89,6 +91,10 @@ async fn dispatch(name: &str, call: &Call) -> RpcResult {
         "listwalletdir" => files::list_dir(call).await,
         "backupwallet" => files::backup(call).await,
         "restorewallet" => files::restore(call).await,
+        "exportwatchonlywallet" => files::export_watch_only(call).await,
+        "migratewallet" => files::migrate(call).await,
+        "importprunedfunds" => pruned::import(call).await,
+        "removeprunedfunds" => pruned::remove(call).await,
         "getwalletinfo" => info::wallet_info(call).await,
         "setwalletflag" => info::set_flag(call).await,
         "keypoolrefill" => info::keypool_refill(call).await,
@@ -116,7 +122,7 @@ async fn dispatch(name: &str, call: &Call) -> RpcResult {
         "sendtoaddress" => send::to_address(call).await,
         "sendmany" => send::many(call).await,
         "send" => fund::send(call).await,
-        "sendall" => fund::send_all(call).await,
+        "sendall" => sendall::send_all(call).await,
         "fundrawtransaction" => fund::fund_raw(call).await,
         "walletcreatefundedpsbt" => fund::create_funded_psbt(call).await,
         "signrawtransactionwithwallet" => psbt::sign_raw(call).await,
@@ -131,6 +137,7 @@ async fn dispatch(name: &str, call: &Call) -> RpcResult {
         "listdescriptors" => descriptors::list(call).await,
         "gethdkeys" => descriptors::hd_keys(call).await,
         "createwalletdescriptor" => descriptors::create(call).await,
+        "addhdkey" => descriptors::add_hd_key(call).await,
         "rescanblockchain" => rescan::rescan(call).await,
         "abortrescan" => rescan::abort(call),
         "simulaterawtransaction" => simulate::simulate(call).await,

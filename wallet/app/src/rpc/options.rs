@@ -1,10 +1,11 @@
 //! The options object of the funding methods, and inputs that the caller chose.
 
-use bitcoin::OutPoint;
+use bitcoin::{OutPoint, ScriptBuf};
 use bulkhead_rpc_util::codec::parse_txid;
 use bulkhead_rpc_util::params::{as_array, as_bool, as_int, as_object, as_str, check_object};
 use bulkhead_rpc_util::{ArgKind, RpcError, RpcResult, amount_from_json};
-use miniscript::{DefiniteDescriptorKey, Descriptor};
+use bulkhead_wallet_core::Descriptor;
+use bulkhead_wallet_core::descriptor::{Cache, DescriptorError, Keys, Solution, split_multipath};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -13,10 +14,12 @@ use super::Call;
 use super::fund::change_script;
 use super::outputs::set_fee_mode;
 use crate::app::Loaded;
-use crate::spend::{CoinControl, MAX_STANDARD_TX_WEIGHT, Selected};
+use crate::spend::{CoinControl, MAX_STANDARD_TX_WEIGHT, Selected, TRUC_VERSION};
 use crate::state::OutputType;
-use crate::state::descriptor::{KeyCache, PublicDescriptor};
 use crate::wallets::chain_error;
+
+/// Weight of a version 3 transaction at most (BIP431).
+pub(super) const TRUC_MAX_WEIGHT: i64 = 40_000;
 
 /// Weight of an input without signature.
 const MIN_INPUT_WEIGHT: i64 = 165;
@@ -132,8 +135,7 @@ pub(super) fn apply_options(
     if let Some(value) = field("max_tx_weight") {
         control.max_weight = Some(i64::from(as_int::<i32>(value)?));
     }
-    const TRUC_MAX_WEIGHT: i64 = 40_000;
-    if control.version == 3 {
+    if control.version == TRUC_VERSION {
         control.max_weight = Some(control.max_weight.map_or(TRUC_MAX_WEIGHT, |weight| weight.min(TRUC_MAX_WEIGHT)));
     }
     Ok(position)
@@ -214,53 +216,81 @@ pub(super) fn select_inputs(inputs: &Value, locktime: &Value, rbf: bool, control
     Ok(())
 }
 
-/// Definite descriptors that the caller brought, by output script.
-fn solving_data(
-    call: &Call,
-    data: &Map<String, Value>,
-) -> RpcResult<HashMap<bitcoin::ScriptBuf, Descriptor<DefiniteDescriptorKey>>> {
-    let secp = bitcoin::secp256k1::Secp256k1::verification_only();
-    let mut out = HashMap::new();
-    for key in data.get("pubkeys").map(as_array).transpose()?.into_iter().flatten() {
-        let text = as_str(key)?;
-        let bad = || RpcError::address_or_key(format!("Pubkey \"{text}\" must be a hex string"));
-        bulkhead_rpc_util::parse_hex(text).ok_or_else(bad)?;
-        bitcoin::PublicKey::from_str(text)
-            .map_err(|_| RpcError::address_or_key(format!("Pubkey \"{text}\" must be cryptographically valid.")))?;
-        for form in [format!("pk({text})"), format!("pkh({text})"), format!("wpkh({text})"), format!("sh(wpkh({text}))")] {
-            if let Ok(descriptor) = Descriptor::<DefiniteDescriptorKey>::from_str(&form) {
-                out.insert(descriptor.script_pubkey(), descriptor);
-            }
+/// How outputs are spent by descriptors that the caller brought, by output script.
+type Solutions = HashMap<ScriptBuf, Solution>;
+
+fn add_descriptor(text: &str, out: &mut Solutions) -> Result<(), DescriptorError> {
+    let mut keys = Keys::default();
+    let parsed = Descriptor::parse(text, &mut keys)?;
+    let mut cache = Cache::default();
+    parsed.fill_cache(0, &keys, &mut cache)?;
+    let expansion = parsed.expand(0, &cache)?;
+    for (position, script) in expansion.scripts.iter().enumerate() {
+        if let Some(solution) = expansion.solution(position) {
+            out.insert(script.clone(), solution);
         }
     }
-    for script in data.get("scripts").map(as_array).transpose()?.into_iter().flatten() {
-        let text = as_str(script)?;
-        let bytes = bulkhead_rpc_util::parse_hex(text).ok_or_else(|| RpcError::address_or_key(format!("'{text}' is not hex")))?;
-        let bulkhead_rpc_util::ScriptType::MultiSig { required, keys } = bulkhead_rpc_util::solve(&bytes) else { continue };
-        let keys: Vec<String> = keys.iter().map(hex::encode).collect();
-        let multi = format!("multi({required},{})", keys.join(","));
-        for form in [format!("sh({multi})"), format!("wsh({multi})"), format!("sh(wsh({multi}))")] {
-            if let Ok(descriptor) = Descriptor::<DefiniteDescriptorKey>::from_str(&form) {
-                out.insert(descriptor.script_pubkey(), descriptor);
-            }
+    Ok(())
+}
+
+fn solving_data(data: &Map<String, Value>) -> RpcResult<Solutions> {
+    let mut out = Solutions::new();
+    let texts = |name: &str| -> RpcResult<Vec<String>> {
+        let list = data.get(name).map(as_array).transpose()?.into_iter().flatten();
+        list.map(|text| as_str(text).map(str::to_owned)).collect()
+    };
+    let mut keys = Vec::new();
+    for text in texts("pubkeys")? {
+        let refuse = |what: &str| RpcError::address_or_key(format!("Pubkey \"{text}\" {what}"));
+        let bytes = bulkhead_rpc_util::parse_hex(&text).ok_or_else(|| refuse("must be a hex string"))?;
+        if bytes.len() != 33 && bytes.len() != 65 {
+            return Err(refuse("must have a length of either 33 or 65 bytes"));
+        }
+        bitcoin::PublicKey::from_slice(&bytes).map_err(|_| refuse("must be cryptographically valid."))?;
+        // An uncompressed key has no segwit forms.
+        let _ = add_descriptor(&format!("combo({text})"), &mut out);
+        keys.push(text);
+    }
+    for text in texts("scripts")? {
+        let bytes =
+            bulkhead_rpc_util::parse_hex(&text).ok_or_else(|| RpcError::address_or_key(format!("'{text}' is not hex")))?;
+        for form in script_forms(&bytes, &keys) {
+            // A form that its key or its size forbids stands for no output.
+            let _ = add_descriptor(&form, &mut out);
         }
     }
-    for descriptor in data.get("descriptors").map(as_array).transpose()?.into_iter().flatten() {
-        let text = as_str(descriptor)?;
-        let parsed = bulkhead_rpc_util::descriptor::Descriptor::parse(text, call.app.network, true)
-            .map_err(|error| RpcError::parameter(format!("Unable to parse descriptor '{text}': {error}")))?;
-        for single in parsed {
-            let Ok(public) = PublicDescriptor::new(&single.public_text(), &KeyCache::default(), call.app.network) else {
-                continue;
-            };
-            for found in public.expand(&secp, 0).unwrap_or_default() {
-                if let Some(solution) = found.solution {
-                    out.insert(found.script, solution);
-                }
-            }
+    for text in texts("descriptors")? {
+        let fail = |error: DescriptorError| RpcError::parameter(format!("Unable to parse descriptor '{text}': {error}"));
+        for single in split_multipath(&text, true).map_err(fail)? {
+            add_descriptor(&single, &mut out).map_err(fail)?;
         }
     }
     Ok(out)
+}
+
+/// Descriptors of outputs that hold a script, or its hash.
+fn script_forms(script: &[u8], keys: &[String]) -> Vec<String> {
+    use bulkhead_rpc_util::ScriptType;
+    let hash_of = |wanted: &dyn Fn(&bitcoin::PublicKey) -> bool| {
+        keys.iter().find(|text| bitcoin::PublicKey::from_str(text).is_ok_and(|key| wanted(&key))).cloned()
+    };
+    let buf = bitcoin::Script::from_bytes(script);
+    let inner = match bulkhead_rpc_util::solve(script) {
+        ScriptType::MultiSig { required, keys } => {
+            let keys: Vec<String> = keys.iter().map(hex::encode).collect();
+            format!("multi({required},{})", keys.join(","))
+        }
+        ScriptType::PubKey(key) => format!("pk({})", hex::encode(key)),
+        _ if buf.is_p2pkh() => match hash_of(&|key| *ScriptBuf::new_p2pkh(&key.pubkey_hash()) == *buf) {
+            Some(key) => format!("pkh({key})"),
+            None => return Vec::new(),
+        },
+        _ => match miniscript::Miniscript::<bitcoin::PublicKey, miniscript::Segwitv0>::decode_consensus(buf) {
+            Ok(inner) => return vec![format!("wsh({inner})"), format!("sh(wsh({inner}))")],
+            Err(_) => return Vec::new(),
+        },
+    };
+    vec![format!("sh({inner})"), format!("wsh({inner})"), format!("sh(wsh({inner}))")]
 }
 
 /// Looks up chosen coins that are not the wallet's.
@@ -271,7 +301,7 @@ pub(super) async fn find_external(
     control: &mut CoinControl,
 ) -> RpcResult<()> {
     let data = match options.get("solving_data").filter(|value| !value.is_null()) {
-        Some(value) => solving_data(call, as_object(value)?)?,
+        Some(value) => solving_data(as_object(value)?)?,
         None => HashMap::new(),
     };
     let foreign: Vec<OutPoint> = {

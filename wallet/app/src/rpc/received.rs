@@ -68,7 +68,9 @@ struct Tally {
 
 fn tally(wallet: &Wallet, only: Option<&str>, min_depth: i32, include_immature: bool) -> BTreeMap<String, Tally> {
     let mut out: BTreeMap<String, Tally> = BTreeMap::new();
-    for wtx in wallet.ordered.values().flatten().filter_map(|txid| wallet.txs.get(txid)) {
+    // In the order of ids: like Core's, it says nothing about which came first.
+    let sorted: BTreeMap<&Txid, &WalletTx> = wallet.txs.iter().collect();
+    for wtx in sorted.into_values() {
         if !counts(wallet, wtx, min_depth, include_immature) {
             continue;
         }

@@ -6,20 +6,10 @@ use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Value, json};
 
 use super::Call;
-use super::util::{ensure_unlocked, persist, synced_wallet, wallet_of};
+use super::util::{ensure_unlocked, synced_wallet, wallet_of};
 use crate::app::{App, Loaded, Scan};
-use crate::state::sync::When;
-use crate::wallets::{TIMESTAMP_WINDOW, chain_error};
-
-/// How a scan ended.
-pub(super) enum Outcome {
-    /// All blocks were read; the last height, if there was any.
-    Done(Option<i32>),
-    /// The user stopped it.
-    Aborted,
-    /// A block could not be read: its time, seconds.
-    Failed(i64),
-}
+use crate::ipc::{self, scan::Outcome};
+use crate::wallets::{TIMESTAMP_WINDOW, chain_error, sync_error};
 
 /// Reserves a wallet for one scan.
 pub(super) struct Reservation<'a>(&'a Loaded);
@@ -43,45 +33,7 @@ impl Drop for Reservation<'_> {
 
 /// Scans blocks of the active chain from `start` to `stop` (or the tip).
 pub(super) async fn scan(app: &App, reservation: &Reservation<'_>, start: i32, stop: Option<i32>) -> RpcResult<Outcome> {
-    const YIELD_EVERY_BLOCKS: i32 = 16;
-    let loaded = reservation.0;
-    let name = loaded.wallet.borrow().display_name();
-    tracing::info!("[{name}] Rescan started from block {start}... (slow variant inspecting all blocks)");
-    let begin = std::time::Instant::now();
-    let (mut height, mut last, mut latest_time) = (start, None, 0);
-    loop {
-        let tip = loaded.wallet.borrow().tip.height;
-        let end = stop.unwrap_or(tip);
-        if height > end {
-            break;
-        }
-        if loaded.abort_scan.get() {
-            tracing::info!(
-                "[{name}] Rescan aborted at block {height}. Progress={:.6}",
-                f64::from(height) / f64::from(tip.max(1))
-            );
-            return Ok(Outcome::Aborted);
-        }
-        let Some(info) = app.chain.block_at(height).await.map_err(|error| chain_error(&error))? else { break };
-        let Some(block) = &info.block else {
-            // The failing block's time bounds what was scanned.
-            return Ok(Outcome::Failed(info.time));
-        };
-        latest_time = latest_time.max(info.time);
-        let when = When { now: clock::now(), block_time: Some(info.time), rescan_time: Some(latest_time) };
-        loaded.wallet.borrow_mut().block_scanned(block, info.at, when);
-        persist(app, loaded).await?;
-        last = Some(height);
-        let share = f64::from(height - start + 1) / f64::from((end - start + 1).max(1));
-        loaded.scan.set(loaded.scan.get().map(|scan| Scan { progress: share, ..scan }));
-        if height % YIELD_EVERY_BLOCKS == 0 {
-            tokio::task::yield_now().await;
-        }
-        height += 1;
-    }
-    tracing::info!("[{name}] Rescan completed in {:>15}ms", begin.elapsed().as_millis());
-    crate::ipc::events::read_mempool(app, loaded).await.map_err(|error| crate::wallets::sync_error(&error))?;
-    Ok(Outcome::Done(last))
+    ipc::scan::scan(app, reservation.0, start, stop).await.map_err(|error| sync_error(&error))
 }
 
 /// First height whose block is not older than `time` less the tolerance; `None` when all blocks are older.

@@ -1,13 +1,14 @@
 //! sendtoaddress, sendmany, and what every spending method shares: circumstances, signing, commitment.
 
 use bitcoin::secp256k1::rand::{seq::SliceRandom, thread_rng};
-use bitcoin::{Psbt, Transaction};
+use bitcoin::{OutPoint, Psbt, Transaction};
 use bulkhead_control::clock;
 use bulkhead_keystore_edge::{Reply, Request, Signed};
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use miniscript::psbt::PsbtExt;
 use serde_json::{Map, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Call;
@@ -20,7 +21,7 @@ use crate::spend::{CoinControl, Recipient, SpendError, psbt};
 use crate::state::flags;
 use crate::state::sync::When;
 use crate::state::tx::{TxState, TxTexts};
-use crate::wallets::{chain_error, keystore_error};
+use crate::wallets::{self, chain_error, keystore_error};
 
 /// What chain says about fees, tip and our unconfirmed transactions.
 pub(super) async fn circumstances(app: &App, loaded: &Loaded, control: &CoinControl) -> RpcResult<Circumstances> {
@@ -28,18 +29,19 @@ pub(super) async fn circumstances(app: &App, loaded: &Loaded, control: &CoinCont
     let (target, conservative) = estimate_question(&app.build.fees, control);
     let (estimate, returned_target) = app.chain.estimate_fee(target, conservative).await.map_err(|error| chain_error(&error))?;
     let (longest_estimate, _) = app.chain.estimate_fee(MAX_CONFIRM_TARGET, false).await.map_err(|error| chain_error(&error))?;
-    let unconfirmed: Vec<bitcoin::Txid> = {
+    let wanted: BTreeSet<bitcoin::Txid> = {
         let wallet = loaded.wallet.borrow();
-        let in_mempool = |txid: &&bitcoin::Txid| wallet.txs.get(*txid).is_some_and(crate::state::tx::WalletTx::in_mempool);
-        let txids: std::collections::BTreeSet<bitcoin::Txid> = wallet.coins.iter().map(|coin| coin.txid).collect();
-        txids.iter().filter(in_mempool).copied().collect()
+        let in_mempool = |coin: &&OutPoint| wallet.txs.get(&coin.txid).is_some_and(crate::state::tx::WalletTx::in_mempool);
+        let ours = wallet.coins.iter().filter(in_mempool).map(|coin| coin.txid);
+        ours.chain(control.selected.iter().map(|selected| selected.outpoint.txid)).collect()
     };
-    let mut ancestry = crate::spend::Ancestry::new();
-    for txid in unconfirmed {
-        if let Ok(Some(counts)) = app.chain.in_mempool(&txid).await {
-            ancestry.insert(txid, counts);
-        }
-    }
+    let pool = app.chain.clusters(&Vec::from_iter(wanted)).await.map_err(|error| chain_error(&error))?;
+    // Who spends a chosen coin already would be replaced.
+    let replaced = {
+        let wallet = loaded.wallet.borrow();
+        let spenders = control.selected.iter().flat_map(|selected| wallet.spenders(&selected.outpoint));
+        spenders.filter(|txid| pool.contains(txid)).collect()
+    };
     Ok(Circumstances {
         fees: ChainFees {
             estimate,
@@ -54,10 +56,12 @@ pub(super) async fn circumstances(app: &App, loaded: &Loaded, control: &CoinCont
         syncing: state.tip.syncing,
         tip_time: state.tip.time,
         now: clock::now(),
-        ancestry,
+        pool,
+        replaced,
         max_ancestors: u64::try_from(app.config.limitancestorcount).unwrap_or(25),
         max_descendants: u64::try_from(app.config.limitdescendantcount).unwrap_or(25),
         max_cluster: usize::try_from(app.config.limitclustercount).unwrap_or(64),
+        max_cluster_size: app.config.limitclustersize,
     })
 }
 
@@ -160,22 +164,11 @@ pub(super) async fn commit(app: &App, loaded: &Loaded, tx: Transaction, texts: T
     if !app.config.walletbroadcast {
         return Ok(());
     }
-    match app.chain.broadcast(&tx, app.build.fees.max_tx_fee, true).await {
-        Ok(verdict) if verdict.accepted => {
-            loaded.wallet.borrow_mut().transaction_added(&tx, clock::now());
-            persist(app, loaded).await
-        }
-        Ok(verdict) => {
-            let name = loaded.wallet.borrow().display_name();
-            tracing::info!("[{name}] CommitTransaction(): Transaction cannot be broadcast immediately, {}", verdict.reason);
-            Ok(())
-        }
-        Err(error) => {
-            let name = loaded.wallet.borrow().display_name();
-            tracing::info!("[{name}] CommitTransaction(): Transaction cannot be broadcast immediately, {error}");
-            Ok(())
-        }
+    if let Err(reason) = wallets::submit(app, loaded, &txid, true).await {
+        let name = loaded.wallet.borrow().display_name();
+        tracing::info!("[{name}] CommitTransaction(): Transaction cannot be broadcast immediately, {reason}");
     }
+    persist(app, loaded).await
 }
 
 async fn send_money(
@@ -187,6 +180,13 @@ async fn send_money(
     verbose: bool,
 ) -> RpcResult {
     ensure_unlocked(loaded).await?;
+    let external = loaded.wallet.borrow().has_flag(flags::EXTERNAL_SIGNER);
+    if external {
+        return Err(RpcError::new(
+            code::WALLET_ERROR,
+            "Error: sendtoaddress and sendmany are not supported for wallets with external signers; use send instead",
+        ));
+    }
     if !loaded.wallet.borrow().private_keys_enabled() {
         return Err(RpcError::new(code::WALLET_ERROR, "Error: Private keys are disabled for this wallet"));
     }
@@ -242,4 +242,13 @@ pub(super) async fn many(call: &Call) -> RpcResult {
 /// Whether the wallet can sign at all.
 pub(super) fn can_sign(loaded: &Loaded) -> bool {
     !loaded.wallet.borrow().has_flag(flags::DISABLE_PRIVATE_KEYS)
+}
+
+/// Whether the wallet can sign without being unlocked first.
+pub(super) async fn can_sign_now(loaded: &Loaded) -> RpcResult<bool> {
+    if !can_sign(loaded) {
+        return Ok(false);
+    }
+    let status = loaded.refresh_status().await.map_err(|error| keystore_error(&error))?;
+    Ok(!(status.encrypted && status.locked))
 }

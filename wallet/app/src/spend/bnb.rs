@@ -1,66 +1,116 @@
 //! Branch and bound: inputs that need no change (Core: `SelectCoinsBnB`).
 
-use super::groups::Group;
+use super::groups::{Group, Missed};
 
-const MAX_TRIES: usize = 100_000;
+/// Steps after which the best choice so far is taken.
+pub(super) const MAX_TRIES: usize = 100_000;
 
 /// Looks for groups whose amounts fall between `target` and `target + cost_of_change` with the least waste.
-pub fn select(mut pool: Vec<Group>, target: i64, cost_of_change: i64, max_weight: i64) -> Option<Vec<Group>> {
-    let amount = |group: &Group| group.effective;
-    let mut available: i64 = pool.iter().map(amount).sum();
-    if available < target || pool.is_empty() {
-        return None;
+///
+/// # Errors
+/// There are none, or only such that are too heavy.
+pub fn select<'a>(mut pool: Vec<&'a Group>, target: i64, cost_of_change: i64, max_weight: i64) -> Result<Vec<&'a Group>, Missed> {
+    pool.sort_by_key(|group| (std::cmp::Reverse(group.amount()), group.fee - group.long_term_fee));
+    let behind = sums_behind(&pool);
+    let (Some(first), Some(rest)) = (pool.first(), behind.first()) else { return Err(Missed::Nothing) };
+    if first.amount() + rest < target {
+        return Err(Missed::Nothing);
     }
-    pool.sort_by_key(|group| (std::cmp::Reverse(group.effective), group.fee - group.long_term_fee));
-    let high_rate = pool[0].fee > pool[0].long_term_fee;
-    let (mut value, mut waste, mut weight) = (0i64, 0i64, 0i64);
-    let mut current: Vec<usize> = Vec::new();
-    let mut best: Option<(i64, Vec<usize>)> = None;
-    let mut index = 0usize;
-    for _ in 0..MAX_TRIES {
-        let best_waste = best.as_ref().map_or(i64::MAX, |(waste, _)| *waste);
-        let mut backtrack = false;
-        if value + available < target
-            || value > target + cost_of_change
-            || (waste > best_waste && high_rate)
-            || weight > max_weight
-        {
-            backtrack = true;
-        } else if value >= target {
-            let total = waste + (value - target);
-            if total <= best_waste {
-                best = Some((total, current.clone()));
-            }
-            backtrack = true;
-        }
-        if backtrack {
-            let Some(last) = current.pop() else { break };
-            // What was left out behind the last one included is available again.
-            for group in &pool[last + 1..index] {
-                available += amount(group);
-            }
-            index = last;
-            let group = &pool[last];
-            value -= amount(group);
-            weight -= group.weight;
-            waste -= group.fee - group.long_term_fee;
-        } else if let Some(group) = pool.get(index) {
-            available -= amount(group);
-            // A twin of a group that was just left out would only repeat the same branch.
-            let twin_left_out = index > 0
-                && current.last() != Some(&(index - 1))
-                && amount(group) == amount(&pool[index - 1])
-                && group.fee == pool[index - 1].fee;
-            if current.is_empty() || !twin_left_out {
-                current.push(index);
-                value += amount(group);
-                weight += group.weight;
-                waste += group.fee - group.long_term_fee;
+    let high_rate = first.fee > first.long_term_fee;
+    let mut best: Vec<usize> = Vec::new();
+    let (mut best_waste, mut too_heavy) = (i64::MAX, false);
+    let mut walk = Walk::default();
+    for tries in 1.. {
+        let last = walk.take(&pool);
+        let (mut cut, mut shift) = (false, false);
+        if walk.amount + behind[last] < target {
+            cut = true;
+        } else if walk.weight > max_weight {
+            (too_heavy, shift) = (true, true);
+        } else if walk.amount > target + cost_of_change || (high_rate && walk.waste > best_waste) {
+            shift = true;
+        } else if walk.amount >= target {
+            shift = true;
+            let waste = walk.waste + (walk.amount - target);
+            if waste <= best_waste {
+                best.clone_from(&walk.chosen);
+                best_waste = waste;
             }
         }
-        index += 1;
+        if tries >= MAX_TRIES || !walk.advance(&pool, cut, shift) {
+            break;
+        }
     }
-    best.map(|(_, chosen)| chosen.into_iter().map(|index| pool[index].clone()).collect())
+    if best.is_empty() {
+        return Err(if too_heavy { Missed::TooHeavy } else { Missed::Nothing });
+    }
+    Ok(best.into_iter().map(|index| pool[index]).collect())
+}
+
+/// For each group the sum of all behind it.
+pub(super) fn sums_behind(pool: &[&Group]) -> Vec<i64> {
+    let mut out = vec![0; pool.len()];
+    let mut sum = 0;
+    for (slot, group) in out.iter_mut().zip(pool).rev() {
+        *slot = sum;
+        sum += group.amount();
+    }
+    out
+}
+
+/// A walk through the tree of choices: at each group first with it, then without it.
+#[derive(Default)]
+pub(super) struct Walk {
+    pub(super) chosen: Vec<usize>,
+    pub(super) amount: i64,
+    pub(super) weight: i64,
+    pub(super) waste: i64,
+    next: usize,
+}
+
+impl Walk {
+    /// Chooses the next group; answers its position.
+    pub(super) fn take(&mut self, pool: &[&Group]) -> usize {
+        let taken = self.next;
+        let group = pool[taken];
+        self.amount += group.amount();
+        self.weight += group.weight;
+        self.waste += group.fee - group.long_term_fee;
+        self.chosen.push(taken);
+        self.next += 1;
+        taken
+    }
+
+    fn give_back(&mut self, pool: &[&Group]) -> Option<usize> {
+        let last = self.chosen.pop()?;
+        self.amount -= pool[last].amount();
+        self.weight -= pool[last].weight;
+        self.waste -= pool[last].fee - pool[last].long_term_fee;
+        Some(last)
+    }
+
+    /// Goes on: `shift` leaves the last group out, `cut` also what was chosen before it. Answers whether there is a next
+    /// group to choose.
+    pub(super) fn advance(&mut self, pool: &[&Group], cut: bool, shift: bool) -> bool {
+        let mut shift = shift;
+        if cut || self.next == pool.len() {
+            self.give_back(pool);
+            shift = true;
+        }
+        while std::mem::take(&mut shift) {
+            let Some(last) = self.give_back(pool) else { return false };
+            self.next = last + 1;
+            // A twin of what was just left out would only repeat the same branch.
+            while pool[self.next - 1].amount() == pool[self.next].amount() {
+                if self.next + 1 >= pool.len() {
+                    shift = true;
+                    break;
+                }
+                self.next += 1;
+            }
+        }
+        true
+    }
 }
 
 #[cfg(test)]
@@ -72,18 +122,29 @@ mod tests {
         values.iter().map(|value| Group { value: *value, effective: *value, weight: 4, ..Group::default() }).collect()
     }
 
-    fn sum(groups: Option<Vec<Group>>) -> Option<i64> {
-        groups.map(|groups| groups.iter().map(|group| group.value).sum())
+    fn sum(values: &[i64], target: i64, cost: i64, max_weight: i64) -> Result<i64, Missed> {
+        let pool = pool(values);
+        select(pool.iter().collect(), target, cost, max_weight).map(|groups| groups.iter().map(|group| group.value).sum())
     }
 
     #[test]
     fn finds_an_exact_match_or_nothing() {
-        assert_eq!(sum(select(pool(&[1, 2, 3, 4]), 5, 0, 1000)), Some(5));
-        assert_eq!(sum(select(pool(&[1, 2, 3, 4]), 10, 0, 1000)), Some(10));
-        assert_eq!(select(pool(&[2, 4, 6]), 5, 0, 1000), None);
-        assert_eq!(sum(select(pool(&[2, 4, 6]), 5, 1, 1000)), Some(6));
-        assert_eq!(select(pool(&[1, 1]), 5, 1, 1000), None);
-        // Five inputs of 1 are too heavy, one of 5 is not.
-        assert_eq!(select(pool(&[1, 1, 1, 1, 1]), 5, 0, 12), None);
+        assert_eq!(sum(&[1, 2, 3, 4], 5, 0, 1000), Ok(5));
+        assert_eq!(sum(&[1, 2, 3, 4], 10, 0, 1000), Ok(10));
+        assert_eq!(sum(&[2, 4, 6], 5, 0, 1000), Err(Missed::Nothing));
+        assert_eq!(sum(&[2, 4, 6], 5, 1, 1000), Ok(6));
+        assert_eq!(sum(&[1, 1], 5, 1, 1000), Err(Missed::Nothing));
+        assert_eq!(sum(&[], 5, 1, 1000), Err(Missed::Nothing));
+        assert_eq!(sum(&[5], 5, 1, 1000), Ok(5));
+        // Five inputs of 1 are too heavy.
+        assert_eq!(sum(&[1, 1, 1, 1, 1], 5, 0, 12), Err(Missed::TooHeavy));
+        assert_eq!(sum(&[3, 1, 1, 1, 1, 1], 5, 0, 12), Ok(5));
+    }
+
+    #[test]
+    fn many_twins_are_skipped() {
+        let values = [vec![7; 50_000], vec![3]].concat();
+        assert_eq!(sum(&values, 10, 0, 1_000_000), Ok(10));
+        assert_eq!(sum(&values, 5, 0, 1_000_000), Err(Missed::Nothing));
     }
 }

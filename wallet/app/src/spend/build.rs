@@ -1,14 +1,15 @@
 //! Transactions without signatures (Core: `CreateTransaction` in `wallet/spend.cpp`).
 
 use bitcoin::secp256k1::rand::{Rng, RngCore, seq::SliceRandom};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, transaction};
-use std::collections::HashMap;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute, transaction};
+use bulkhead_wallet_core::descriptor::Solution;
+use std::collections::{BTreeSet, HashMap};
 
-use super::coins::{self, CoinFilter};
+use super::coins::{self, CoinFilter, Costs};
 use super::fees::{self, ChainFees, FeeOptions, FeeReason, fee};
+use super::pool::PoolView;
 use super::select::{self, Params, Selection};
-use super::{Ancestry, CoinControl, MAX_STANDARD_TX_WEIGHT, Recipient, SpendError, knapsack, size};
-use crate::records::DescId;
+use super::{CoinControl, MAX_STANDARD_TX_WEIGHT, Recipient, SpendError, knapsack, size};
 use crate::state::{OutputType, Wallet};
 
 const MAX_ANTI_FEE_SNIPING_TIP_AGE_SECONDS: i64 = 8 * 60 * 60;
@@ -27,14 +28,18 @@ pub struct Circumstances {
     pub tip_time: i64,
     /// Now, seconds.
     pub now: i64,
-    /// Our unconfirmed transactions in the mempool.
-    pub ancestry: Ancestry,
+    /// The mempool around our unconfirmed coins.
+    pub pool: PoolView,
+    /// Transactions that the new one replaces.
+    pub replaced: BTreeSet<Txid>,
     /// `-limitancestorcount`.
     pub max_ancestors: u64,
     /// `-limitdescendantcount`.
     pub max_descendants: u64,
     /// `-limitclustercount`.
     pub max_cluster: usize,
+    /// `-limitclustersize`, vbytes.
+    pub max_cluster_size: i64,
 }
 
 /// Wallet options about building.
@@ -65,8 +70,6 @@ pub struct Draft {
     pub reason: FeeReason,
     /// Outputs that it spends, in order of inputs.
     pub spent: Vec<TxOut>,
-    /// A change address that was reserved and is not used.
-    pub unused_change: Option<(DescId, i32)>,
 }
 
 /// Type of the change address (Core: TransactionChangeType).
@@ -74,14 +77,14 @@ pub fn change_type(wallet: &Wallet, options: &BuildOptions, wanted: Option<Outpu
     if let Some(kind) = wanted.or(options.change_type) {
         return kind;
     }
-    let has = |kind: OutputType| wallet.active.contains_key(&(true, kind));
-    if options.address_type == OutputType::Legacy && has(OutputType::Legacy) {
+    if options.address_type == OutputType::Legacy {
         return OutputType::Legacy;
     }
+    let has = |kind: OutputType| wallet.active.contains_key(&(true, kind));
     let pays = |test: fn(&ScriptBuf) -> bool| recipients.iter().any(|recipient| test(&recipient.script));
     let candidates = [
         (pays(|script| script.is_p2tr()), OutputType::Bech32m),
-        (pays(|script| script.is_p2wpkh() || script.is_p2wsh()), OutputType::Bech32),
+        (pays(|script| script.is_p2wpkh()), OutputType::Bech32),
         (pays(|script| script.is_p2sh()), OutputType::P2shSegwit),
         (pays(|script| script.is_p2pkh()), OutputType::Legacy),
         (true, OutputType::Bech32m),
@@ -121,12 +124,18 @@ pub fn create(
                 .or_else(|| first.change.map(|position| first.tx.output[position].script_pubkey.clone())),
             ..control.clone()
         };
-        let position = first.change.or(change_position);
-        if let Ok(second) = create_once(wallet, recipients, position, &together, options, around, rng)
-            && second.fee <= first.fee + options.fees.max_aps_fee
-        {
-            let unused = first.unused_change.or(second.unused_change);
-            return Ok(Draft { unused_change: unused, ..second });
+        if let Ok(second) = create_once(wallet, recipients, change_position, &together, options, around, rng) {
+            let use_second = second.fee <= first.fee + options.fees.max_aps_fee;
+            tracing::info!(
+                "[{}] Fee non-grouped = {}, grouped = {}, using {}",
+                wallet.display_name(),
+                first.fee,
+                second.fee,
+                if use_second { "grouped" } else { "non-grouped" }
+            );
+            if use_second {
+                return Ok(second);
+            }
         }
     }
     Ok(first)
@@ -194,8 +203,11 @@ fn create_once(
             zero_conf: options.zero_conf,
             reject_long_chains: options.reject_long_chains,
             max_ancestors: around.max_ancestors.max(1),
-            max_descendants: around.max_descendants.max(1),
+            max_cluster: around.max_descendants.max(1),
             max_weight,
+            version: control.version,
+            pool: &around.pool,
+            replaced: &around.replaced,
         };
         let target = sum + if payers > 0 { 0 } else { fee(rate, no_inputs_size) };
         if target == 0 && control.selected.is_empty() {
@@ -203,14 +215,15 @@ fn create_once(
                 "Transaction requires one destination of non-zero value, a non-zero feerate, or a pre-selected input",
             ));
         }
-        let preset = coins::selected(wallet, control, rate, params.long_term_rate, &around.ancestry)?;
-        let others = if control.allow_other_inputs {
+        let costs = Costs { rate, long_term_rate: params.long_term_rate, pool: &around.pool, replaced: &around.replaced };
+        let preset = coins::selected(wallet, control, &costs)?;
+        let mut others = if control.allow_other_inputs {
             // Coins that we cannot solve are chosen too: then the size cannot be told, which is the error to show.
-            coins::available(wallet, control, &CoinFilter::default(), rate, params.long_term_rate, &around.ancestry)
+            coins::available(wallet, control, &CoinFilter::default(), &costs)
         } else {
             Vec::new()
         };
-        let selection = match select::select(&others, &preset, target, control.allow_other_inputs, &params, rng) {
+        let selection = match select::select(&mut others, &preset, target, control.allow_other_inputs, &params, rng) {
             Err(SpendError::InsufficientFunds) => {
                 let total: i64 = others.iter().chain(&preset).map(|coin| coin.value).sum();
                 let effective: i64 = others.iter().chain(&preset).map(super::Coin::effective_value).sum();
@@ -241,11 +254,10 @@ fn create_once(
             change_position = None;
         }
         let (mut tx, spent) = assemble(wallet, &selection, outputs, control, options, around, rng);
-        let vbytes = (signed_weight(wallet, &tx, &spent, control)
-            .ok_or_else(|| SpendError::text("Missing solving data for estimating transaction size"))?
-            + 3)
-            / 4;
-        let needed = fee(rate, vbytes);
+        let weight = signed_weight(wallet, &tx, &spent, control)
+            .ok_or_else(|| SpendError::text("Missing solving data for estimating transaction size"))?;
+        let vbytes = (weight + 3) / 4;
+        let needed = fee(rate, vbytes) + selection.bump_fees();
         let total_in = selection.value();
         let total_out = |tx: &Transaction| tx.output.iter().map(|output| output.value.to_sat() as i64).sum::<i64>();
         let mut current = total_in - total_out(&tx);
@@ -269,14 +281,14 @@ fn create_once(
         if change_script.is_empty() && change_position.is_some() {
             return Err(SpendError::text(change_error.clone().unwrap_or_default()));
         }
-        if vbytes * 4 > MAX_STANDARD_TX_WEIGHT + 3 {
+        if weight > MAX_STANDARD_TX_WEIGHT {
             return Err(SpendError::text("Transaction too large"));
         }
         if current > options.fees.max_tx_fee {
-            return Err(SpendError::text("Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"));
+            return Err(SpendError::text(SpendError::MAX_FEE));
         }
-        if options.reject_long_chains && cluster_size(wallet, &tx) > around.max_cluster {
-            return Err(SpendError::text("too many unconfirmed transactions in cluster"));
+        if options.reject_long_chains {
+            check_cluster(&tx, vbytes, around)?;
         }
         tracing::info!(
             "[{}] Coin Selection: Algorithm:{}, Waste Metric Score:{}",
@@ -291,7 +303,7 @@ fn create_once(
             fees::estimate_question(&options.fees, control).0,
             reason.text()
         );
-        Ok(Draft { tx, fee: current, change: change_position, reason, spent, unused_change: None })
+        Ok(Draft { tx, fee: current, change: change_position, reason, spent })
     })();
     // An address that did not get into the transaction goes back to the pool.
     match result {
@@ -321,7 +333,11 @@ pub fn format_money(satoshi: i64) -> String {
     text
 }
 
-fn check_rate(
+/// Refuses a rate that is above what the user set, and a fallback that is off.
+///
+/// # Errors
+/// Core's texts.
+pub fn check_rate(
     rate: i64,
     reason: FeeReason,
     control: &CoinControl,
@@ -397,21 +413,18 @@ fn assemble(
     (tx, spent)
 }
 
-/// Transactions of the mempool cluster that a new transaction would join, itself included, as far as we know them.
-fn cluster_size(wallet: &Wallet, tx: &Transaction) -> usize {
-    let mut seen = std::collections::HashSet::new();
-    let mut todo: Vec<bitcoin::Txid> = tx.input.iter().map(|input| input.previous_output.txid).collect();
-    while let Some(txid) = todo.pop() {
-        let Some(wtx) = wallet.txs.get(&txid).filter(|wtx| wtx.in_mempool()) else { continue };
-        if !seen.insert(txid) {
-            continue;
-        }
-        todo.extend(wtx.tx.input.iter().map(|input| input.previous_output.txid));
-        for vout in 0..wtx.tx.output.len() as u32 {
-            todo.extend(wallet.spenders(&OutPoint { txid, vout }));
+/// Whether the mempool would take the cluster that a new transaction makes (Core: `checkChainLimits`).
+fn check_cluster(tx: &Transaction, vbytes: i64, around: &Circumstances) -> Result<(), SpendError> {
+    let mut cluster = BTreeSet::new();
+    for input in &tx.input {
+        if !cluster.contains(&input.previous_output.txid) {
+            cluster.extend(around.pool.cluster(&input.previous_output.txid));
         }
     }
-    seen.len() + 1
+    if cluster.len() + 1 > around.max_cluster || around.pool.sum(&cluster).vsize + vbytes > around.max_cluster_size {
+        return Err(SpendError::text("too many unconfirmed transactions in cluster"));
+    }
+    Ok(())
 }
 
 /// Lock time that makes stealing the fees of a block by mining it again less worthwhile; 0 when the tip is old.
@@ -427,19 +440,15 @@ pub fn locktime_against_sniping(height: i32, around: &Circumstances, rng: &mut d
 /// Weight of a transaction once it is signed; `None` when an input cannot be solved.
 pub fn signed_weight(wallet: &Wallet, tx: &Transaction, spent: &[TxOut], control: &CoinControl) -> Option<i64> {
     let preset = |outpoint: &OutPoint| control.selected.iter().find(|selected| selected.outpoint == *outpoint);
-    let mut inputs = Vec::new();
+    let (mut inputs, mut segwit) = (Vec::new(), false);
     for (input, output) in tx.input.iter().zip(spent) {
         let chosen = preset(&input.previous_output);
         let mine = wallet.solution(&output.script_pubkey);
         let external = mine.is_none() || !wallet.txs.contains_key(&input.previous_output.txid);
-        inputs.push((
-            chosen.and_then(|chosen| chosen.weight),
-            mine.or_else(|| chosen.and_then(|chosen| chosen.solution.clone())),
-            external,
-        ));
+        let solution = mine.or_else(|| chosen.and_then(|chosen| chosen.solution.clone()));
+        segwit |= solution.as_ref().map_or(output.script_pubkey.is_witness_program(), Solution::is_segwit);
+        inputs.push((chosen.and_then(|chosen| chosen.weight), solution, external));
     }
-    // A weight that the user gave may stand for a witness.
-    let segwit = inputs.iter().any(|(weight, solution, _)| weight.is_some() || solution.as_ref().is_some_and(size::is_segwit));
     let mut total = size::base_weight(&tx.output, tx.input.len(), segwit);
     for (weight, solution, external) in inputs {
         total += match weight {

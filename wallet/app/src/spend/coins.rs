@@ -1,13 +1,15 @@
 //! Which coins of a wallet can be spent (Core: `AvailableCoins`, `FetchSelectedInputs`).
 
-use std::collections::HashSet;
+use bulkhead_wallet_core::descriptor::Solution;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::fees::fee;
-use super::{Ancestry, Coin, CoinControl, Selected, SpendError, size};
+use super::pool::PoolView;
+use super::{Coin, CoinControl, Selected, SpendError, TRUC_VERSION, size};
 use crate::state::descriptor::output_type_of;
 use crate::state::tx::WalletTx;
 use crate::state::{OutputType, Wallet, flags};
-use bitcoin::{OutPoint, TxOut};
+use bitcoin::{OutPoint, TxOut, Txid};
 
 /// What listunspent and selection filter by.
 #[derive(Debug, Clone)]
@@ -36,37 +38,46 @@ impl Default for CoinFilter {
     }
 }
 
-fn coin_kind(wallet: &Wallet, output: &TxOut) -> Option<OutputType> {
-    let kind = output_type_of(&output.script_pubkey)?;
-    if kind == OutputType::P2shSegwit {
-        // A script hash that holds no witness program counts as legacy.
-        let segwit = wallet.solution(&output.script_pubkey).is_some_and(|solution| size::is_segwit(&solution));
-        return Some(if segwit { OutputType::P2shSegwit } else { OutputType::Legacy });
-    }
-    Some(kind)
+/// What coins cost: rates in satoshi per 1000 vbytes, and the mempool around them.
+#[derive(Debug, Clone, Copy)]
+pub struct Costs<'a> {
+    /// Rate to pay.
+    pub rate: i64,
+    /// Rate at which a coin would be spent one day.
+    pub long_term_rate: i64,
+    /// The mempool around our unconfirmed coins.
+    pub pool: &'a PoolView,
+    /// Transactions that the new one replaces.
+    pub replaced: &'a BTreeSet<Txid>,
 }
 
-/// Coins that pass, with their fees at `rate` (satoshi per 1000 vbytes).
-pub fn available(
-    wallet: &Wallet,
-    control: &CoinControl,
-    filter: &CoinFilter,
-    rate: i64,
-    long_term_rate: i64,
-    ancestry: &Ancestry,
-) -> Vec<Coin> {
+/// Whether outputs of a transaction can be used, and whether they are safe.
+#[derive(Clone, Copy)]
+struct Usable {
+    safe: bool,
+    depth: i32,
+    from_me: bool,
+}
+
+/// Coins that pass.
+pub fn available(wallet: &Wallet, control: &CoinControl, filter: &CoinFilter, costs: &Costs<'_>) -> Vec<Coin> {
     let allow_used = !wallet.has_flag(flags::AVOID_REUSE) || !control.avoid_address_reuse;
     let preset: HashSet<OutPoint> = control.selected.iter().map(|selected| selected.outpoint).collect();
     let mut trusted_parents = HashSet::new();
-    let mut out = Vec::new();
+    let mut checked: HashMap<Txid, Option<Usable>> = HashMap::new();
+    let mut out: Vec<Coin> = Vec::new();
+    let mut truc: Vec<Coin> = Vec::new();
     for outpoint in &wallet.coins {
         let Some(wtx) = wallet.txs.get(&outpoint.txid) else { continue };
         let Some(output) = wallet.output(outpoint) else { continue };
+        let usable = *checked
+            .entry(outpoint.txid)
+            .or_insert_with(|| usable(wallet, wtx, control, filter, &mut trusted_parents, costs.pool));
+        let Some(usable) = usable else { continue };
         let value = output.value.to_sat() as i64;
         if value < filter.min_amount || value > filter.max_amount || preset.contains(outpoint) {
             continue;
         }
-        let Some(safe) = usable(wallet, wtx, control, filter, &mut trusted_parents, ancestry) else { continue };
         if (filter.skip_locked && wallet.locked.contains_key(outpoint)) || wallet.is_spent(outpoint) {
             continue;
         }
@@ -75,53 +86,75 @@ pub fn available(
         }
         let solution = wallet.solution(&output.script_pubkey);
         let bytes = solution.as_ref().and_then(|solution| size::input_bytes(solution, false));
-        out.push(make(wallet, *outpoint, output, wtx, bytes, safe, rate, long_term_rate, ancestry));
+        let mut coin = make(*outpoint, output, bytes, costs);
+        coin.kind = coin_kind(output, solution.as_ref());
+        coin.time = i64::from(wtx.time());
+        (coin.depth, coin.safe, coin.from_me) = (usable.depth, usable.safe, usable.from_me);
+        if filter.check_version && usable.depth == 0 && wtx.tx.version.0 == TRUC_VERSION {
+            truc.push(coin);
+        } else {
+            out.push(coin);
+        }
     }
+    // A version 3 transaction can have one unconfirmed parent only: the one that brings most.
+    let mut sums: BTreeMap<Txid, i64> = BTreeMap::new();
+    for coin in &truc {
+        *sums.entry(coin.outpoint.txid).or_default() += coin.value;
+    }
+    if let Some((most, _)) = sums.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best }) {
+        out.extend(truc.into_iter().filter(|coin| coin.outpoint.txid == most));
+    }
+    add_bump_fees(&mut out, costs);
     out
 }
 
-#[allow(clippy::too_many_arguments)]
-fn make(
-    wallet: &Wallet,
-    outpoint: OutPoint,
-    output: &TxOut,
-    wtx: &WalletTx,
-    bytes: Option<i64>,
-    safe: bool,
-    rate: i64,
-    long_term_rate: i64,
-    ancestry: &Ancestry,
-) -> Coin {
-    let depth = wallet.depth(wtx);
-    let (ancestors, descendants) = if depth > 0 { (0, 0) } else { ancestry.get(&wtx.txid).copied().unwrap_or((1, 1)) };
+fn coin_kind(output: &TxOut, solution: Option<&Solution>) -> Option<OutputType> {
+    let kind = output_type_of(&output.script_pubkey)?;
+    if kind == OutputType::P2shSegwit {
+        // A script hash that holds no witness program counts as legacy.
+        let segwit = solution.is_some_and(Solution::is_segwit);
+        return Some(if segwit { OutputType::P2shSegwit } else { OutputType::Legacy });
+    }
+    Some(kind)
+}
+
+fn make(outpoint: OutPoint, output: &TxOut, bytes: Option<i64>, costs: &Costs<'_>) -> Coin {
     Coin {
         outpoint,
         value: output.value.to_sat() as i64,
         script: output.script_pubkey.clone(),
-        depth,
+        depth: 0,
         input_bytes: bytes,
         solvable: bytes.is_some(),
-        safe,
-        from_me: wallet.is_from_me(&wtx.tx),
-        time: i64::from(wtx.time()),
-        kind: coin_kind(wallet, output),
-        fee: bytes.map_or(0, |bytes| fee(rate, bytes)),
-        long_term_fee: bytes.map_or(0, |bytes| fee(long_term_rate, bytes)),
-        ancestors,
-        descendants,
+        safe: true,
+        from_me: false,
+        time: 0,
+        kind: None,
+        fee: bytes.map_or(0, |bytes| fee(costs.rate, bytes)),
+        bump_fee: 0,
+        long_term_fee: bytes.map_or(0, |bytes| fee(costs.long_term_rate, bytes)),
+        ancestors: costs.pool.ancestors(&outpoint.txid).len() as u64,
+        cluster: costs.pool.cluster(&outpoint.txid).len() as u64,
     }
 }
 
-/// Whether outputs of a transaction can be used at all, and whether they are safe.
+/// Adds what ancestors lack for the rate.
+fn add_bump_fees(coins: &mut [Coin], costs: &Costs<'_>) {
+    let outpoints: Vec<OutPoint> = coins.iter().map(|coin| coin.outpoint).collect();
+    for (coin, bump) in coins.iter_mut().zip(costs.pool.bump_fees(&outpoints, costs.replaced, costs.rate)) {
+        coin.bump_fee = bump;
+        coin.fee += bump;
+    }
+}
+
 fn usable(
     wallet: &Wallet,
     wtx: &WalletTx,
     control: &CoinControl,
     filter: &CoinFilter,
-    trusted: &mut HashSet<bitcoin::Txid>,
-    ancestry: &Ancestry,
-) -> Option<bool> {
-    const TRUC: i32 = 3;
+    trusted: &mut HashSet<Txid>,
+    pool: &PoolView,
+) -> Option<Usable> {
     let depth = wallet.depth(wtx);
     if (wallet.is_immature(wtx) && !filter.include_immature) || depth < 0 || (depth == 0 && !wtx.in_mempool()) {
         return None;
@@ -132,88 +165,59 @@ fn usable(
         safe = false;
     }
     if depth == 0 && filter.check_version {
-        let is_truc = wtx.tx.version.0 == TRUC;
-        if is_truc != (control.version == TRUC) {
+        let is_truc = wtx.tx.version.0 == TRUC_VERSION;
+        if is_truc != (control.version == TRUC_VERSION) {
             return None;
         }
-        if is_truc && (wtx.truc_child.is_some() || ancestry.get(&wtx.txid).is_some_and(|(ancestors, _)| *ancestors > 1)) {
+        if is_truc && (wtx.truc_child.is_some() || pool.ancestors(&wtx.txid).len() > 1) {
             return None;
         }
     }
     if (!control.include_unsafe && !safe) || depth < control.min_depth || depth > control.max_depth {
         return None;
     }
-    Some(safe)
+    Some(Usable { safe, depth, from_me: wallet.is_from_me(&wtx.tx) })
 }
 
 /// Coins that the user chose.
 ///
 /// # Errors
 /// A coin is unknown, spent, or its size cannot be told.
-pub fn selected(
-    wallet: &Wallet,
-    control: &CoinControl,
-    rate: i64,
-    long_term_rate: i64,
-    ancestry: &Ancestry,
-) -> Result<Vec<Coin>, SpendError> {
+pub fn selected(wallet: &Wallet, control: &CoinControl, costs: &Costs<'_>) -> Result<Vec<Coin>, SpendError> {
     let mut out = Vec::new();
     for chosen in &control.selected {
-        out.push(fetch(wallet, chosen, control.version, rate, long_term_rate, ancestry)?);
+        out.push(fetch(wallet, chosen, control.version, costs)?);
     }
+    add_bump_fees(&mut out, costs);
     Ok(out)
 }
 
-fn fetch(
-    wallet: &Wallet,
-    chosen: &Selected,
-    target_version: i32,
-    rate: i64,
-    long_term_rate: i64,
-    ancestry: &Ancestry,
-) -> Result<Coin, SpendError> {
+fn fetch(wallet: &Wallet, chosen: &Selected, target_version: i32, costs: &Costs<'_>) -> Result<Coin, SpendError> {
     let outpoint = chosen.outpoint;
-    let missing =
-        || SpendError::text(format!("Not solvable pre-selected input COutPoint({}, {})", short(&outpoint), outpoint.vout));
     let given = chosen.weight.map(|weight| (weight + 3) / 4);
-    if let Some(wtx) = wallet.txs.get(&outpoint.txid) {
-        const TRUC: i32 = 3;
-        let version = wtx.tx.version.0;
-        if wallet.depth(wtx) == 0 && (version == TRUC) != (target_version == TRUC) {
-            return Err(SpendError::text(format!(
-                "Can't spend unconfirmed version {version} pre-selected input with a version {target_version} tx"
-            )));
+    let signed = |solution: Option<&Solution>, external| solution.and_then(|solution| size::input_bytes(solution, external));
+    let (output, bytes) = if let Some(output) = wallet.my_output(&outpoint) {
+        if let Some(wtx) = wallet.txs.get(&outpoint.txid).filter(|wtx| wallet.depth(wtx) == 0) {
+            let version = wtx.tx.version.0;
+            if (version == TRUC_VERSION) != (target_version == TRUC_VERSION) {
+                return Err(SpendError::text(format!(
+                    "Can't spend unconfirmed version {version} pre-selected input with a version {target_version} tx"
+                )));
+            }
         }
-        let output = wallet.output(&outpoint).ok_or_else(|| SpendError::text("Invalid pre-selected input"))?;
-        let solution = wallet.solution(&output.script_pubkey).or_else(|| chosen.solution.clone());
-        let bytes =
-            given.or_else(|| solution.as_ref().and_then(|solution| size::input_bytes(solution, false))).ok_or_else(missing)?;
-        return Ok(make(wallet, outpoint, output, wtx, Some(bytes), true, rate, long_term_rate, ancestry));
-    }
-    let output = chosen.external.as_ref().ok_or_else(|| {
-        SpendError::text(format!("Not found pre-selected input COutPoint({}, {})", short(&outpoint), outpoint.vout))
-    })?;
-    let bytes =
-        given.or_else(|| chosen.solution.as_ref().and_then(|solution| size::input_bytes(solution, true))).ok_or_else(missing)?;
-    Ok(Coin {
-        outpoint,
-        value: output.value.to_sat() as i64,
-        script: output.script_pubkey.clone(),
-        depth: 0,
-        input_bytes: Some(bytes),
-        solvable: true,
-        safe: true,
-        from_me: false,
-        time: 0,
-        kind: output_type_of(&output.script_pubkey),
-        fee: fee(rate, bytes),
-        long_term_fee: fee(long_term_rate, bytes),
-        ancestors: 0,
-        descendants: 0,
-    })
+        (output, given.or_else(|| signed(wallet.solution(&output.script_pubkey).as_ref(), false)))
+    } else {
+        let missing = || SpendError::text(format!("Not found pre-selected input {}", shown(&outpoint)));
+        (chosen.external.as_ref().ok_or_else(missing)?, given)
+    };
+    let bytes = bytes
+        .or_else(|| signed(chosen.solution.as_ref(), true))
+        .ok_or_else(|| SpendError::text(format!("Not solvable pre-selected input {}", shown(&outpoint))))?;
+    Ok(make(outpoint, output, Some(bytes), costs))
 }
 
 /// Transaction ids in these texts are cut to ten digits, as in Core.
-fn short(outpoint: &OutPoint) -> String {
-    outpoint.txid.to_string().chars().take(10).collect()
+fn shown(outpoint: &OutPoint) -> String {
+    let txid: String = outpoint.txid.to_string().chars().take(10).collect();
+    format!("COutPoint({txid}, {})", outpoint.vout)
 }

@@ -4,6 +4,7 @@ use bitcoin::ScriptBuf;
 use std::collections::BTreeMap;
 
 use super::Coin;
+use crate::state::OutputType;
 
 /// Coins of one address that a group holds at most.
 const MAX_ENTRIES: usize = 100;
@@ -11,8 +12,10 @@ const MAX_ENTRIES: usize = 100;
 /// Coins that are spent together or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
-    /// The coins.
-    pub coins: Vec<Coin>,
+    /// Positions of the coins in the list that the groups were made of.
+    pub coins: Vec<usize>,
+    /// For grouping by address type; `None`: other.
+    pub kind: Option<OutputType>,
     /// Sum, satoshi.
     pub value: i64,
     /// Sum after fees.
@@ -23,17 +26,29 @@ pub struct Group {
     pub long_term_fee: i64,
     /// Weight of the inputs.
     pub weight: i64,
-    pub(crate) depth: i32,
-    pub(crate) from_me: bool,
-    pub(crate) ancestors: u64,
-    pub(crate) descendants: u64,
+    /// The recipients pay the fee: coins count with their whole value.
+    pub subtract_fee: bool,
+    /// Spending it leaves coins of the same address behind, although there are full groups of them.
+    pub partial: bool,
+    depth: i32,
+    from_me: bool,
+    ancestors: u64,
+    cluster: u64,
+}
+
+/// Why an algorithm found nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// No combination fits.
+    Nothing,
+    /// Combinations fit, but the transaction would be too heavy.
+    TooHeavy,
 }
 
 impl Group {
-    /// Adds a coin.
-    pub fn push(&mut self, coin: Coin) {
+    fn push(&mut self, position: usize, coin: &Coin) {
         if self.coins.is_empty() {
-            (self.depth, self.from_me) = (coin.depth, true);
+            (self.depth, self.from_me, self.kind) = (coin.depth, true, coin.kind);
         }
         self.value += coin.value;
         self.effective += coin.effective_value();
@@ -43,18 +58,27 @@ impl Group {
         self.depth = self.depth.min(coin.depth);
         self.from_me &= coin.from_me;
         self.ancestors += coin.ancestors;
-        self.descendants = self.descendants.max(coin.descendants);
-        self.coins.push(coin);
+        self.cluster = self.cluster.max(coin.cluster);
+        self.coins.push(position);
     }
 
     /// The value that selection counts.
-    pub fn amount(&self, subtract_fee: bool) -> i64 {
-        if subtract_fee { self.value } else { self.effective }
+    pub fn amount(&self) -> i64 {
+        if self.subtract_fee { self.value } else { self.effective }
     }
 
-    fn eligible(&self, filter: &Filter) -> bool {
+    /// Whether a filter lets the group pass.
+    pub fn eligible(&self, filter: &Filter) -> bool {
         let confirmations = if self.from_me { filter.conf_mine } else { filter.conf_theirs };
-        self.depth >= confirmations && self.ancestors <= filter.max_ancestors && self.descendants <= filter.max_descendants
+        self.depth >= confirmations
+            && self.ancestors <= filter.max_ancestors
+            && self.cluster <= filter.max_cluster
+            && (filter.partial || !self.partial)
+    }
+
+    /// Whether the mempool would refuse what spends it as too long a chain.
+    pub fn is_long_chain(&self, max_ancestors: u64, max_cluster: u64) -> bool {
+        self.ancestors >= max_ancestors || self.cluster >= max_cluster
     }
 }
 
@@ -65,10 +89,10 @@ pub struct Filter {
     pub conf_mine: i32,
     /// Confirmations of coins from others.
     pub conf_theirs: i32,
-    /// Unconfirmed ancestors at most.
+    /// Unconfirmed ancestors at most, summed up.
     pub max_ancestors: u64,
-    /// Transactions in the cluster at most.
-    pub max_descendants: u64,
+    /// Transactions in the cluster of any coin at most.
+    pub max_cluster: u64,
     /// Groups that leave coins of the same address behind are fine.
     pub partial: bool,
     /// Address types may be mixed.
@@ -81,24 +105,25 @@ pub fn filters(
     include_unsafe: bool,
     reject_long_chains: bool,
     max_ancestors: u64,
-    max_descendants: u64,
+    max_cluster: u64,
 ) -> Vec<Filter> {
-    let make = |conf_mine, conf_theirs, max_ancestors, max_descendants| Filter {
+    let make = |conf_mine, conf_theirs, max_ancestors, max_cluster| Filter {
         conf_mine,
         conf_theirs,
         max_ancestors,
-        max_descendants,
+        max_cluster,
         partial: false,
         mixed_types: true,
     };
-    let mut out = vec![Filter { mixed_types: false, ..make(1, 6, 0, u64::MAX) }, make(1, 1, 0, u64::MAX)];
+    let last = (max_ancestors.saturating_sub(1), max_cluster.saturating_sub(1));
+    let mut out = vec![Filter { mixed_types: false, ..make(1, 6, 0, 0) }, make(1, 1, 0, 0)];
     if zero_conf {
         out.push(make(0, 1, 2, 2));
-        out.push(make(0, 1, (max_ancestors / 3).min(4), (max_descendants / 3).min(4)));
-        out.push(make(0, 1, max_ancestors / 2, max_descendants / 2));
-        out.push(Filter { partial: true, ..make(0, 1, max_ancestors.saturating_sub(1), max_descendants.saturating_sub(1)) });
+        out.push(make(0, 1, (max_ancestors / 3).min(4), (max_cluster / 3).min(4)));
+        out.push(make(0, 1, max_ancestors / 2, max_cluster / 2));
+        out.push(Filter { partial: true, ..make(0, 1, last.0, last.1) });
         if include_unsafe {
-            out.push(Filter { partial: true, ..make(0, 0, max_ancestors.saturating_sub(1), max_descendants.saturating_sub(1)) });
+            out.push(Filter { partial: true, ..make(0, 0, last.0, last.1) });
         }
         if !reject_long_chains {
             out.push(Filter { partial: true, ..make(0, 1, u64::MAX, u64::MAX) });
@@ -107,7 +132,7 @@ pub fn filters(
     out
 }
 
-/// Groups of one attempt: all, and those made of coins that are worth more than they cost.
+/// All groups, and those made of coins that are worth more than they cost.
 #[derive(Debug, Clone, Default)]
 pub struct Groups {
     /// All coins.
@@ -116,49 +141,36 @@ pub struct Groups {
     pub positive: Vec<Group>,
 }
 
-/// Puts coins into groups and keeps the eligible ones.
-pub fn make_groups(coins: &[Coin], together: bool, subtract_fee: bool, filter: &Filter) -> Groups {
-    let mut out = Groups::default();
+/// Puts coins into groups: each alone, or those of an address together.
+pub fn make_groups(coins: &[Coin], together: bool, subtract_fee: bool) -> Groups {
+    let empty = || Group { subtract_fee, ..Group::default() };
     if !together {
-        for coin in coins {
-            let mut group = Group::default();
-            group.push(coin.clone());
-            if !group.eligible(filter) {
-                continue;
-            }
-            if group.amount(subtract_fee) > 0 {
-                out.positive.push(group.clone());
-            }
-            out.mixed.push(group);
-        }
-        return out;
+        let alone = |(position, coin)| {
+            let mut group = empty();
+            group.push(position, coin);
+            group
+        };
+        let mixed: Vec<Group> = coins.iter().enumerate().map(alone).collect();
+        let positive = mixed.iter().filter(|group| group.amount() > 0).cloned().collect();
+        return Groups { mixed, positive };
     }
-    for positive in [false, true] {
-        let mut by_script: BTreeMap<&ScriptBuf, Vec<Group>> = BTreeMap::new();
-        for coin in coins {
-            if positive && coin.effective_value() <= 0 {
-                continue;
-            }
-            let groups = by_script.entry(&coin.script).or_default();
+    let grouped = |positive: bool| {
+        let mut by_script: BTreeMap<(&ScriptBuf, Option<OutputType>), Vec<Group>> = BTreeMap::new();
+        for (position, coin) in coins.iter().enumerate().filter(|(_, coin)| !positive || coin.effective_value() > 0) {
+            let groups = by_script.entry((&coin.script, coin.kind)).or_default();
             if groups.last().is_none_or(|group| group.coins.len() >= MAX_ENTRIES) {
-                groups.push(Group::default());
+                groups.push(empty());
             }
             if let Some(last) = groups.last_mut() {
-                last.push(coin.clone());
+                last.push(position, coin);
             }
         }
-        let target = if positive { &mut out.positive } else { &mut out.mixed };
-        for groups in by_script.into_values() {
-            let count = groups.len();
-            for (position, group) in groups.into_iter().enumerate() {
-                // With full groups present, the last one is partial: spending it leaves siblings behind.
-                let is_partial = count > 1 && position + 1 == count;
-                if (is_partial && !filter.partial) || !group.eligible(filter) || group.amount(subtract_fee) <= 0 {
-                    continue;
-                }
-                target.push(group);
+        for groups in by_script.values_mut().filter(|groups| groups.len() > 1) {
+            if let Some(last) = groups.last_mut() {
+                last.partial = true;
             }
         }
-    }
-    out
+        by_script.into_values().flatten().filter(|group| !positive || group.amount() > 0).collect()
+    };
+    Groups { mixed: grouped(false), positive: grouped(true) }
 }

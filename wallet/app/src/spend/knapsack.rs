@@ -3,7 +3,10 @@
 
 use bitcoin::secp256k1::rand::{Rng, RngCore, seq::SliceRandom};
 
-use super::groups::Group;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::groups::{Group, Missed};
 
 /// Smallest change that selection aims at, satoshi.
 pub const CHANGE_LOWER: i64 = 50_000;
@@ -20,14 +23,7 @@ pub fn change_target(payment: i64, change_fee: i64, rng: &mut dyn RngCore) -> i6
 }
 
 /// Random subsets of `pool` (sorted, largest first) that reach `target`; keeps the smallest sum.
-fn best_subset(
-    pool: &[Group],
-    amounts: &[i64],
-    total: i64,
-    target: i64,
-    max_weight: i64,
-    rng: &mut dyn RngCore,
-) -> (Vec<bool>, i64) {
+fn best_subset(pool: &[&Group], total: i64, target: i64, max_weight: i64, rng: &mut dyn RngCore) -> (Vec<bool>, i64) {
     const ITERATIONS: usize = 1000;
     let mut best = vec![true; pool.len()];
     let mut best_sum = total;
@@ -42,11 +38,11 @@ fn best_subset(
             if reached {
                 break;
             }
-            for index in 0..pool.len() {
+            for (index, group) in pool.iter().enumerate() {
                 // First pass: a coin flip each. Second pass: everything that the first left out.
                 if if pass == 0 { rng.r#gen::<bool>() } else { !chosen[index] } {
-                    sum += amounts[index];
-                    weight += pool[index].weight;
+                    sum += group.amount();
+                    weight += group.weight;
                     chosen[index] = true;
                     if sum >= target && weight <= max_weight {
                         reached = true;
@@ -54,8 +50,8 @@ fn best_subset(
                             best_sum = sum;
                             best.clone_from(&chosen);
                         }
-                        sum -= amounts[index];
-                        weight -= pool[index].weight;
+                        sum -= group.amount();
+                        weight -= group.weight;
                         chosen[index] = false;
                     }
                 }
@@ -65,85 +61,92 @@ fn best_subset(
     (best, best_sum)
 }
 
-/// The knapsack solver. `subtract_fee`: amounts count before fees.
-pub fn knapsack(
-    mut pool: Vec<Group>,
+/// The knapsack solver.
+///
+/// # Errors
+/// Nothing fits, or only what is too heavy.
+pub fn knapsack<'a>(
+    mut pool: Vec<&'a Group>,
     target: i64,
     change: i64,
     max_weight: i64,
-    subtract_fee: bool,
     rng: &mut dyn RngCore,
-) -> Option<Vec<Group>> {
+) -> Result<Vec<&'a Group>, Missed> {
     pool.shuffle(rng);
-    let amount = |group: &Group| group.amount(subtract_fee);
-    let mut lowest_larger: Option<Group> = None;
-    let mut applicable: Vec<Group> = Vec::new();
-    let mut total = 0i64;
+    let mut lowest_larger: Option<&Group> = None;
+    let mut applicable: Vec<&Group> = Vec::new();
+    let (mut total, mut too_heavy) = (0i64, false);
     for group in pool {
         if group.weight > max_weight {
+            too_heavy = true;
             continue;
         }
-        if amount(&group) == target {
-            return Some(vec![group]);
+        if group.amount() == target {
+            return Ok(vec![group]);
         }
-        if amount(&group) < target + change {
-            total += amount(&group);
+        if group.amount() < target + change {
+            total += group.amount();
             applicable.push(group);
-        } else if lowest_larger.as_ref().is_none_or(|larger| amount(&group) < amount(larger)) {
+        } else if lowest_larger.is_none_or(|larger| group.amount() < larger.amount()) {
             lowest_larger = Some(group);
         }
     }
-    let fits = |groups: &[Group]| groups.iter().map(|group| group.weight).sum::<i64>() <= max_weight;
-    if total == target && fits(&applicable) {
-        return Some(applicable);
+    let fits = |groups: &[&Group]| groups.iter().map(|group| group.weight).sum::<i64>() <= max_weight;
+    if total == target {
+        if fits(&applicable) {
+            return Ok(applicable);
+        }
+        too_heavy = true;
     }
     if total < target {
-        return lowest_larger.map(|larger| vec![larger]);
+        return lowest_larger.map(|larger| vec![larger]).ok_or(if too_heavy { Missed::TooHeavy } else { Missed::Nothing });
     }
-    applicable.sort_by_key(|group| std::cmp::Reverse(amount(group)));
-    let amounts: Vec<i64> = applicable.iter().map(amount).collect();
-    let (mut best, mut sum) = best_subset(&applicable, &amounts, total, target, max_weight, rng);
+    applicable.sort_by_key(|group| (std::cmp::Reverse(group.amount()), group.fee - group.long_term_fee));
+    let (mut best, mut sum) = best_subset(&applicable, total, target, max_weight, rng);
     if sum != target && total >= target + change {
-        (best, sum) = best_subset(&applicable, &amounts, total, target + change, max_weight, rng);
+        (best, sum) = best_subset(&applicable, total, target + change, max_weight, rng);
     }
     if let Some(larger) = lowest_larger
-        && ((sum != target && sum < target + change) || amount(&larger) <= sum)
+        && ((sum != target && sum < target + change) || larger.amount() <= sum)
     {
-        return Some(vec![larger]);
+        return Ok(vec![larger]);
     }
-    let chosen: Vec<Group> = applicable.into_iter().zip(best).filter(|(_, chosen)| *chosen).map(|(group, _)| group).collect();
-    fits(&chosen).then_some(chosen)
+    let chosen: Vec<&Group> = applicable.into_iter().zip(best).filter(|(_, chosen)| *chosen).map(|(group, _)| group).collect();
+    if fits(&chosen) { Ok(chosen) } else { lowest_larger.map(|larger| vec![larger]).ok_or(Missed::TooHeavy) }
 }
 
 /// Single random draw: groups in random order until there is enough for the payment and some change.
-pub fn random_draw(
-    mut pool: Vec<Group>,
+///
+/// # Errors
+/// There is not enough, or only what is too heavy.
+pub fn random_draw<'a>(
+    mut pool: Vec<&'a Group>,
     target: i64,
     change_fee: i64,
     max_weight: i64,
-    subtract_fee: bool,
     rng: &mut dyn RngCore,
-) -> Option<Vec<Group>> {
+) -> Result<Vec<&'a Group>, Missed> {
     let target = target + CHANGE_LOWER + change_fee;
     pool.shuffle(rng);
-    let mut chosen: Vec<Group> = Vec::new();
-    let (mut sum, mut weight) = (0i64, 0i64);
-    for group in pool {
-        sum += group.amount(subtract_fee);
+    // The least valuable one is given up first.
+    let mut chosen: BinaryHeap<(Reverse<i64>, usize)> = BinaryHeap::new();
+    let (mut sum, mut weight, mut too_heavy) = (0i64, 0i64, false);
+    for (position, group) in pool.iter().enumerate() {
+        sum += group.amount();
         weight += group.weight;
-        chosen.push(group);
-        while weight > max_weight {
-            // Too heavy: give up the least valuable one.
-            let worst = chosen.iter().enumerate().min_by_key(|(_, group)| group.amount(subtract_fee)).map(|(index, _)| index)?;
-            let gone = chosen.swap_remove(worst);
-            sum -= gone.amount(subtract_fee);
-            weight -= gone.weight;
+        chosen.push((Reverse(group.amount()), position));
+        while weight > max_weight
+            && let Some((_, worst)) = chosen.pop()
+        {
+            too_heavy = true;
+            sum -= pool[worst].amount();
+            weight -= pool[worst].weight;
         }
         if sum >= target {
-            return Some(chosen);
+            return Ok(chosen.into_iter().map(|(_, position)| pool[position]).collect());
         }
     }
-    None
+    Err(if too_heavy { Missed::TooHeavy } else { Missed::Nothing })
 }
 
 #[cfg(test)]
@@ -156,26 +159,33 @@ mod tests {
         values.iter().map(|value| Group { value: *value, effective: *value, weight: 4, ..Group::default() }).collect()
     }
 
-    fn sum(groups: Option<Vec<Group>>) -> Option<i64> {
+    fn sum(groups: Result<Vec<&Group>, Missed>) -> Result<i64, Missed> {
         groups.map(|groups| groups.iter().map(|group| group.value).sum())
     }
 
     #[test]
     fn knapsack_takes_the_exact_or_the_next_larger_coin() {
         let mut rng = StdRng::seed_from_u64(1);
-        assert_eq!(sum(knapsack(pool(&[5, 7, 100]), 7, 1, 1000, false, &mut rng)), Some(7));
-        assert_eq!(sum(knapsack(pool(&[5, 7, 100]), 12, 1, 1000, false, &mut rng)), Some(12));
-        assert_eq!(sum(knapsack(pool(&[5, 7, 100]), 50, 1, 1000, false, &mut rng)), Some(100));
-        assert_eq!(sum(knapsack(pool(&[5, 7]), 50, 1, 1000, false, &mut rng)), None);
+        let (three, two) = (pool(&[5, 7, 100]), pool(&[5, 7]));
+        let mut solve = |pool: &[Group], target| sum(knapsack(pool.iter().collect(), target, 1, 1000, &mut rng));
+        assert_eq!(solve(&three, 7), Ok(7));
+        assert_eq!(solve(&three, 12), Ok(12));
+        assert_eq!(solve(&three, 50), Ok(100));
+        assert_eq!(solve(&two, 50), Err(Missed::Nothing));
+        assert_eq!(sum(knapsack(two.iter().collect(), 12, 1, 4, &mut rng)), Err(Missed::TooHeavy));
     }
 
     #[test]
     fn random_draw_leaves_change() {
         let mut rng = StdRng::seed_from_u64(2);
         let coins = pool(&[CHANGE_LOWER; 10]);
-        let got = sum(random_draw(coins, CHANGE_LOWER, 10, 1000, false, &mut rng)).unwrap();
-        assert_eq!(got, 3 * CHANGE_LOWER);
-        assert_eq!(random_draw(pool(&[1, 2]), 1, 0, 1000, false, &mut rng), None);
+        assert_eq!(sum(random_draw(coins.iter().collect(), CHANGE_LOWER, 10, 1000, &mut rng)), Ok(3 * CHANGE_LOWER));
+        let small = pool(&[1, 2]);
+        assert_eq!(random_draw(small.iter().collect(), 1, 0, 1000, &mut rng), Err(Missed::Nothing));
+        // Room for two inputs: the small ones are given up.
+        let mixed = pool(&[1, 2, 3, CHANGE_LOWER, CHANGE_LOWER]);
+        assert_eq!(sum(random_draw(mixed.iter().collect(), CHANGE_LOWER, 0, 8, &mut rng)), Ok(2 * CHANGE_LOWER));
+        assert_eq!(random_draw(mixed.iter().collect(), 2 * CHANGE_LOWER, 0, 8, &mut rng), Err(Missed::TooHeavy));
         for payment in [1, 1_000_000] {
             let target = change_target(payment, 3, &mut rng);
             assert!((CHANGE_LOWER + 3..CHANGE_UPPER + 3).contains(&target));

@@ -4,14 +4,15 @@ pub mod bnb;
 pub mod build;
 pub mod coins;
 pub mod fees;
+pub mod grinder;
 pub mod groups;
 pub mod knapsack;
+pub mod pool;
 pub mod psbt;
 pub mod select;
 pub mod size;
 
-use bitcoin::{OutPoint, ScriptBuf, Txid};
-use std::collections::BTreeMap;
+use bitcoin::{OutPoint, ScriptBuf};
 
 use crate::state::OutputType;
 
@@ -19,6 +20,9 @@ use crate::state::OutputType;
 pub const MAX_STANDARD_TX_WEIGHT: i64 = 400_000;
 /// Smallest size of a transaction without witness that nodes relay, bytes.
 pub const MIN_STANDARD_TX_NONWITNESS_SIZE: i64 = 65;
+
+/// Version of transactions that follow the one-parent-one-child rules (BIP431).
+pub const TRUC_VERSION: i32 = 3;
 
 /// Why a transaction cannot be made; the texts are Core's.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -32,6 +36,9 @@ pub enum SpendError {
 }
 
 impl SpendError {
+    /// The text for a fee above `-maxtxfee`.
+    pub const MAX_FEE: &'static str = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
+
     pub(crate) fn text(text: impl Into<String>) -> SpendError {
         SpendError::Message(text.into())
     }
@@ -60,14 +67,16 @@ pub struct Coin {
     pub time: i64,
     /// For grouping by address type; `None`: other.
     pub kind: Option<OutputType>,
-    /// Fee for spending it at the chosen rate, satoshi.
+    /// Fee for spending it at the chosen rate, fees for its ancestors included; satoshi.
     pub fee: i64,
+    /// What its unconfirmed ancestors lack for that rate, satoshi.
+    pub bump_fee: i64,
     /// The same at the long-term rate.
     pub long_term_fee: i64,
     /// Unconfirmed ancestors of its transaction, itself included.
     pub ancestors: u64,
     /// Transactions of its cluster in the mempool.
-    pub descendants: u64,
+    pub cluster: u64,
 }
 
 impl Coin {
@@ -128,7 +137,7 @@ pub struct Selected {
     /// Weight of its input, if the user gave one.
     pub weight: Option<i64>,
     /// How to satisfy it, when the wallet does not know.
-    pub solution: Option<miniscript::Descriptor<miniscript::DefiniteDescriptorKey>>,
+    pub solution: Option<bulkhead_wallet_core::descriptor::Solution>,
 }
 
 impl Default for CoinControl {
@@ -165,6 +174,3 @@ pub struct Recipient {
     /// The fee is taken from it.
     pub subtract_fee: bool,
 }
-
-/// What the mempool says of our unconfirmed transactions: ancestors and descendants, each with itself.
-pub type Ancestry = BTreeMap<Txid, (u64, u64)>;

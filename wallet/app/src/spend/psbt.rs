@@ -1,7 +1,6 @@
 //! Drafts for the key store: a PSBT with every spent output and what the wallet knows about scripts and keys.
 
-use bitcoin::{Psbt, Transaction, TxOut, psbt};
-use miniscript::psbt::{PsbtInputExt, PsbtOutputExt};
+use bitcoin::{Psbt, Script, ScriptBuf, Transaction, TxOut, psbt};
 
 use crate::state::Wallet;
 
@@ -26,67 +25,61 @@ pub fn unsigned(tx: &Transaction) -> Result<Psbt, DraftError> {
     Psbt::from_unsigned_tx(bare).map_err(|_| DraftError::Signed)
 }
 
-/// Fills in what the wallet knows: previous transactions and outputs, scripts, and key origins with `bip32`.
+/// Fills in what the wallet knows: previous transactions and outputs, scripts, and key origins with `bip32`
+/// (Core: `CWallet::FillPSBT`).
 pub fn fill(wallet: &Wallet, psbt: &mut Psbt, bip32: bool) {
-    for index in 0..psbt.inputs.len() {
-        let Some(outpoint) = psbt.unsigned_tx.input.get(index).map(|input| input.previous_output) else { continue };
-        let input = &mut psbt.inputs[index];
+    for (input, unsigned) in psbt.inputs.iter_mut().zip(&psbt.unsigned_tx.input) {
         if input.final_script_sig.is_some() || input.final_script_witness.is_some() {
             continue;
         }
-        if let Some(wtx) = wallet.txs.get(&outpoint.txid)
-            && let Some(output) = wallet.output(&outpoint)
+        let outpoint = unsigned.previous_output;
+        if input.non_witness_utxo.is_none()
+            && let Some(wtx) = wallet.txs.get(&outpoint.txid)
         {
-            fill_utxo(input, &wtx.tx, output);
+            input.non_witness_utxo = Some((*wtx.tx).clone());
         }
         let Some(output) = spent_output(input, outpoint.vout) else { continue };
         if let Some(solution) = wallet.solution(&output.script_pubkey) {
-            // A solution of ours whose scripts don't fit the input is left out: the key store would refuse it too.
-            let mut filled = input.clone();
-            if filled.update_with_descriptor_unchecked(&solution).is_ok() {
-                if !bip32 {
-                    filled.bip32_derivation.clone_from(&input.bip32_derivation);
-                    filled.tap_key_origins.clone_from(&input.tap_key_origins);
-                }
-                *input = filled;
-            }
+            solution.fill_input(input, &output, bip32);
+        }
+        if spends_witness(&output.script_pubkey, input) {
+            input.witness_utxo = Some(output);
         }
     }
     for (output, filled) in psbt.unsigned_tx.output.iter().zip(&mut psbt.outputs) {
         if let Some(solution) = wallet.solution(&output.script_pubkey) {
-            let mut new = filled.clone();
-            if bip32 && new.update_with_descriptor_unchecked(&solution).is_ok() {
-                *filled = new;
-            }
+            solution.fill_output(filled, bip32);
         }
     }
+    drop_previous_transactions(psbt);
 }
 
-/// Previous transaction for all but taproot, previous output for witness programs (as Core does).
-pub fn fill_utxo(input: &mut psbt::Input, previous: &Transaction, output: &TxOut) {
-    let script = &output.script_pubkey;
-    if !script.is_p2tr() && input.non_witness_utxo.is_none() {
-        input.non_witness_utxo = Some(previous.clone());
-    }
-    if (script.witness_version().is_some() || script.is_p2sh()) && input.witness_utxo.is_none() {
-        input.witness_utxo = Some(output.clone());
-    }
-    if script.is_p2sh() && input.redeem_script.as_ref().is_none_or(|redeem| redeem.witness_version().is_none()) {
-        // Only a nested witness program may stand with its output alone; the filler decides below.
-        input.witness_utxo = None;
-    }
+/// Whether an input has a witness, as far as its scripts are known.
+fn spends_witness(script: &Script, input: &psbt::Input) -> bool {
+    let program = match &input.redeem_script {
+        Some(redeem) if script.is_p2sh() && redeem.to_p2sh() == *script => redeem.as_script(),
+        _ => script,
+    };
+    let known = |witness: &ScriptBuf| witness.to_p2wsh() == *program;
+    program.is_p2wpkh() || script.is_p2tr() || program.is_p2wsh() && input.witness_script.as_ref().is_some_and(known)
 }
 
 /// The output that an input spends, as the PSBT says.
 pub fn spent_output(input: &psbt::Input, vout: u32) -> Option<TxOut> {
-    input.witness_utxo.clone().or_else(|| input.non_witness_utxo.as_ref()?.output.get(vout as usize).cloned())
+    let previous = input.non_witness_utxo.as_ref().and_then(|previous| previous.output.get(vout as usize));
+    previous.cloned().or_else(|| input.witness_utxo.clone())
 }
 
-/// Drops previous transactions where the previous output is enough: when all inputs are taproot.
-pub fn trim(psbt: &mut Psbt) {
-    let all_taproot =
-        psbt.inputs.iter().all(|input| input.witness_utxo.as_ref().is_some_and(|output| output.script_pubkey.is_p2tr()));
-    if all_taproot {
+/// Drops previous transactions when no input needs one: when all are segwit version 1 or later, and no signature lets others
+/// add inputs (Core: `RemoveUnnecessaryTransactions`).
+pub fn drop_previous_transactions(psbt: &mut Psbt) {
+    const ANYONE_CAN_PAY: u32 = 0x80;
+    let droppable = |input: &psbt::Input| {
+        let version = input.witness_utxo.as_ref().and_then(|output| output.script_pubkey.witness_version());
+        let shared = input.sighash_type.is_some_and(|sighash| sighash.to_u32() & ANYONE_CAN_PAY != 0);
+        version.is_some_and(|version| version.to_num() > 0) && !shared
+    };
+    if psbt.inputs.iter().all(droppable) {
         for input in &mut psbt.inputs {
             input.non_witness_utxo = None;
         }

@@ -1,14 +1,21 @@
 //! Choice among the selection algorithms (Core: `SelectCoins` in `wallet/spend.cpp`).
 
 use bitcoin::secp256k1::rand::RngCore;
-use std::collections::BTreeMap;
+use bitcoin::secp256k1::rand::seq::SliceRandom;
+use bitcoin::{OutPoint, Txid};
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::groups::{self, Filter, Groups};
-use super::{Coin, MAX_STANDARD_TX_WEIGHT, SpendError, bnb, knapsack};
+use super::groups::{self, Filter, Groups, Missed};
+use super::pool::PoolView;
+use super::{Coin, MAX_STANDARD_TX_WEIGHT, SpendError, TRUC_VERSION, bnb, grinder, knapsack};
+use crate::state::OutputType;
+
+/// Weight of a version 3 transaction with an unconfirmed parent at most (BIP431).
+pub const TRUC_CHILD_MAX_WEIGHT: i64 = 4000;
 
 /// Numbers that selection works with; satoshi, bytes, satoshi per 1000 vbytes.
 #[derive(Debug, Clone)]
-pub struct Params {
+pub struct Params<'a> {
     /// Rate to pay.
     pub rate: i64,
     /// Rate at which a coin would be spent one day.
@@ -37,10 +44,16 @@ pub struct Params {
     pub reject_long_chains: bool,
     /// Ancestor limit.
     pub max_ancestors: u64,
-    /// Descendant limit.
-    pub max_descendants: u64,
+    /// Limit of a cluster.
+    pub max_cluster: u64,
     /// Weight of the transaction at most.
     pub max_weight: i64,
+    /// Version of the transaction.
+    pub version: i32,
+    /// The mempool around our unconfirmed coins.
+    pub pool: &'a PoolView,
+    /// Transactions that this one replaces.
+    pub replaced: &'a BTreeSet<Txid>,
 }
 
 /// The outcome.
@@ -54,11 +67,13 @@ pub struct Selection {
     pub waste: i64,
     target: i64,
     subtract_fee: bool,
+    /// Satoshi by which fees for ancestors are less together than one by one.
+    discount: i64,
 }
 
 impl Selection {
-    fn new(coins: Vec<Coin>, algorithm: &'static str, target: i64, params: &Params) -> Selection {
-        let mut out = Selection { coins, algorithm, waste: 0, target, subtract_fee: params.subtract_fee };
+    fn new(coins: Vec<Coin>, algorithm: &'static str, target: i64, params: &Params<'_>) -> Selection {
+        let mut out = Selection { coins, algorithm, waste: 0, target, subtract_fee: params.subtract_fee, discount: 0 };
         out.waste = out.compute_waste(params);
         out
     }
@@ -68,21 +83,51 @@ impl Selection {
         self.coins.iter().map(|coin| coin.value).sum()
     }
 
+    /// Fees for ancestors, satoshi.
+    pub fn bump_fees(&self) -> i64 {
+        self.coins.iter().map(|coin| coin.bump_fee).sum::<i64>() - self.discount
+    }
+
     fn amount(&self) -> i64 {
-        if self.subtract_fee { self.value() } else { self.coins.iter().map(Coin::effective_value).sum() }
+        if self.subtract_fee { self.value() } else { self.coins.iter().map(Coin::effective_value).sum::<i64>() + self.discount }
+    }
+
+    fn weight(&self) -> i64 {
+        self.coins.iter().map(|coin| coin.input_bytes.unwrap_or(0) * 4).sum()
     }
 
     /// Change to make; 0: none.
-    pub fn change(&self, params: &Params) -> i64 {
+    pub fn change(&self, params: &Params<'_>) -> i64 {
         let change = self.amount() - self.target - if self.subtract_fee { 0 } else { params.change_fee };
         if change < params.min_viable_change { 0 } else { change }
     }
 
-    fn compute_waste(&self, params: &Params) -> i64 {
+    fn compute_waste(&self, params: &Params<'_>) -> i64 {
         let timing: i64 = self.coins.iter().map(|coin| coin.fee - coin.long_term_fee).sum();
         let rest = if self.change(params) > 0 { params.cost_of_change } else { self.amount() - self.target };
-        timing + rest
+        timing - self.discount + rest
     }
+
+    /// Shared ancestors are paid for once.
+    fn apply_discount(&mut self, params: &Params<'_>) {
+        let unconfirmed: Vec<&Coin> = self.coins.iter().filter(|coin| coin.depth <= 0).collect();
+        let single: i64 = unconfirmed.iter().map(|coin| coin.bump_fee).sum();
+        if single > 0 {
+            let outpoints: Vec<OutPoint> = unconfirmed.iter().map(|coin| coin.outpoint).collect();
+            self.discount = (single - params.pool.combined_bump_fee(&outpoints, params.replaced, params.rate)).max(0);
+        }
+        self.waste = self.compute_waste(params);
+    }
+
+    /// Less waste is better; at equal waste, more inputs.
+    fn is_better_than(&self, other: &Selection) -> bool {
+        self.waste < other.waste || (self.waste == other.waste && self.coins.len() > other.coins.len())
+    }
+}
+
+/// The first of the best.
+fn best(all: Vec<Selection>) -> Option<Selection> {
+    all.into_iter().reduce(|best, next| if next.is_better_than(&best) { next } else { best })
 }
 
 /// Chooses coins for `target` satoshi, fees of everything but the inputs included.
@@ -90,11 +135,11 @@ impl Selection {
 /// # Errors
 /// [`SpendError::InsufficientFunds`] or a text that says more.
 pub fn select(
-    available: &[Coin],
+    available: &mut [Coin],
     preset: &[Coin],
     target: i64,
     allow_other: bool,
-    params: &Params,
+    params: &Params<'_>,
     rng: &mut dyn RngCore,
 ) -> Result<Selection, SpendError> {
     let amount = |coin: &Coin| if params.subtract_fee { coin.value } else { coin.effective_value() };
@@ -112,125 +157,135 @@ pub fn select(
     }
     let mut chosen = automatic(available, rest, params, rng)?;
     if !preset.is_empty() {
-        let (algorithm, mut coins) = (chosen.algorithm, chosen.coins);
-        coins.extend_from_slice(preset);
-        let weight: i64 = coins.iter().map(|coin| coin.input_bytes.unwrap_or(0) * 4).sum();
-        if weight > params.max_weight - params.no_inputs_size * 4 {
+        chosen.coins.extend_from_slice(preset);
+        chosen.target = target;
+        chosen.waste = chosen.compute_waste(params);
+        if chosen.weight() > params.max_weight - params.no_inputs_size * 4 {
             return Err(SpendError::text(
                 "The combination of the pre-selected inputs and the wallet automatic inputs selection exceeds the transaction maximum weight. Please try sending a smaller amount or manually consolidating your wallet's UTXOs",
             ));
         }
-        chosen = Selection::new(coins, algorithm, target, params);
     }
     Ok(chosen)
 }
 
-fn automatic(available: &[Coin], target: i64, params: &Params, rng: &mut dyn RngCore) -> Result<Selection, SpendError> {
+fn automatic(available: &mut [Coin], target: i64, params: &Params<'_>, rng: &mut dyn RngCore) -> Result<Selection, SpendError> {
+    const FULL_GROUP: usize = 100;
+    if params.together && available.len() > FULL_GROUP {
+        // Which coins of an address form a group must not tell anything.
+        available.shuffle(rng);
+    }
     let filters = groups::filters(
         params.zero_conf,
         params.include_unsafe,
         params.reject_long_chains,
         params.max_ancestors,
-        params.max_descendants,
+        params.max_cluster,
     );
+    let groups = groups::make_groups(available, params.together, params.subtract_fee);
+    let discarded = || groups.mixed.iter().filter(|group| !filters.iter().any(|filter| group.eligible(filter)));
+    let left = available.iter().map(|coin| coin.value).sum::<i64>() - discarded().map(groups::Group::amount).sum::<i64>();
+    if left < target {
+        let long = discarded().filter(|group| group.is_long_chain(params.max_ancestors, params.max_cluster));
+        if left + long.map(groups::Group::amount).sum::<i64>() > target {
+            return Err(SpendError::text(
+                "Unconfirmed UTXOs are available, but spending them creates a chain of transactions that will be rejected by the mempool",
+            ));
+        }
+        return Err(SpendError::InsufficientFunds);
+    }
     let mut first_error = None;
-    let mut any_eligible = 0i64;
+    let mut params = params.clone();
     for filter in &filters {
-        let all = groups::make_groups(available, params.together, params.subtract_fee, filter);
-        any_eligible = any_eligible.max(all.mixed.iter().map(|group| group.amount(params.subtract_fee)).sum());
-        match attempt(available, &all, target, filter, params, rng) {
+        if params.version == TRUC_VERSION && (filter.conf_mine == 0 || filter.conf_theirs == 0) {
+            params.max_weight = params.max_weight.min(TRUC_CHILD_MAX_WEIGHT);
+        }
+        match attempt(available, &groups, target, filter, &params, rng) {
             Ok(Some(selection)) => return Ok(selection),
             Ok(None) => {}
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    let long_chain: i64 = available
-        .iter()
-        .filter(|coin| coin.ancestors >= params.max_ancestors || coin.descendants >= params.max_descendants)
-        .map(|coin| coin.value)
-        .sum();
-    if first_error.is_none() && any_eligible < target && any_eligible + long_chain > target {
-        return Err(SpendError::text(
-            "Unconfirmed UTXOs are available, but spending them creates a chain of transactions that will be rejected by the mempool",
-        ));
-    }
     Err(first_error.unwrap_or(SpendError::InsufficientFunds))
+}
+
+/// Groups that one run of the algorithms may use.
+#[derive(Default)]
+struct Pools<'a> {
+    mixed: Vec<&'a groups::Group>,
+    positive: Vec<&'a groups::Group>,
 }
 
 fn attempt(
     available: &[Coin],
-    all: &Groups,
+    groups: &Groups,
     target: i64,
     filter: &Filter,
-    params: &Params,
+    params: &Params<'_>,
     rng: &mut dyn RngCore,
 ) -> Result<Option<Selection>, SpendError> {
-    let mut by_type: BTreeMap<Option<crate::state::OutputType>, Vec<Coin>> = BTreeMap::new();
-    for coin in available {
-        by_type.entry(coin.kind).or_default().push(coin.clone());
+    let mut by_type: BTreeMap<Option<OutputType>, Pools<'_>> = BTreeMap::new();
+    let mut all = Pools::default();
+    for group in groups.mixed.iter().filter(|group| group.eligible(filter)) {
+        by_type.entry(group.kind).or_default().mixed.push(group);
+        all.mixed.push(group);
     }
-    let mut best: Option<Selection> = None;
-    for coins in by_type.values() {
-        let groups = groups::make_groups(coins, params.together, params.subtract_fee, filter);
-        if let Some(found) = choose(&groups, target, params, rng)?
-            && best.as_ref().is_none_or(|best| better(&found, best))
-        {
-            best = Some(found);
-        }
+    for group in groups.positive.iter().filter(|group| group.eligible(filter)) {
+        by_type.entry(group.kind).or_default().positive.push(group);
+        all.positive.push(group);
     }
-    if best.is_none() && filter.mixed_types && by_type.len() > 1 {
-        best = choose(all, target, params, rng)?;
+    let types = by_type.len();
+    let mut found = Vec::new();
+    for pools in by_type.into_values() {
+        found.extend(choose(available, pools, target, params, rng)?);
     }
-    Ok(best)
+    if found.is_empty() && filter.mixed_types && types > 1 {
+        return choose(available, all, target, params, rng);
+    }
+    Ok(best(found))
 }
 
-/// Less waste is better; at equal waste, more inputs.
-fn better(a: &Selection, b: &Selection) -> bool {
-    a.waste < b.waste || (a.waste == b.waste && a.coins.len() > b.coins.len())
-}
-
-fn choose(groups: &Groups, target: i64, params: &Params, rng: &mut dyn RngCore) -> Result<Option<Selection>, SpendError> {
+fn choose(
+    available: &[Coin],
+    pools: Pools<'_>,
+    target: i64,
+    params: &Params<'_>,
+    rng: &mut dyn RngCore,
+) -> Result<Option<Selection>, SpendError> {
     let mut max_weight = params.max_weight - params.no_inputs_size * 4;
     if max_weight <= 0 {
         return Err(SpendError::text("Maximum transaction weight is less than transaction weight without inputs"));
     }
     let mut found: Vec<Selection> = Vec::new();
-    let mut add = |chosen: Option<Vec<groups::Group>>, name: &'static str| {
-        if let Some(chosen) = chosen {
-            found.push(Selection::new(chosen.into_iter().flat_map(|group| group.coins).collect(), name, target, params));
+    let mut too_heavy = false;
+    let mut add = |found: &mut Vec<Selection>, chosen: Result<Vec<&groups::Group>, Missed>, name: &'static str| match chosen {
+        Ok(chosen) => {
+            let coins = chosen.into_iter().flat_map(|group| &group.coins).map(|position| available[*position].clone());
+            found.push(Selection::new(coins.collect(), name, target, params));
         }
+        Err(missed) => too_heavy |= missed == Missed::TooHeavy,
     };
     if !params.subtract_fee {
-        add(bnb::select(groups.positive.clone(), target, params.cost_of_change, max_weight), "bnb");
+        add(&mut found, bnb::select(pools.positive.clone(), target, params.cost_of_change, max_weight), "bnb");
     }
     max_weight -= params.change_output_size * 4;
-    if max_weight >= 0 {
-        add(
-            knapsack::knapsack(groups.mixed.clone(), target, params.change_target, max_weight, params.subtract_fee, rng),
-            "knapsack",
-        );
-        add(
-            knapsack::random_draw(groups.positive.clone(), target, params.change_fee, max_weight, params.subtract_fee, rng),
-            "srd",
-        );
-    } else if found.is_empty() {
+    if max_weight < 0 && found.is_empty() {
         return Err(SpendError::text("Maximum transaction weight is too low, can not accommodate change output"));
     }
-    if found.is_empty() {
-        let total: i64 = groups.mixed.iter().map(|group| group.amount(params.subtract_fee)).sum();
-        if total >= target && groups.mixed.iter().map(|group| group.weight).sum::<i64>() > max_weight {
-            return Err(SpendError::text(
-                "The inputs size exceeds the maximum weight. Please try sending a smaller amount or manually consolidating your wallet's UTXOs",
-            ));
-        }
+    add(&mut found, knapsack::knapsack(pools.mixed, target, params.change_target, max_weight, rng), "knapsack");
+    if params.rate > params.long_term_rate.saturating_mul(3) {
+        add(&mut found, grinder::select(pools.positive.clone(), target, params.change_target, max_weight), "cg");
     }
-    let mut best: Option<Selection> = None;
-    for selection in found {
-        if best.as_ref().is_none_or(|best| better(&selection, best)) {
-            best = Some(selection);
-        }
+    add(&mut found, knapsack::random_draw(pools.positive, target, params.change_fee, max_weight, rng), "srd");
+    if found.is_empty() && too_heavy {
+        return Err(SpendError::text(
+            "The inputs size exceeds the maximum weight. Please try sending a smaller amount or manually consolidating your wallet's UTXOs",
+        ));
     }
-    Ok(best)
+    for selection in &mut found {
+        selection.apply_discount(params);
+    }
+    Ok(best(found))
 }
 
 /// Weight limit that the user may set.

@@ -1,9 +1,10 @@
 //! How large inputs get once they are signed (Core: `wallet/spend.cpp` and the size functions of
 //! `script/descriptor.cpp`). Our signers grind signatures to 71 bytes with the hash type byte.
 
-use bitcoin::{Script, ScriptBuf, TxOut, VarInt};
-use miniscript::descriptor::DescriptorType;
-use miniscript::{DefiniteDescriptorKey, Descriptor, ForEachKey, ToPublicKey};
+use bitcoin::{PublicKey, Script, ScriptBuf, TxOut, VarInt};
+use bulkhead_wallet_core::descriptor::{Solution, SolutionForm};
+use miniscript::descriptor::{ShInner, Wsh, WshInner};
+use miniscript::{Descriptor, Miniscript, ScriptContext, Terminal};
 
 /// Virtual bytes of a p2sh-p2wpkh input: what Core assumes for change that it cannot solve.
 pub const DUMMY_NESTED_P2WPKH_INPUT_SIZE: i64 = 91;
@@ -16,88 +17,88 @@ pub fn compact_size(value: i64) -> i64 {
     VarInt(value.max(0) as u64).size() as i64
 }
 
-/// Threshold of `multi(` or `sortedmulti(` right behind `prefix`.
-fn threshold(text: &str, prefix: &str) -> Option<i64> {
-    let rest = text.strip_prefix(prefix)?;
-    let rest = rest.strip_prefix("multi(").or_else(|| rest.strip_prefix("sortedmulti("))?;
-    rest.split(',').next()?.parse().ok()
+/// The signatures that a script asks for, when it is one key or a multisig.
+enum Shape {
+    Key,
+    KeyHash(i64),
+    Multi(i64),
+}
+
+fn key_len(key: &PublicKey) -> i64 {
+    if key.compressed { 33 } else { 65 }
+}
+
+fn shape<Ctx: ScriptContext>(script: &Miniscript<PublicKey, Ctx>) -> Option<Shape> {
+    match &script.node {
+        Terminal::Check(inner) => match &inner.node {
+            Terminal::PkK(_) => Some(Shape::Key),
+            Terminal::PkH(key) => Some(Shape::KeyHash(key_len(key))),
+            _ => None,
+        },
+        Terminal::Multi(threshold) => Some(Shape::Multi(threshold.k() as i64)),
+        _ => None,
+    }
+}
+
+/// Bytes of what satisfies a shape, and how many items that are.
+fn satisfaction(shape: &Shape, sig: i64) -> (i64, i64) {
+    match shape {
+        Shape::Key => (sig, 1),
+        Shape::KeyHash(key) => (sig + 1 + key, 2),
+        Shape::Multi(required) => (1 + sig * required, 1 + required),
+    }
 }
 
 /// Weight of one signed input, without the discount for transactions that have no witness at all.
 ///
 /// `max_sig`: somebody else signs, so signatures may be one byte longer. `segwit_tx`: the transaction has at
 /// least one witness.
-pub fn input_weight(solution: &Descriptor<DefiniteDescriptorKey>, max_sig: bool, segwit_tx: bool) -> Option<i64> {
+pub fn input_weight(solution: &Solution, max_sig: bool, segwit_tx: bool) -> Option<i64> {
+    const KEY_PATH: i64 = 1 + 65;
     let sig = 1 + if max_sig { MAX_SIGNATURE } else { LOW_R_SIGNATURE };
-    let text = solution.to_string();
-    let script_len = || solution.explicit_script().ok().map(|script| script.len() as i64);
-    let mut key_len = 33;
-    solution.for_each_key(|key| {
-        key_len = if key.to_public_key().compressed { 33 } else { 65 };
-        true
-    });
-    // Weight of what satisfies it, items on the witness stack, and whether it has a witness.
-    let (satisfaction, items, segwit) = match solution.desc_type() {
-        DescriptorType::Bare if text.starts_with("pk(") => (4 * sig, 1, false),
-        DescriptorType::Bare => (4 * (1 + sig * threshold(&text, "")?), 0, false),
-        DescriptorType::Pkh => (4 * (sig + 1 + key_len), 0, false),
-        DescriptorType::Wpkh => (sig + 1 + 33, 2, true),
-        DescriptorType::ShWpkh => (4 * 23 + sig + 1 + 33, 3, true),
-        DescriptorType::Tr if !text.contains(',') => (1 + 65, 1, true),
-        DescriptorType::Tr => (1 + 65, 1, true),
-        DescriptorType::Wsh | DescriptorType::WshSortedMulti | DescriptorType::ShWsh | DescriptorType::ShWshSortedMulti => {
-            let nested = text.starts_with("sh(");
-            match threshold(&text, if nested { "sh(wsh(" } else { "wsh(" }) {
-                Some(k) => {
-                    let script = script_len()?;
-                    let outer = if nested { 4 * 35 } else { 0 };
-                    (outer + compact_size(script) + script + 1 + sig * k, 2 + k + i64::from(nested), true)
-                }
-                None => return generic(solution),
-            }
-        }
-        DescriptorType::Sh | DescriptorType::ShSortedMulti => match threshold(&text, "sh(") {
-            Some(k) => {
-                let script = script_len()?;
-                let push = if script < 76 {
-                    1
-                } else if script < 256 {
-                    2
-                } else {
-                    3
-                };
-                (4 * (push + script + 1 + sig * k), 0, false)
-            }
-            None => return generic(solution),
-        },
+    let SolutionForm::Script(script) = &solution.form else { return Some(input(4, 1, KEY_PATH)) };
+    let wsh = |script: &Wsh<PublicKey>, around: i64, items_around: i64| {
+        let WshInner::Ms(inner) = script.as_inner() else { return None };
+        let size = inner.script_size() as i64;
+        let (satisfied, items) = match shape(inner) {
+            Some(shape) => satisfaction(&shape, sig),
+            None => (inner.max_satisfaction_size().ok()? as i64, inner.max_satisfaction_witness_elements().ok()? as i64 - 1),
+        };
+        Some(input(4, items + 1 + items_around, around + compact_size(size) + size + satisfied))
     };
-    let script_sig_len = if segwit { 1 } else { compact_size(satisfaction / 4) };
-    let stack_len = if segwit { compact_size(items) } else { i64::from(segwit_tx) };
-    Some((32 + 4 + 4 + script_sig_len) * 4 + stack_len + satisfaction)
+    let legacy = |bytes: i64| Some(input(4 * compact_size(bytes), i64::from(segwit_tx) - 1, 4 * bytes));
+    match script.as_ref() {
+        Descriptor::Bare(bare) => legacy(satisfaction(&shape(bare.as_inner())?, sig).0),
+        Descriptor::Pkh(pkh) => legacy(sig + 1 + key_len(pkh.as_inner())),
+        Descriptor::Wpkh(_) => Some(input(4, 2, sig + 1 + 33)),
+        Descriptor::Tr(_) => Some(input(4, 1, KEY_PATH)),
+        Descriptor::Wsh(script) => wsh(script, 0, 0),
+        Descriptor::Sh(sh) => match sh.as_inner() {
+            ShInner::Wpkh(_) => Some(input(4, 3, 4 * 23 + sig + 1 + 33)),
+            ShInner::Wsh(script) => wsh(script, 4 * 35, 1),
+            ShInner::Ms(inner) => {
+                let size = inner.script_size() as i64;
+                let push = match size {
+                    0..76 => 1,
+                    76..256 => 2,
+                    _ => 3,
+                };
+                legacy(push + size + satisfaction(&shape(inner)?, sig).0)
+            }
+            ShInner::SortedMulti(_) => None,
+        },
+    }
 }
 
-fn generic(solution: &Descriptor<DefiniteDescriptorKey>) -> Option<i64> {
-    let weight = solution.max_weight_to_satisfy().ok()?.to_wu() as i64;
-    Some(41 * 4 + 1 + weight)
+/// Outpoint, sequence, length of the script, number of witness items, and what satisfies the output.
+fn input(script_length: i64, items: i64, satisfaction: i64) -> i64 {
+    let stack = if items < 0 { 0 } else { compact_size(items) };
+    (32 + 4 + 4) * 4 + script_length + stack + satisfaction
 }
 
 /// Virtual bytes of one signed input.
-pub fn input_bytes(solution: &Descriptor<DefiniteDescriptorKey>, max_sig: bool) -> Option<i64> {
+pub fn input_bytes(solution: &Solution, max_sig: bool) -> Option<i64> {
     input_weight(solution, max_sig, true).map(|weight| (weight + 3) / 4)
-}
-
-/// Whether spending it needs a witness.
-pub fn is_segwit(solution: &Descriptor<DefiniteDescriptorKey>) -> bool {
-    matches!(
-        solution.desc_type(),
-        DescriptorType::Wpkh
-            | DescriptorType::ShWpkh
-            | DescriptorType::Wsh
-            | DescriptorType::WshSortedMulti
-            | DescriptorType::ShWsh
-            | DescriptorType::ShWshSortedMulti
-            | DescriptorType::Tr
-    )
 }
 
 /// Serialized size of an output, bytes.
@@ -135,12 +136,18 @@ pub fn empty_script() -> ScriptBuf {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
-    use std::str::FromStr;
+    use bulkhead_wallet_core::descriptor::{Cache, Descriptor, Keys};
 
     const KEY: &str = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
 
+    fn solution(text: &str) -> Solution {
+        let text = text.replace('K', KEY).replace('X', &KEY[2..]);
+        let expansion = Descriptor::parse(&text, &mut Keys::default()).unwrap().expand(0, &Cache::default()).unwrap();
+        expansion.solution(0).unwrap()
+    }
+
     fn bytes(text: &str) -> i64 {
-        input_bytes(&Descriptor::from_str(&text.replace('K', KEY)).unwrap(), false).unwrap()
+        input_bytes(&solution(text), false).unwrap()
     }
 
     #[test]
@@ -148,14 +155,24 @@ mod tests {
         assert_eq!(bytes("wpkh(K)"), 68);
         assert_eq!(bytes("sh(wpkh(K))"), 91);
         assert_eq!(bytes("pkh(K)"), 148);
-        let x_only = &KEY[2..];
-        assert_eq!(input_bytes(&Descriptor::from_str(&format!("tr({x_only})")).unwrap(), false), Some(58));
+        assert_eq!(bytes("pk(K)"), 114);
+        assert_eq!(bytes("tr(X)"), 58);
+        assert_eq!(bytes("rawtr(X)"), 58);
+        // A transaction without any witness has no byte for the number of its items.
+        assert_eq!(
+            input_weight(&solution("pkh(K)"), false, false).unwrap() + 1,
+            input_weight(&solution("pkh(K)"), false, true).unwrap()
+        );
+        // Script of 37 bytes behind a length; one empty item, one signature, the script.
+        assert_eq!(input_weight(&solution("wsh(multi(1,K))"), false, true), Some(41 * 4 + 1 + 1 + 37 + 1 + 72));
+        assert_eq!(input_weight(&solution("sh(multi(1,K))"), false, false), Some((41 + 1 + 37 + 1 + 72) * 4));
     }
 
     #[test]
     fn dust_is_cheaper_for_witness_programs() {
-        let wpkh = Descriptor::<DefiniteDescriptorKey>::from_str(&format!("wpkh({KEY})")).unwrap().script_pubkey();
-        let pkh = Descriptor::<DefiniteDescriptorKey>::from_str(&format!("pkh({KEY})")).unwrap().script_pubkey();
+        let key: PublicKey = KEY.parse().unwrap();
+        let wpkh = ScriptBuf::new_p2wpkh(&key.wpubkey_hash().unwrap());
+        let pkh = ScriptBuf::new_p2pkh(&key.pubkey_hash());
         assert_eq!(dust_threshold(&wpkh, 3000), 294);
         assert_eq!(dust_threshold(&pkh, 3000), 546);
     }

@@ -2,9 +2,9 @@
 //! (Core: `wallet/scriptpubkeyman.cpp`).
 
 use bitcoin::{Script, ScriptBuf};
-use miniscript::{DefiniteDescriptorKey, Descriptor};
+use bulkhead_wallet_core::descriptor::{DescriptorError, Solution};
 
-use super::descriptor::{DescriptorError, Expanded, KeyCache, PublicDescriptor};
+use super::descriptor::{Expanded, PublicDescriptor};
 use super::{OutputType, Wallet, flags};
 use crate::records::{self, DescId};
 
@@ -17,8 +17,6 @@ pub struct Spkm {
     pub stored: String,
     /// Parsed form.
     pub descriptor: PublicDescriptor,
-    /// Cached keys.
-    pub cache: KeyCache,
     /// Seconds.
     pub creation: u64,
     /// Next index to hand out.
@@ -60,9 +58,7 @@ impl Wallet {
         let from = spkm.expanded_to.max(spkm.start);
         let mut found = Vec::new();
         for index in from..end {
-            for expanded in spkm.descriptor.expand(&self.secp, index as u32)? {
-                found.push((expanded.script, index as u32));
-            }
+            found.extend(spkm.descriptor.scripts(index as u32)?.into_iter().map(|script| (script, index as u32)));
         }
         spkm.expanded_to = end.max(spkm.expanded_to);
         for (script, index) in found {
@@ -166,13 +162,11 @@ impl Wallet {
         if spkm.next >= spkm.end || spkm.next >= spkm.expanded_to {
             return Err(KeyError::RanOut);
         }
-        let mut expanded = spkm.descriptor.expand(&self.secp, spkm.next as u32).map_err(|_| KeyError::RanOut)?;
-        if expanded.is_empty() {
-            return Err(KeyError::RanOut);
-        }
+        let scripts = spkm.descriptor.scripts(spkm.next as u32).map_err(|_| KeyError::RanOut)?;
+        let first = scripts.into_iter().next().ok_or(KeyError::RanOut)?;
         spkm.next += 1;
         self.write_descriptor(&id);
-        Ok(expanded.swap_remove(0).script)
+        Ok(first)
     }
 
     /// Peeks at the next script of a type without using it up.
@@ -205,7 +199,7 @@ impl Wallet {
     pub fn solve(&self, script: &Script) -> Option<(DescId, u32, Expanded)> {
         let mut watch_only = None;
         for (id, index) in self.scripts.get(script)? {
-            let expanded = self.spkms.get(id)?.descriptor.expand(&self.secp, *index).ok()?;
+            let expanded = self.spkms.get(id)?.descriptor.expand(*index).ok()?;
             let Some(found) = expanded.into_iter().find(|found| found.script.as_script() == script) else { continue };
             if found.solution.is_some() {
                 return Some((*id, *index, found));
@@ -215,8 +209,8 @@ impl Wallet {
         watch_only
     }
 
-    /// The definite descriptor of a script of ours.
-    pub fn solution(&self, script: &Script) -> Option<Descriptor<DefiniteDescriptorKey>> {
+    /// How a script of ours is satisfied.
+    pub fn solution(&self, script: &Script) -> Option<Solution> {
         self.solve(script)?.2.solution
     }
 
@@ -238,10 +232,10 @@ impl Wallet {
             let Some(spkm) = self.spkms.get_mut(&id) else { continue };
             let before = spkm.next;
             while i64::from(spkm.next) <= i64::from(index) {
-                if let Ok(expanded) = spkm.descriptor.expand(&self.secp, spkm.next as u32)
-                    && let Some(first) = expanded.into_iter().next()
+                if let Ok(scripts) = spkm.descriptor.scripts(spkm.next as u32)
+                    && let Some(first) = scripts.into_iter().next()
                 {
-                    out.push((first.script, internal));
+                    out.push((first, internal));
                 }
                 spkm.next += 1;
             }

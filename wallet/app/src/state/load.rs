@@ -1,9 +1,10 @@
 //! A wallet from its records.
 
-use bitcoin::{BlockHash, Network};
+use bitcoin::{BlockHash, Network, NetworkKind};
+use bulkhead_wallet_core::descriptor::{Cache, DescriptorError};
 use std::collections::BTreeMap;
 
-use super::descriptor::{DescriptorError, KeyCache, PublicDescriptor, decode_xpub};
+use super::descriptor::PublicDescriptor;
 use super::keys::Spkm;
 use super::tx::{TxState, WalletTx};
 use super::{OutputType, StateOptions, Wallet, flags};
@@ -30,7 +31,7 @@ type StoredDescriptor = (String, u64, i32, i32, i32);
 #[derive(Default)]
 pub struct DescriptorSet {
     descriptors: BTreeMap<DescId, StoredDescriptor>,
-    caches: BTreeMap<DescId, KeyCache>,
+    caches: BTreeMap<DescId, Cache>,
     /// Active descriptors.
     pub active: Vec<(bool, OutputType, DescId)>,
 }
@@ -42,17 +43,10 @@ impl DescriptorSet {
             Record::Descriptor { id, text, creation, next, start, end } => {
                 self.descriptors.insert(id, (text, creation, next, start, end));
             }
-            Record::LastHardenedCache { id, key, xpub } => {
-                if let Some(xpub) = decode_xpub(&xpub, network) {
-                    self.caches.entry(id).or_default().last_hardened.insert(key, xpub);
-                }
+            Record::Cache(record) => {
+                // The key store, which reads the same records first, refuses a wallet with a bad one.
+                let _ = record.apply(NetworkKind::from(network), self.caches.entry(record.id).or_default());
             }
-            Record::DerivedCache { id, key, index, xpub } => {
-                if let Some(xpub) = decode_xpub(&xpub, network) {
-                    self.caches.entry(id).or_default().derived.insert((key, index), xpub);
-                }
-            }
-            Record::ParentCache { .. } => {}
             Record::Active { internal, kind, id } => {
                 if let Some(kind) = OutputType::ALL.get(usize::from(kind)) {
                     self.active.push((internal, *kind, id));
@@ -71,8 +65,8 @@ impl DescriptorSet {
         let mut caches = self.caches;
         for (id, (stored, creation, next, start, end)) in self.descriptors {
             let cache = caches.remove(&id).unwrap_or_default();
-            let descriptor = PublicDescriptor::new(&stored, &cache, wallet.network)?;
-            wallet.add_descriptor(Spkm { id, stored, descriptor, cache, creation, next, start, end, expanded_to: 0 })?;
+            let descriptor = PublicDescriptor::new(&stored, cache, NetworkKind::from(wallet.network))?;
+            wallet.add_descriptor(Spkm { id, stored, descriptor, creation, next, start, end, expanded_to: 0 })?;
         }
         for (internal, kind, id) in self.active {
             wallet.active.insert((internal, kind), id);

@@ -9,7 +9,6 @@ pub mod load;
 pub mod sync;
 pub mod tx;
 
-use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::{BlockHash, Network, OutPoint, ScriptBuf, Txid};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -163,7 +162,6 @@ pub struct Wallet {
     pub birth_time: i64,
     /// Mempool transactions that conflict with ours.
     pub(crate) foreign_conflicts: HashSet<Txid>,
-    pub(crate) secp: Secp256k1<VerifyOnly>,
     changes: Vec<Change>,
     notices: Vec<TxNotice>,
 }
@@ -191,7 +189,6 @@ impl Wallet {
             recent: BTreeMap::new(),
             birth_time: i64::MAX,
             foreign_conflicts: HashSet::new(),
-            secp: Secp256k1::verification_only(),
             changes: Vec::new(),
             notices: Vec::new(),
         }

@@ -298,6 +298,31 @@ impl Wallet {
         self.sync_texts(&txid);
     }
 
+    /// Forgets a transaction (Core: `RemoveTxs`). Answers whether the wallet had it.
+    pub fn remove_tx(&mut self, txid: &Txid) -> bool {
+        let Some(wtx) = self.txs.remove(txid) else { return false };
+        if let Some(same) = self.ordered.get_mut(&wtx.order) {
+            same.remove(txid);
+        }
+        self.ordered.retain(|_, same| !same.is_empty());
+        for input in &wtx.tx.input {
+            if let Some(spenders) = self.spends.get_mut(&input.previous_output) {
+                spenders.remove(txid);
+                if spenders.is_empty() {
+                    self.spends.remove(&input.previous_output);
+                }
+            }
+        }
+        for vout in 0..wtx.tx.output.len() as u32 {
+            self.coins.remove(&OutPoint { txid: *txid, vout });
+        }
+        for txid in wtx.tx.input.iter().map(|input| input.previous_output.txid).collect::<BTreeSet<_>>() {
+            self.refresh_coins(&txid);
+        }
+        self.push(records::erase_tx(txid));
+        true
+    }
+
     /// Transactions that spend the same coins in the same way share their texts: the oldest one's.
     fn sync_texts(&mut self, txid: &Txid) {
         let Some(tx) = self.txs.get(txid).map(|wtx| wtx.tx.clone()) else { return };

@@ -172,6 +172,65 @@ impl wallet_chain::Server for FakeChain {
         Ok(())
     }
 
+    async fn clusters(
+        self: Rc<Self>,
+        params: wallet_chain::ClustersParams,
+        mut results: wallet_chain::ClustersResults,
+    ) -> Result<(), capnp::Error> {
+        let state = self.0.borrow();
+        // One cluster of everything: who asks for one transaction may be told of more.
+        if params.get()?.get_txids()?.is_empty() {
+            return Ok(());
+        }
+        let txids: Vec<Txid> = state.mempool.iter().map(Transaction::compute_txid).collect();
+        let mut list = results.get().init_transactions(txids.len() as u32);
+        for (index, tx) in state.mempool.iter().enumerate() {
+            let mut entry = list.reborrow().get(index as u32);
+            let spent: u64 = tx.input.iter().map(|input| state.output(&input.previous_output).unwrap().value.to_sat()).sum();
+            let paid: u64 = tx.output.iter().map(|output| output.value.to_sat()).sum();
+            entry.set_txid(txids[index].as_byte_array());
+            entry.set_vsize(tx.vsize() as i64);
+            entry.set_fee((spent - paid) as i64);
+            let parents: Vec<u32> = (0..)
+                .zip(&txids)
+                .filter(|(_, txid)| tx.input.iter().any(|input| input.previous_output.txid == **txid))
+                .map(|(position, _)| position)
+                .collect();
+            let mut out = entry.init_parents(parents.len() as u32);
+            for (place, position) in (0..).zip(parents) {
+                out.set(place, position);
+            }
+        }
+        Ok(())
+    }
+
+    async fn blocks_from(
+        self: Rc<Self>,
+        _: wallet_chain::BlocksFromParams,
+        mut results: wallet_chain::BlocksFromResults,
+    ) -> Result<(), capnp::Error> {
+        results.get().set_height(0);
+        Ok(())
+    }
+
+    async fn block_filter(
+        self: Rc<Self>,
+        params: wallet_chain::BlockFilterParams,
+        mut results: wallet_chain::BlockFilterResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let state = self.0.borrow();
+        let wanted = params.get_hash()?;
+        let found = state.blocks.iter().enumerate().find(|(height, block)| match wanted.is_empty() {
+            true => i32::try_from(*height) == Ok(params.get_height()),
+            false => block.block_hash().as_byte_array() == wanted,
+        });
+        if let Some((_, block)) = found {
+            results.get().set_hash(block.block_hash().as_byte_array());
+        }
+        Ok(())
+    }
+
     async fn find_fork(
         self: Rc<Self>,
         params: wallet_chain::FindForkParams,
@@ -367,6 +426,8 @@ fn config() -> WalletConfig {
         limitancestorcount: 25,
         limitdescendantcount: 25,
         limitclustercount: 64,
+        limitclustersize: 101_000,
+        walletrbf_given: false,
         ..WalletConfig::default()
     }
 }

@@ -81,6 +81,20 @@ pub struct DerivedKey {
     pub path: Vec<u32>,
 }
 
+impl DerivedKey {
+    /// The origin in brackets, as descriptors show it.
+    #[must_use]
+    pub fn origin_text(&self) -> String {
+        format!("[{}{}]", self.fingerprint, steps(&self.path, false))
+    }
+
+    /// The steps behind `m`, as `hdkeypath` shows them.
+    #[must_use]
+    pub fn path_text(&self) -> String {
+        format!("m{}", steps(&self.path, false))
+    }
+}
+
 fn invalid(text: impl Into<String>) -> DescriptorError {
     DescriptorError::Invalid(text.into())
 }
@@ -349,6 +363,14 @@ impl KeyExpression {
             }
         }
         Some(())
+    }
+
+    /// The public form.
+    #[must_use]
+    pub fn public_text(&self) -> String {
+        let mut text = String::new();
+        self.print(Form::Public, 0, NetworkKind::Main, &mut text);
+        text
     }
 
     /// Appends the expression in the wanted form; answers whether a private key (for `Private`) or the normalized

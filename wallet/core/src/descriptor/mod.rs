@@ -1,13 +1,15 @@
 //! Output descriptors with Core's meaning of caches, ids and private forms.
 //!
 //! A descriptor is kept as text with numbered holes for its key expressions (so it is written back as it was
-//! read), and as a miniscript tree over those numbers (so scripts come from `miniscript`). `combo`, `raw`, `addr`
-//! and `rawtr`, which miniscript does not have, are built here. `musig()` and `sortedmulti_a()` are not supported.
+//! read), and as a miniscript tree over those numbers (so scripts come from `miniscript`). `combo`, `raw`, `addr`,
+//! `rawtr` and `unused`, which miniscript does not have, are built here. `musig()` is not supported.
 
 mod cache;
 mod key;
 mod keys;
 mod parse;
+mod sanity;
+mod solution;
 mod structure;
 mod tree;
 
@@ -15,6 +17,7 @@ pub use cache::Cache;
 pub use key::{Context, DerivedKey, Form, KeyExpression, KeyKind, SECP, Wildcard};
 pub use keys::Keys;
 pub use parse::split_multipath;
+pub use solution::{Form as SolutionForm, Solution, x_only};
 pub use tree::KeyRef;
 
 use crate::output_type::OutputType;
@@ -46,13 +49,24 @@ pub enum DescriptorError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Body {
-    Script(Box<Miniscript<KeyRef>>),
-    /// `sortedmulti` at top level, as `multi`.
-    SortedBare(Box<Miniscript<KeyRef>>),
+    Script {
+        tree: Box<Miniscript<KeyRef>>,
+        /// Keys that are put in order before they are filled in.
+        sorted: Vec<Sorted>,
+    },
     Combo,
     RawTr,
+    /// A key that no script uses.
+    Unused,
     /// `raw` and `addr`.
     Fixed(ScriptBuf),
+}
+
+/// The keys of one `sortedmulti` or `sortedmulti_a`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sorted {
+    keys: std::ops::Range<usize>,
+    x_only: bool,
 }
 
 /// A descriptor without private keys.
@@ -76,6 +90,19 @@ pub struct Expansion {
     pub keys: Vec<DerivedKey>,
     /// The descriptor is `rawtr`: its key is the output key itself.
     pub raw_taproot: bool,
+}
+
+impl Expansion {
+    /// How the output script at a position is spent; `None` when nothing is known about that.
+    #[must_use]
+    pub fn solution(&self, position: usize) -> Option<Solution> {
+        let form = match self.solved.get(position)? {
+            Some(solved) => SolutionForm::Script(Box::new(solved.clone())),
+            None if self.raw_taproot => SolutionForm::RawTaproot(self.keys.first()?.key),
+            None => return None,
+        };
+        Some(Solution { form, keys: self.keys.clone() })
+    }
 }
 
 impl Descriptor {
@@ -148,6 +175,21 @@ impl Descriptor {
         self.body != Body::Combo
     }
 
+    /// Whether it makes scripts at all: not `unused`.
+    #[must_use]
+    pub fn has_scripts(&self) -> bool {
+        self.body != Body::Unused
+    }
+
+    /// What Core warns of when such a descriptor is imported: relative lock times that count less than they say.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        match &self.body {
+            Body::Script { tree, .. } => sanity::warnings(tree),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it says how to spend: not `raw` and `addr`.
     #[must_use]
     pub fn is_solvable(&self) -> bool {
@@ -171,10 +213,10 @@ impl Descriptor {
     pub fn output_type(&self) -> Option<OutputType> {
         use miniscript::descriptor::ShInner;
         match &self.body {
-            Body::Combo | Body::SortedBare(_) => None,
+            Body::Combo | Body::Unused => None,
             Body::RawTr => Some(OutputType::Bech32m),
             Body::Fixed(script) => OutputType::of_script(script),
-            Body::Script(script) => match script.as_ref() {
+            Body::Script { tree, .. } => match tree.as_ref() {
                 Miniscript::Bare(_) => None,
                 Miniscript::Pkh(_) => Some(OutputType::Legacy),
                 Miniscript::Wpkh(_) | Miniscript::Wsh(_) => Some(OutputType::Bech32),
@@ -214,14 +256,19 @@ impl Descriptor {
         let raw_taproot = self.body == Body::RawTr;
         let (scripts, solved) = match &self.body {
             Body::Fixed(script) => (vec![script.clone()], vec![None]),
-            Body::Script(script) => {
-                let solved = tree::fill(script, &keys)?;
-                (vec![solved.script_pubkey()], vec![Some(solved)])
-            }
-            Body::SortedBare(script) => {
-                let mut sorted = keys.clone();
-                sorted.sort_by_key(|derived| derived.key.to_bytes());
-                let solved = tree::fill(script, &sorted)?;
+            Body::Unused => (Vec::new(), Vec::new()),
+            Body::Script { tree, sorted } => {
+                let solved = if sorted.is_empty() {
+                    tree::fill(tree, &keys)?
+                } else {
+                    let mut ordered = keys.clone();
+                    for Sorted { keys, x_only } in sorted {
+                        if let Some(part) = ordered.get_mut(keys.clone()) {
+                            part.sort_by_cached_key(|derived| derived.key.to_bytes().split_off(usize::from(*x_only)));
+                        }
+                    }
+                    tree::fill(tree, &ordered)?
+                };
                 (vec![solved.script_pubkey()], vec![Some(solved)])
             }
             Body::RawTr => {

@@ -1,10 +1,11 @@
 //! Splits a descriptor text into pieces and key expressions.
 
-use super::{Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, position, structure};
+use super::{Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, Sorted, position, sanity, structure};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, ScriptBuf};
 use core::str::FromStr;
 use miniscript::Descriptor as Miniscript;
+use miniscript::expression::{FromTree, Tree};
 
 /// Longest accepted text: 999 keys of a `multi_a` with origins.
 const MAX_TEXT: usize = 512 * 1024;
@@ -95,7 +96,7 @@ pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String
 /// Functions whose arguments (from the given position on) are keys.
 fn key_arguments(function: &str) -> Option<usize> {
     match function.rsplit(':').next().unwrap_or_default() {
-        "pk" | "pkh" | "wpkh" | "combo" | "rawtr" | "pk_k" | "pk_h" | "tr" => Some(0),
+        "pk" | "pkh" | "wpkh" | "combo" | "rawtr" | "unused" | "pk_k" | "pk_h" | "tr" => Some(0),
         "multi" | "sortedmulti" | "multi_a" | "sortedmulti_a" => Some(1),
         _ => None,
     }
@@ -106,6 +107,8 @@ pub(super) struct Level<'a> {
     pub(super) argument: usize,
     /// Text of the first argument: the threshold of a multisig.
     pub(super) first: &'a str,
+    /// Keys of the descriptor before this function.
+    known: usize,
 }
 
 impl<'a> Level<'a> {
@@ -129,6 +132,7 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
     let mut pieces = vec![String::new()];
     let mut expressions: Vec<KeyExpression> = Vec::new();
     let mut tree = String::new();
+    let mut sorted = Vec::new();
     let mut levels: Vec<Level<'_>> = Vec::new();
     let mut rest = body;
     loop {
@@ -152,21 +156,25 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
             expressions.push(expression);
             pieces.push(String::new());
         } else {
-            tree.push_str(token);
+            // Miniscript does not know all forms that sort: their keys are sorted when they are filled in.
+            tree.push_str(if delimiter == Some('(') { token.strip_prefix("sorted").unwrap_or(token) } else { token });
             append(&mut pieces, token);
         }
         let Some(delimiter) = delimiter else { break };
         match delimiter {
             '(' => {
                 structure::check_function(&levels, token)?;
-                levels.push(Level { function: token, argument: 0, first: "" });
+                levels.push(Level { function: token, argument: 0, first: "", known: expressions.len() });
             }
-            '{' => levels.push(Level { function: "{", argument: 0, first: "" }),
+            '{' => levels.push(Level { function: "{", argument: 0, first: "", known: expressions.len() }),
             ')' | '}' => {
-                let known = expressions.len();
                 if let Some(mut level) = levels.pop() {
                     level.note(token);
-                    structure::check_multi(&levels, &level, &expressions[..known])?;
+                    structure::check_multi(&levels, &level, &expressions)?;
+                    if level.function.starts_with("sorted") {
+                        let x_only = level.function == "sortedmulti_a";
+                        sorted.push(Sorted { keys: level.known..expressions.len(), x_only });
+                    }
                 }
             }
             _ => {
@@ -180,7 +188,7 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
         append(&mut pieces, delimiter.encode_utf8(&mut [0; 4]));
         rest = &after[1..];
     }
-    let body = tree_body(body, &tree, &expressions)?;
+    let body = tree_body(body, &tree, &expressions, sorted)?;
     Ok(Descriptor { pieces, keys: expressions, body })
 }
 
@@ -200,7 +208,7 @@ fn context(levels: &[Level<'_>]) -> Context {
     }
 }
 
-fn tree_body(text: &str, tree: &str, keys: &[KeyExpression]) -> Result<Body, DescriptorError> {
+fn tree_body(text: &str, tree: &str, keys: &[KeyExpression], sorted: Vec<Sorted>) -> Result<Body, DescriptorError> {
     let whole = |name: &str| tree == format!("{name}(K0)") || tree == format!("{name}(U0)");
     if whole("combo") {
         return Ok(Body::Combo);
@@ -208,17 +216,18 @@ fn tree_body(text: &str, tree: &str, keys: &[KeyExpression]) -> Result<Body, Des
     if whole("rawtr") {
         return Ok(Body::RawTr);
     }
-    // Miniscript has no bare sortedmulti: the keys are sorted when they are filled in.
-    let (tree, sorted) = match tree.strip_prefix("sortedmulti(") {
-        Some(rest) => (format!("multi({rest}"), true),
-        None => (tree.to_owned(), false),
-    };
-    let script = Miniscript::from_str(&tree).map_err(|error| match keys.is_empty() {
-        true => invalid(format!("'{text}' is not a valid descriptor function")),
-        false => invalid(format!("'{text}' is not a valid descriptor: {error}")),
-    })?;
-    script.sanity_check().map_err(|error| invalid(format!("{text} is not sane: {error}")))?;
-    Ok(if sorted { Body::SortedBare(Box::new(script)) } else { Body::Script(Box::new(script)) })
+    if whole("unused") {
+        return if keys.iter().any(KeyExpression::is_range) {
+            Err(invalid("unused(): key cannot be ranged"))
+        } else {
+            Ok(Body::Unused)
+        };
+    }
+    // Not `from_str`: for taproot that also judges whether the scripts are sane, in its own words.
+    let parsed = Tree::from_str(tree).map_err(miniscript::Error::from).and_then(|tree| Miniscript::from_tree(tree.root()));
+    let script = parsed.map_err(|_| invalid(structure::not_understood(text)))?;
+    sanity::check(&script, keys)?;
+    Ok(Body::Script { tree: Box::new(script), sorted })
 }
 
 /// `raw(hex)` and `addr(address)`.

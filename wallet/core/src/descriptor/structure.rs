@@ -30,7 +30,7 @@ fn outside_miniscript(levels: &[Level<'_>]) -> bool {
 pub(super) fn check_function(levels: &[Level<'_>], function: &str) -> Result<(), DescriptorError> {
     let inside = levels.last().map(|level| level.function);
     let allowed: &[Option<&str>] = match function {
-        "combo" | "addr" | "raw" | "sh" | "tr" | "rawtr" => &[None],
+        "combo" | "addr" | "raw" | "sh" | "tr" | "rawtr" | "unused" => &[None],
         "wpkh" | "wsh" => &[None, Some("sh")],
         _ => {
             if inside == Some("sh") && !is_top(function) {
@@ -43,7 +43,8 @@ pub(super) fn check_function(levels: &[Level<'_>], function: &str) -> Result<(),
         return Ok(());
     }
     let place = if allowed.len() == 1 { "at top level" } else { "at top level or inside sh()" };
-    Err(invalid(format!("Can only have {function}() {place}")))
+    let braces = if matches!(function, "tr" | "rawtr" | "unused") { "" } else { "()" };
+    Err(invalid(format!("Can only have {function}{braces} {place}")))
 }
 
 /// A key's error behind the name that Core puts there.
@@ -57,6 +58,17 @@ pub(super) fn key_error(levels: &[Level<'_>], error: &DescriptorError) -> String
             }
         }
         _ => error.to_string(),
+    }
+}
+
+/// What is said of a text that neither is a descriptor nor holds miniscript.
+pub(super) fn not_understood(text: &str) -> String {
+    if text.starts_with("wsh(") || text.starts_with("sh(wsh(") {
+        "A function is needed within P2WSH".into()
+    } else if text.starts_with("sh(") {
+        "A function is needed within P2SH".into()
+    } else {
+        format!("'{text}' is not a valid descriptor function")
     }
 }
 

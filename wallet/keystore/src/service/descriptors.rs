@@ -1,15 +1,16 @@
 //! Descriptors: import, top up, export.
 
 use super::{Answer, Keystore};
-use crate::generate::{Draft, Range, default_descriptor, fill, raw};
+use crate::generate::{Draft, Range, default_descriptor, fill, new_master, raw};
 use crate::refusal::{INVALID_ADDRESS_OR_KEY, INVALID_PARAMETER, WALLET, locked, refuse};
-use bitcoin::NetworkKind;
 use bitcoin::bip32::{Xpriv, Xpub};
+use bitcoin::{NetworkKind, PublicKey};
 use bulkhead_keystore_edge::{HdKey, KeystoreError, Reply};
 use bulkhead_wallet_core::descriptor::{DescriptorId, Form, KeyKind, Keys};
 use bulkhead_wallet_core::record::{CacheRecord, Record};
 use bulkhead_wallet_core::{Descriptor, OutputType, flags};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use zeroize::Zeroizing;
 
 /// The longest range that Core imports at once; longer ones grow by use.
@@ -110,22 +111,63 @@ impl Keystore {
             self.with_consent(consent)?;
         }
         let loaded = self.loaded()?;
-        let mut found: BTreeMap<String, (String, Vec<DescriptorId>)> = BTreeMap::new();
+        let mut found: BTreeMap<String, HdKey> = BTreeMap::new();
         for (id, entry) in &loaded.entries {
             let keys = if consent { self.vault.keys(id) } else { Keys::default() };
             for expression in entry.descriptor.keys() {
                 let KeyKind::Extended { root, .. } = &expression.kind else { continue };
-                let (xprv, ids) = found.entry(root.to_string()).or_default();
+                let key = found.entry(root.to_string()).or_insert_with(|| HdKey {
+                    xpub: root.to_string(),
+                    xprv: Zeroizing::default(),
+                    descriptors: Vec::new(),
+                    has_private: false,
+                });
+                key.has_private |= self.vault.has_key(id, &expression.root_key());
                 if let Some(xpriv) = expression.root_private(&keys) {
-                    *xprv = xpriv.to_string();
+                    key.xprv = Zeroizing::new(xpriv.to_string());
                 }
-                if !ids.contains(id) {
-                    ids.push(*id);
+                if !key.descriptors.contains(id) {
+                    key.descriptors.push(*id);
                 }
             }
         }
-        let keys = found.into_iter().map(|(xpub, (xprv, descriptors))| HdKey { xpub, xprv: Zeroizing::new(xprv), descriptors });
-        Ok(Reply::HdKeys(keys.collect()))
+        Ok(Reply::HdKeys(found.into_values().collect()))
+    }
+
+    pub(super) fn add_hd_key(&mut self, wanted: &str) -> Answer {
+        let (network, now) = (self.settings.network, self.now());
+        let (loaded, vault) = self.parts()?;
+        if loaded.has(flags::DISABLE_PRIVATE_KEYS) {
+            return Err(refuse(WALLET, "addhdkey is not available for wallets without private keys"));
+        }
+        let mut master = if wanted.is_empty() {
+            new_master(network)?
+        } else {
+            let wrong_network = |kind: NetworkKind| kind != NetworkKind::from(network);
+            match Xpriv::from_str(wanted) {
+                Ok(xpriv) if !wrong_network(xpriv.network) => xpriv,
+                _ if Xpub::from_str(wanted).is_ok_and(|xpub| !wrong_network(xpub.network)) => {
+                    let text = "Extended public key (xpub) provided, but extended private key (xprv) is required";
+                    return Err(refuse(INVALID_ADDRESS_OR_KEY, text));
+                }
+                _ => return Err(refuse(INVALID_ADDRESS_OR_KEY, "Could not parse HD key")),
+            }
+        };
+        let text = Zeroizing::new(format!("unused({master})"));
+        master.private_key.non_secure_erase();
+        let mut keys = Keys::default();
+        let descriptor = Descriptor::parse(&text, &mut keys).map_err(|error| refuse(WALLET, error.to_string()))?;
+        if loaded.entries.contains_key(&descriptor.id()) {
+            return Err(refuse(WALLET, "HD key already exists"));
+        }
+        if !vault.is_open() {
+            return Err(locked());
+        }
+        let mut draft = Draft::default();
+        let range = Range { start: 0, end: 1, next: 0, creation_time: u64::try_from(now).unwrap_or(0) };
+        let id = draft.add(loaded, vault, descriptor, &keys, range)?;
+        self.commit(draft)?;
+        self.one(&id, true)
     }
 
     /// The HD key that `createwalletdescriptor` uses: the named one, or the only one of the active descriptors.
@@ -146,27 +188,29 @@ impl Keystore {
             ("", [only]) => *only,
             ("", _) => {
                 return Err(refuse(
-                    crate::refusal::MISC,
+                    INVALID_ADDRESS_OR_KEY,
                     "Unable to determine which HD key to use from active descriptors. Please specify with 'hdkey'",
                 ));
             }
-            (text, _) => {
-                text.parse().map_err(|_| refuse(INVALID_ADDRESS_OR_KEY, "Unable to parse HD key. Please provide a valid xpub"))?
-            }
+            (text, _) => text
+                .parse::<Xpub>()
+                .map_err(|_| refuse(INVALID_ADDRESS_OR_KEY, "Unable to parse HD key. Please provide a valid xpub"))?,
         };
         if !self.vault.is_open() {
             return Err(locked());
         }
-        let found = loaded.entries.iter().find_map(|(id, entry)| {
-            let keys = self.vault.keys(id);
-            entry
-                .descriptor
-                .keys()
-                .iter()
-                .filter(|key| matches!(&key.kind, KeyKind::Extended { root, .. } if *root == wanted))
-                .find_map(|key| key.root_private(&keys))
-        });
-        found.ok_or_else(|| refuse(INVALID_ADDRESS_OR_KEY, format!("Private key for {wanted} is not known")))
+        let public = PublicKey::new(wanted.public_key);
+        let private_key = loaded.entries.keys().find_map(|id| self.vault.keys(id).secret(&public));
+        let private_key =
+            private_key.ok_or_else(|| refuse(INVALID_ADDRESS_OR_KEY, format!("Private key for {wanted} is not known")))?;
+        Ok(Xpriv {
+            network: wanted.network,
+            depth: wanted.depth,
+            parent_fingerprint: wanted.parent_fingerprint,
+            child_number: wanted.child_number,
+            private_key,
+            chain_code: wanted.chain_code,
+        })
     }
 
     pub(super) fn generate_descriptor(&mut self, hd_key: &str, output_type: &str, internal: bool) -> Answer {
@@ -178,7 +222,7 @@ impl Keystore {
         master.private_key.non_secure_erase();
         let (loaded, vault) = self.parts()?;
         if loaded.entries.contains_key(&descriptor.id()) {
-            return Err(refuse(WALLET, "Descriptor already exists"));
+            return Ok(Reply::Descriptors(Vec::new()));
         }
         let mut draft = Draft::default();
         let range = Range { start: 0, end: keypool.max(1), next: 0, creation_time: u64::try_from(now).unwrap_or(0) };

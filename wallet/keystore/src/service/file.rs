@@ -73,17 +73,38 @@ impl Keystore {
         Ok(Reply::Status(self.status()))
     }
 
+    pub(super) fn verify(&mut self) -> Answer {
+        self.must_be_closed()?;
+        let opened = self.location().and_then(|location| Database::open(&location));
+        self.verified = Some(opened.inspect_err(|_| self.drop_restored())?);
+        Ok(Reply::Ok)
+    }
+
+    /// A copy that turns out not to be a wallet does not stay.
+    fn drop_restored(&mut self) {
+        if std::mem::take(&mut self.restored)
+            && let Ok(location) = self.location()
+        {
+            let _ = std::fs::remove_file(location.path());
+        }
+    }
+
     pub(super) fn open(&mut self) -> Answer {
         self.must_be_closed()?;
-        let database = Database::open(&self.location()?)?;
+        let database = match self.verified.take() {
+            Some(database) => database,
+            None => Database::open(&self.location()?)?,
+        };
         match Loaded::load(database, self.settings.network, &mut self.vault) {
             Ok(loaded) => {
                 self.history = loaded.history.clone();
                 self.loaded = Some(loaded);
+                self.restored = false;
                 Ok(Reply::Status(self.status()))
             }
             Err(error) => {
                 self.vault.clear();
+                self.drop_restored();
                 Err(error)
             }
         }
@@ -92,6 +113,7 @@ impl Keystore {
     pub(super) fn close(&mut self) -> Answer {
         self.vault.clear();
         self.relock = None;
+        self.verified = None;
         if let Some(loaded) = self.loaded.take() {
             loaded.database.close()?;
         }
@@ -184,6 +206,7 @@ impl Keystore {
             let _ = std::fs::remove_file(&path);
             return Err(refuse(WALLET, format!("Failed to restore database path '{}'. {error}", path.display())));
         }
+        self.restored = true;
         Ok(Reply::Ok)
     }
 }

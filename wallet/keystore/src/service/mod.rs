@@ -5,10 +5,11 @@ mod encryption;
 mod file;
 mod one_shot;
 mod signing;
+mod watch_only;
 
 pub(crate) use signing::decode_history;
 
-use crate::database::Location;
+use crate::database::{Database, Location};
 use crate::generate::Draft;
 use crate::loaded::Loaded;
 use crate::refusal::{WALLET, refuse};
@@ -42,6 +43,10 @@ pub struct Keystore {
     settings: Settings,
     vault: Vault,
     loaded: Option<Loaded>,
+    /// Opened and found sound, not read yet.
+    verified: Option<Database>,
+    /// The file was copied from a backup and not read yet.
+    restored: bool,
     history: History,
     /// When the vault locks itself, and the same moment on the clock that users see.
     relock: Option<(Instant, i64)>,
@@ -55,7 +60,15 @@ impl Keystore {
     /// # Errors
     /// No memory can be locked.
     pub fn new(settings: Settings) -> io::Result<Self> {
-        Ok(Self { settings, vault: Vault::new()?, loaded: None, history: History::default(), relock: None })
+        Ok(Self {
+            settings,
+            vault: Vault::new()?,
+            loaded: None,
+            verified: None,
+            restored: false,
+            history: History::default(),
+            relock: None,
+        })
     }
 
     /// Answers a request. `beside`: the descriptor that came with it.
@@ -101,6 +114,7 @@ impl Keystore {
             Request::Create { blank, disable_private_keys, passphrase, flags, generate } => {
                 self.create(blank, disable_private_keys, &passphrase, flags, generate)
             }
+            Request::Verify => self.verify(),
             Request::Open => self.open(),
             Request::Restore => self.restore(beside),
             Request::Status => Ok(Reply::Status(self.status())),
@@ -124,6 +138,8 @@ impl Keystore {
             Request::SignMessage { address: _, message, script } => self.sign_message(&message, script),
             Request::ExportDescriptor { id, consent } => self.export_descriptor(id, consent),
             Request::ExportHdKeys { consent } => self.export_hd_keys(consent),
+            Request::AddHdKey(key) => self.add_hd_key(&key),
+            Request::ExportWatchOnly => self.export_watch_only(beside),
             Request::TopUp { id, range_end } => self.top_up(id, range_end),
             Request::SetRules { passphrase, rules } => self.set_rules(&passphrase, &rules),
             Request::Rules => Ok(Reply::Text(self.loaded()?.rules.to_string())),

@@ -3,6 +3,7 @@
 use super::Material;
 use bitcoin::taproot::LeafVersion;
 use bitcoin::{Psbt, PublicKey, ScriptBuf, TxOut, Witness, XOnlyPublicKey};
+use bulkhead_wallet_core::descriptor::SolutionForm;
 use miniscript::psbt::PsbtInputSatisfier;
 use miniscript::{BareCtx, Descriptor as Miniscript, Legacy, Miniscript as Script, Segwitv0, Tap};
 
@@ -39,9 +40,9 @@ fn satisfaction(psbt: &Psbt, index: usize, output: &TxOut, material: &Material) 
     }
     let satisfier = PsbtInputSatisfier::new(psbt, index);
     let described;
-    let descriptor = match &material.solved {
-        Some(solved) => solved,
-        None => {
+    let descriptor = match material.solution.as_ref().map(|solution| &solution.form) {
+        Some(SolutionForm::Script(script)) => script.as_ref(),
+        _ => {
             described = describe(psbt, index, output)?;
             &described
         }

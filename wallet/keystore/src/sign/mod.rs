@@ -1,7 +1,6 @@
 //! Signs a PSBT: fills in what is known, checks the spending rules on what it derived itself, signs, finalizes.
 
 mod ecdsa;
-mod fill;
 mod finalize;
 mod provider;
 mod raw;
@@ -158,12 +157,12 @@ fn work(
             sighash_of(&mut psbt.inputs[index], &output, options.sighash)?
         };
         let material = provider.for_input(&output.script_pubkey, &psbt.inputs[index]);
-        fill::input(&mut psbt.inputs[index], &output, &material, options.derivations);
+        fill(&mut psbt.inputs[index], &output, &material, options.derivations);
         work.push((index, output, sighash, material));
     }
     for (output, txout) in psbt.outputs.iter_mut().zip(&psbt.unsigned_tx.output) {
-        if let Some(material) = provider.public(&txout.script_pubkey) {
-            fill::output(output, &material, options.derivations);
+        if let Some(solution) = provider.public(&txout.script_pubkey).and_then(|material| material.solution) {
+            solution.fill_output(output, options.derivations);
         }
     }
     let spend = spend(&psbt, &outputs, &work, provider);
@@ -191,6 +190,14 @@ fn work(
     }
     drop_previous_transactions(&mut psbt);
     Ok(Worked { psbt, outputs, outflow: spend.outflow() })
+}
+
+fn fill(input: &mut Input, output: &TxOut, material: &Material, derivations: bool) {
+    if let Some(solution) = &material.solution {
+        solution.fill_input(input, output, derivations);
+    } else if output.script_pubkey.is_p2tr() {
+        input.witness_utxo.get_or_insert_with(|| output.clone());
+    }
 }
 
 fn complaint(input: &Input, output: Option<&TxOut>, index: usize) -> (u32, String) {

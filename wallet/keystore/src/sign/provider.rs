@@ -7,17 +7,14 @@ use bitcoin::script::Instruction;
 use bitcoin::secp256k1::{PublicKey as RawPublicKey, SecretKey};
 use bitcoin::{PublicKey, Script, ScriptBuf};
 use bulkhead_wallet_core::Descriptor;
-use bulkhead_wallet_core::descriptor::{Cache, DerivedKey, Expansion, Keys};
-use miniscript::Descriptor as Miniscript;
+use bulkhead_wallet_core::descriptor::{Cache, Expansion, Keys, Solution};
 use std::collections::{BTreeMap, HashMap};
 
 /// What is known about a script. Private keys are wiped when dropped.
 #[derive(Clone, Debug, Default)]
 pub struct Material {
     /// How to spend it.
-    pub solved: Option<Miniscript<PublicKey>>,
-    /// Keys and where they come from.
-    pub origins: Vec<DerivedKey>,
+    pub solution: Option<Solution>,
     /// Private keys, of this script or of keys that the PSBT names.
     pub secrets: Keys,
 }
@@ -42,7 +39,7 @@ pub trait Provider {
     /// Material to sign an input: of its script, or of the keys that its fields name.
     fn for_input(&mut self, script: &Script, input: &Input) -> Material {
         let mut material = self.private(script).unwrap_or_default();
-        if material.solved.is_none() || material.secrets.is_empty() {
+        if material.solution.is_none() || material.secrets.is_empty() {
             for key in named_keys(script, input) {
                 if let Some((public, mut secret)) = self.key(&key) {
                     material.secrets.insert(public, secret);
@@ -101,7 +98,7 @@ fn material(descriptor: &Descriptor, expansion: Expansion, script: &Script, inde
             secret.non_secure_erase();
         }
     }
-    Some(Material { solved: expansion.solved.into_iter().nth(position).flatten(), origins: expansion.keys, secrets })
+    Some(Material { solution: expansion.solution(position), secrets })
 }
 
 /// The keys of a loaded wallet.
@@ -184,7 +181,7 @@ impl OneShotProvider {
 impl Provider for OneShotProvider {
     fn public(&mut self, script: &Script) -> Option<Material> {
         let found = self.scripts.get(script)?;
-        Some(Material { solved: found.solved.clone(), origins: found.origins.clone(), secrets: Keys::default() })
+        Some(Material { solution: found.solution.clone(), secrets: Keys::default() })
     }
 
     fn private(&mut self, script: &Script) -> Option<Material> {
@@ -196,7 +193,7 @@ impl Provider for OneShotProvider {
         for (public, secret) in self.secrets.iter().filter(|(public, _)| pays_to_key(script, public)) {
             secrets.insert(*public, *secret);
         }
-        (!secrets.is_empty()).then(|| Material { solved: None, origins: Vec::new(), secrets })
+        (!secrets.is_empty()).then_some(Material { solution: None, secrets })
     }
 
     /// All keys, when the script is not known: a script that was given may hold only the hash of one, and what signs

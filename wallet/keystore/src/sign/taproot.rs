@@ -1,7 +1,6 @@
 //! Schnorr signatures for taproot: key path first, then every script path that the keys fit.
 
 use super::Material;
-use super::fill::x_only;
 use super::provider::pushes;
 use crate::refusal::{INVALID_PARAMETER, refuse};
 use bitcoin::hashes::Hash;
@@ -11,7 +10,7 @@ use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
 use bitcoin::taproot::{LeafVersion, Signature, TapLeafHash};
 use bitcoin::{Psbt, TxOut};
 use bulkhead_keystore_edge::KeystoreError;
-use bulkhead_wallet_core::descriptor::SECP;
+use bulkhead_wallet_core::descriptor::{SECP, x_only};
 
 /// As in Core: the nonce depends on key and message only.
 const AUX: [u8; 32] = [0; 32];
