@@ -58,6 +58,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bulkhead-wire",
             "bulkhead-addrman",
             "bulkhead-rpc-util",
+            // Headers of chains with little work are checked here, before chain must keep them.
+            "bulkhead-consensus",
         ],
     ),
     (

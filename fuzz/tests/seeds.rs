@@ -9,6 +9,7 @@ use bulkhead_control::message::Configure;
 use bulkhead_control::{Command, Edge, FieldValue, FromChild, OpenKeystore, Report, Request, ToChild};
 use bulkhead_keystore_edge as keystore;
 use bulkhead_wallet_core::record::Record;
+use bulkhead_wire::compact::{BlockTransactions, CompactBlock, TransactionsRequest};
 use capnp::message::Builder;
 
 fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) -> Vec<u8> {
@@ -23,6 +24,8 @@ fn with(first: u8, rest: &[u8]) -> Vec<u8> {
 
 #[allow(clippy::too_many_lines)]
 fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let block = bitcoin::consensus::serialize(&bitcoin::constants::genesis_block(bitcoin::Network::Regtest));
+    let compact = CompactBlock::of_block(&block, 7).unwrap();
     let command = Command { template: "blocknotify".into(), values: vec![("s".into(), "00".repeat(32))] };
     let configure = Configure {
         component: "net".into(),
@@ -93,6 +96,28 @@ fn seeds() -> Vec<(&'static str, Vec<Vec<u8>>)> {
                 with(13, &[&[0x7f, 0x11, 1, 0, 1][..], &[4; 32], &[0; 32]].concat()),
                 with(15, &[&[1][..], &[6; 80], &[0]].concat()),
                 with(19, &[&[1][..], &[1; 30]].concat()),
+                with(21, &CompactBlock::of_block(&block, 7).unwrap()),
+                with(22, &TransactionsRequest { block: [4; 32], indexes: vec![1, 3, 400] }.encode()),
+                with(23, &BlockTransactions { block: [4; 32], transactions: vec![block[81..].to_vec()] }.encode()),
+                with(24, &[3, 0x61, 0x4e, 0x9b, 5, 0, 0, 0, 0, 0, 0, 0, 1]),
+                with(25, &[2, 7, 8]),
+                with(27, &[&[0, 1, 0, 0, 0][..], &[9; 32]].concat()),
+                with(29, &[&[0][..], &[9; 32]].concat()),
+            ],
+        ),
+        (
+            "peer_state_machine",
+            vec![
+                // An inbound peer sends a header, chain takes it, its block is fetched.
+                [&[0, 0, 0, 0, 0, 3, 0, 15, 82, 1][..], &block[..80], &[0, 6, 0, 5, 1, 40, 0, 9, 0, 3, 6, 0, 2, 1, 30]].concat(),
+                // Three peers, compact blocks and transactions, clock steps.
+                [
+                    &[0, 0, 2, 0, 0, 2, 0, 0, 1, 1, 0, 0, 0, 1, 2, 0, 0, 0, 3, 1, 7, 200][..],
+                    &compact,
+                    &[6, 0, 1, 1, 40, 0, 0, 0, 1, 1, 1, 9, 0, 5],
+                ]
+                .concat(),
+                (0u8..200).collect(),
             ],
         ),
         (

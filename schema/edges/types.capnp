@@ -23,6 +23,8 @@ struct Verdict {
     witnessStripped @12;
     alreadyHave @13;
     system @14;
+    reconsiderable @15;     # refused for its fee alone: may pass in a package
+    inputsNotStandard @16;  # whatever the witness is
   }
 }
 
@@ -33,6 +35,7 @@ struct Tip {
   medianTime @3 :Int64;     # seconds
   chainWork @4 :Data;       # 32 bytes, big endian
   initialBlockDownload @5 :Bool;
+  bits @6 :UInt32;          # difficulty of the block, compact form
 }
 
 struct Outpoint {

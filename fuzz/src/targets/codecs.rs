@@ -4,7 +4,7 @@ use bulkhead_wire::frame::{self, Framer};
 use bulkhead_wire::message::Message;
 
 const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 30] = [
     "version",
     "verack",
     "wtxidrelay",
@@ -26,6 +26,15 @@ const COMMANDS: [&str; 21] = [
     "mempool",
     "addr",
     "addrv2",
+    "cmpctblock",
+    "getblocktxn",
+    "blocktxn",
+    "filterload",
+    "filteradd",
+    "filterclear",
+    "getcfilters",
+    "getcfheaders",
+    "getcfcheckpt",
 ];
 
 /// A stream of v1 messages, pushed in two pieces: the split must not change what comes out.

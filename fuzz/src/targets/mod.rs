@@ -3,6 +3,7 @@
 mod codecs;
 mod edges;
 mod files;
+mod peers;
 
 /// Name of a target (also of its folder in `corpus/`), and the function.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -16,6 +17,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     // Codecs of the network and of the front door.
     ("p2p_frame", codecs::p2p_frame),
     ("p2p_message", codecs::p2p_message),
+    ("peer_state_machine", peers::peer_state_machine),
     ("http_request", codecs::http_request),
     ("json_rpc", codecs::json_rpc),
     // Files.

@@ -16,6 +16,7 @@ use bulkhead_store::space::has_room;
 use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
 use crate::indexes::{IndexError, IndexOptions, Indexes, coin_stats, filters, transactions};
 use crate::mempool_accept::Pool;
+use crate::recent::RecentTransactions;
 use crate::rpc::Context;
 use crate::serve::{Relay, Startup};
 use crate::warnings::{Warning, Warnings};
@@ -302,6 +303,10 @@ pub fn open(
     };
     let pool = Arc::new(Pool::new(pool_options(config), params, bulkhead_control::clock::now));
     chain.subscribe(pool.clone());
+    let recent = Arc::new(RecentTransactions::new(config.blockreconstructionextratxn));
+    chain.subscribe(recent.clone());
+    let follower = Arc::clone(&recent);
+    pool.subscribe(Box::new(move |event| follower.pool_event(&event)));
     relay.follow(&pool);
     chain.subscribe(Arc::new(relay.clone()));
     if config.blocknotify {
@@ -315,7 +320,7 @@ pub fn open(
     }
     chain.activate()?;
     let context = Context::new(chain, pool, indexes, network(config), Arc::clone(config), Some(handle.clone()));
-    Ok(Arc::new(Context { warnings, ..context }))
+    Ok(Arc::new(Context { warnings, recent, ..context }))
 }
 
 /// Imports what was asked for, then lets the node settle.

@@ -73,6 +73,25 @@ fn check_merkle_root(prepared: &PreparedBlock) -> Result<(), Reject> {
     Ok(())
 }
 
+/// Whether transactions or witnesses of a block were changed on its way, so that they say nothing about the block with this
+/// hash (Core: `IsBlockMutated`). `expect_commitment`: segwit is active.
+///
+/// # Errors
+/// What gives it away.
+pub fn check_not_mutated(prepared: &PreparedBlock, expect_commitment: bool) -> Result<(), Reject> {
+    /// A transaction of this size can pass for two nodes of the tree.
+    const AMBIGUOUS: usize = 64;
+    check_merkle_root(prepared)?;
+    let block = prepared.block();
+    if !block.txdata.first().is_some_and(|tx| tx.is_coinbase()) {
+        if block.txdata.iter().any(|tx| tx.base_size() == AMBIGUOUS) {
+            return Err(Reject::mutated("bad-txns-ambiguous", "transaction of 64 bytes in a block without coinbase"));
+        }
+        return Ok(());
+    }
+    check_witness(block, expect_commitment)
+}
+
 /// Size without witnesses, in bytes.
 pub fn base_size(block: &Block) -> usize {
     let count = bitcoin::VarInt::from(block.txdata.len()).size();

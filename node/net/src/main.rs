@@ -94,7 +94,6 @@ fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
         min_relay_fee: config.minrelaytxfee,
         connect_timeout: Duration::from_millis(u64::try_from(config.timeout).unwrap_or(5000)),
         warnings_as_text: config.deprecatedrpc.iter().any(|name| name == "warnings"),
-        max_upload_target: config.maxuploadtarget,
         proxy: config.proxy.last().filter(|proxy| !proxy.is_empty() && proxy.as_str() != "0").cloned(),
         proxy_randomize: config.proxyrandomize,
     };

@@ -13,11 +13,12 @@ use bitcoin_net::engine::config::EngineConfig;
 use bitcoin_net::engine::kind::ConnectionKind;
 use bitcoin_net::engine::peer::NewPeer;
 use bitcoin_net::engine::permission::Permissions;
+use bitcoin_net::engine::presync::Sampling;
 use bitcoin_net::process::files::Files;
 use bitcoin_net::process::{Info, Node};
 use bulkhead_addrman::{AddrMan, BanList};
 use bulkhead_control::clock;
-use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
+use bulkhead_schema::wire::net_chain_capnp::{header_info, net_chain, net_events};
 use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict};
 use bulkhead_wire::skim::header_hash;
 use bulkhead_wire::{Endpoint, Network, services};
@@ -85,6 +86,15 @@ impl SmallChain {
         tip.set_initial_block_download(false);
     }
 
+    fn describe(&self, mut info: header_info::Builder<'_>, hash: &[u8]) {
+        let Some(height) = self.height_of(hash) else { return };
+        info.set_known(true);
+        info.set_have_data(self.have.borrow()[height]);
+        info.set_in_active_chain(height <= self.tip());
+        info.set_valid(true);
+        self.fill(info.init_tip(), height);
+    }
+
     async fn announce(self: &Rc<Self>) {
         let events = self.events.borrow().clone();
         if let Some(events) = events {
@@ -127,6 +137,7 @@ impl net_chain::Server for Served {
         self.0.fill(results.get().init_tip(), self.0.tip());
         let last = self.0.headers.borrow().len() - 1;
         self.0.fill(results.get().init_best_header(), last);
+        results.get().set_minimum_work(&[0; 32]);
         Ok(())
     }
 
@@ -162,6 +173,7 @@ impl net_chain::Server for Served {
             }
             self.0.headers.borrow_mut().push(*header);
             self.0.have.borrow_mut().push(false);
+            results.get().set_is_new(true);
         }
         results.get().init_verdict().set_accepted(true);
         let last = self.0.height_of(&header_hash(data.as_chunks::<80>().0.last().unwrap())).unwrap();
@@ -228,12 +240,10 @@ impl net_chain::Server for Served {
         params: net_chain::HeaderInfoParams,
         mut results: net_chain::HeaderInfoResults,
     ) -> Result<(), capnp::Error> {
-        if let Some(height) = self.0.height_of(params.get()?.get_hash()?) {
-            results.get().set_known(true);
-            results.get().set_have_data(self.0.have.borrow()[height]);
-            results.get().set_in_active_chain(height <= self.0.tip());
-            results.get().set_valid(true);
-            self.0.fill(results.get().init_tip(), height);
+        let hashes = params.get()?.get_hashes()?.as_chunks::<32>().0;
+        let mut list = results.get().init_found(u32::try_from(hashes.len()).unwrap());
+        for (at, hash) in (0..).zip(hashes) {
+            self.0.describe(list.reborrow().get(at), hash);
         }
         Ok(())
     }
@@ -243,7 +253,9 @@ impl net_chain::Server for Served {
         params: net_chain::GetBlockParams,
         mut results: net_chain::GetBlockResults,
     ) -> Result<(), capnp::Error> {
-        if let Some(height) = self.0.height_of(params.get()?.get_hash()?) {
+        let hash = params.get()?.get_hash()?;
+        self.0.describe(results.get().init_info(), hash);
+        if let Some(height) = self.0.height_of(hash) {
             let mut block = self.0.headers.borrow()[height].to_vec();
             block.push(0);
             results.get().set_block(&block);
@@ -256,6 +268,8 @@ fn node(seed: u8) -> Rc<Node> {
     let config = EngineConfig {
         magic: [0xfa, 0xbf, 0xb5, 0xda],
         pow_limit: Target::MAX_ATTAINABLE_REGTEST,
+        rules: bulkhead_consensus::networks::regtest(),
+        sampling: Sampling::of("regtest"),
         spacing: 600,
         regtest: true,
         default_port: 18444,
@@ -265,7 +279,9 @@ fn node(seed: u8) -> Rc<Node> {
         reachable: vec![Network::Ipv4, Network::Ipv6],
         listen: true,
         max_connections: 125,
+        prune: false,
         blocks_only: false,
+        max_upload: 0,
         peer_timeout: 60,
         bantime: 86400,
         log_ips: false,

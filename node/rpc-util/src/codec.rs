@@ -72,6 +72,19 @@ fn decode_format(bytes: &[u8], with_witness: bool) -> Option<Transaction> {
 }
 
 /// Takes one transaction off the front of `rest`.
+/// A witness. Unlike that of the `bitcoin` crate it may be larger than a block: validation refuses it by name.
+fn read_witness(rest: &mut &[u8]) -> Option<Witness> {
+    let count = usize::try_from(read::<VarInt>(rest)?.0).ok().filter(|count| *count <= rest.len())?;
+    let mut items = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = usize::try_from(read::<VarInt>(rest)?.0).ok()?;
+        let (item, behind) = rest.split_at_checked(length)?;
+        *rest = behind;
+        items.push(item);
+    }
+    Some(Witness::from_slice(&items))
+}
+
 fn read_tx(rest: &mut &[u8], with_witness: bool) -> Option<Transaction> {
     let version: i32 = read(rest)?;
     let mut input: Vec<TxIn> = read_list(rest, 41)?;
@@ -89,7 +102,7 @@ fn read_tx(rest: &mut &[u8], with_witness: bool) -> Option<Transaction> {
     if flags & 1 != 0 {
         flags ^= 1;
         for txin in &mut input {
-            txin.witness = read::<Witness>(rest)?;
+            txin.witness = read_witness(rest)?;
         }
         if input.iter().all(|txin| txin.witness.is_empty()) {
             return None;
@@ -218,6 +231,11 @@ mod tests {
         assert!(block.txdata[0].input.is_empty() && block.txdata[0].output.is_empty());
         assert_eq!(decode_block(&hex::decode(&text).unwrap()).unwrap(), block);
         assert!(decode_block(&hex::decode(format!("{text}00")).unwrap()).is_none(), "a byte too many");
+        let mut large = block.clone();
+        large.txdata[0].input[0].witness = Witness::from_slice(&[vec![7; 5_000_000]]);
+        let bytes = bitcoin::consensus::serialize(&large);
+        assert_eq!(decode_block(&bytes).unwrap(), large);
+        assert!(decode_block(&bytes[..bytes.len() - 5]).is_none());
         assert!(decode_hex_block(&format!("{}ff{blank}", "00".repeat(80))).is_none(), "a count beyond the data");
     }
 

@@ -3,6 +3,9 @@
 //! Everything here is pure: bytes in, values out. No sockets, clock, threads or logging, so each decoder can be
 //! fuzzed in-process. A decoder bounds what it is about to allocate by the bytes that are really there.
 
+pub mod bloom;
+pub mod compact;
+pub mod filters;
 pub mod frame;
 pub mod inventory;
 pub mod message;

@@ -5,6 +5,9 @@
 
 use bitcoin::hashes::{Hash, sha256d};
 
+use crate::bloom::BloomFilter;
+use crate::compact::{BlockTransactions, CompactBlock, TransactionsRequest};
+use crate::filters::FilterRequest;
 use crate::inventory::Inventory;
 use crate::netaddr::PeerAddress;
 use crate::reader::{DecodeError, Reader, put_compact, put_length};
@@ -130,6 +133,24 @@ pub enum Message {
     Addr(Vec<PeerAddress>, bool),
     /// Request for addresses.
     GetAddr,
+    /// A block in compact form (BIP 152).
+    CompactBlock(CompactBlock),
+    /// Request for transactions of a block (BIP 152).
+    GetBlockTransactions(TransactionsRequest),
+    /// Transactions of a block (BIP 152).
+    BlockTransactions(BlockTransactions),
+    /// A bloom filter (BIP 37).
+    FilterLoad(BloomFilter),
+    /// Another element of the bloom filter.
+    FilterAdd(Vec<u8>),
+    /// No bloom filter any more.
+    FilterClear,
+    /// Request for block filters (BIP 157).
+    GetFilters(FilterRequest),
+    /// Request for hashes of block filters.
+    GetFilterHashes(FilterRequest),
+    /// Request for headers of block filters, one in a thousand.
+    GetFilterCheckpoints(FilterRequest),
     /// A command that this node does not implement.
     Unknown(String),
 }
@@ -172,6 +193,15 @@ impl Message {
                 Self::Addr(list(count, || PeerAddress::read_v2(&mut reader))?, true)
             }
             "getaddr" => Self::GetAddr,
+            "cmpctblock" => Self::CompactBlock(CompactBlock::decode(body)?),
+            "getblocktxn" => Self::GetBlockTransactions(TransactionsRequest::decode(body)?),
+            "blocktxn" => Self::BlockTransactions(BlockTransactions::decode(body)?),
+            "filterload" => Self::FilterLoad(BloomFilter::decode(body)?),
+            "filteradd" => Self::FilterAdd(reader.bytes()?.to_vec()),
+            "filterclear" => Self::FilterClear,
+            "getcfilters" => Self::GetFilters(FilterRequest::decode_range(body)?),
+            "getcfheaders" => Self::GetFilterHashes(FilterRequest::decode_range(body)?),
+            "getcfcheckpt" => Self::GetFilterCheckpoints(FilterRequest::decode_checkpoints(body)?),
             other => Self::Unknown(other.to_owned()),
         })
     }
@@ -241,6 +271,19 @@ impl Message {
                 if *long { "addrv2" } else { "addr" }
             }
             Self::GetAddr => "getaddr",
+            Self::CompactBlock(compact) => return ("cmpctblock", compact.bytes.clone()),
+            Self::GetBlockTransactions(request) => return ("getblocktxn", request.encode()),
+            Self::BlockTransactions(transactions) => return ("blocktxn", transactions.encode()),
+            Self::FilterLoad(filter) => return ("filterload", filter.encode()),
+            Self::FilterAdd(element) => {
+                put_length(&mut out, element.len());
+                out.extend_from_slice(element);
+                "filteradd"
+            }
+            Self::FilterClear => "filterclear",
+            Self::GetFilters(request) => return ("getcfilters", request.encode_range()),
+            Self::GetFilterHashes(request) => return ("getcfheaders", request.encode_range()),
+            Self::GetFilterCheckpoints(request) => return ("getcfcheckpt", request.encode_checkpoints()),
             Self::Unknown(command) => return (command, out),
         };
         (command, out)

@@ -39,6 +39,15 @@ pub enum DecodeError {
         /// The length that the network has.
         expected: usize,
     },
+    /// A place in a block that does not fit 16 bits.
+    #[error("CompactSize exceeds limit of type")]
+    CompactLimit,
+    /// A compact block with more transactions than 16 bits can number.
+    #[error("indexes overflowed 16 bits")]
+    IndexOverflow,
+    /// Differences that add up to more than 16 bits.
+    #[error("differential value overflow")]
+    DifferenceOverflow,
     /// A transaction marked as segwit without any witness.
     #[error("Superfluous witness record")]
     SuperfluousWitness,

@@ -18,6 +18,33 @@ pub struct TxNames {
     pub length: usize,
 }
 
+/// Least bytes of a transaction that decodes: version, no inputs, no outputs, lock time.
+pub const LEAST_TRANSACTION: usize = 10;
+
+/// What relay has to know of a transaction without judging it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxFacts {
+    /// Its names and its length.
+    pub names: TxNames,
+    /// Weight units.
+    pub weight: u64,
+    /// It has a witness.
+    pub has_witness: bool,
+    /// Outputs that it spends: txid and number.
+    pub inputs: Vec<([u8; 32], u32)>,
+    /// Number of its outputs.
+    pub outputs: u32,
+}
+
+/// A transaction inside a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Where it starts, bytes from the front of the block.
+    pub start: usize,
+    /// Its names and its length.
+    pub names: TxNames,
+}
+
 struct Extent {
     /// Start and end of inputs and outputs with their counts.
     core: (usize, usize),
@@ -92,6 +119,26 @@ pub fn transaction(bytes: &[u8]) -> Result<TxNames, DecodeError> {
     Ok(TxNames { txid, wtxid, length: extent.end })
 }
 
+/// What relay has to know of the transaction at the front of `bytes`.
+///
+/// # Errors
+/// [`DecodeError`], as Core's decoder would fail.
+pub fn facts(bytes: &[u8]) -> Result<TxFacts, DecodeError> {
+    let extent = extent(&mut Reader::new(bytes))?;
+    let base = extent.core.1 - extent.core.0 + 8;
+    let mut reader = Reader::new(&bytes[extent.core.0..extent.core.1]);
+    let count = reader.count(41)?;
+    let mut inputs = Vec::with_capacity(count);
+    for _ in 0..count {
+        inputs.push((reader.array()?, reader.u32()?));
+        reader.bytes()?;
+        reader.take(4)?;
+    }
+    let outputs = u32::try_from(reader.count(9)?).unwrap_or(u32::MAX);
+    let length = u64::try_from(base * 3 + extent.end).unwrap_or(u64::MAX);
+    Ok(TxFacts { names: transaction(bytes)?, weight: length, has_witness: extent.has_witness, inputs, outputs })
+}
+
 fn hash_of(bytes: &[u8]) -> [u8; 32] {
     let mut engine = sha256d::Hash::engine();
     engine.input(bytes);
@@ -106,6 +153,32 @@ fn stripped(bytes: &[u8], extent: &Extent) -> Vec<u8> {
     out
 }
 
+/// Moves a reader behind the transaction that it stands before.
+///
+/// # Errors
+/// [`DecodeError`], as Core's decoder would fail.
+pub fn skip_transaction(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    extent(reader).map(|_| ())
+}
+
+/// Header and transactions of the block at the front of `bytes`.
+///
+/// # Errors
+/// [`DecodeError`], as Core's decoder would fail.
+pub fn block_transactions(bytes: &[u8]) -> Result<([u8; 80], Vec<Placed>), DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let header = reader.array()?;
+    let count = reader.count(LEAST_TRANSACTION)?;
+    let mut found = Vec::with_capacity(count);
+    for _ in 0..count {
+        let start = reader.position();
+        let names = transaction(&bytes[start..])?;
+        reader.take(names.length)?;
+        found.push(Placed { start, names });
+    }
+    Ok((header, found))
+}
+
 /// Length of the block at the front of `bytes`.
 ///
 /// # Errors
@@ -113,7 +186,7 @@ fn stripped(bytes: &[u8], extent: &Extent) -> Vec<u8> {
 pub fn block_length(bytes: &[u8]) -> Result<usize, DecodeError> {
     let mut reader = Reader::new(bytes);
     reader.take(80)?;
-    for _ in 0..reader.count(10)? {
+    for _ in 0..reader.count(LEAST_TRANSACTION)? {
         extent(&mut reader)?;
     }
     Ok(reader.position())
@@ -135,7 +208,7 @@ pub fn strip_transaction(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
 pub fn strip_block(bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut reader = Reader::new(bytes);
     reader.take(80)?;
-    let count = reader.count(10)?;
+    let count = reader.count(LEAST_TRANSACTION)?;
     let mut out = Vec::with_capacity(bytes.len());
     out.extend_from_slice(&bytes[..reader.position()]);
     for _ in 0..count {
@@ -183,6 +256,17 @@ mod tests {
         assert_eq!(names.length, length);
         let plain: bitcoin::Transaction = deserialize(&strip_transaction(&bytes).unwrap()).unwrap();
         assert_eq!(plain.compute_wtxid().to_byte_array(), names.txid);
+    }
+
+    #[test]
+    fn facts_agree_with_the_bitcoin_crate() {
+        let tx = sample();
+        let facts = facts(&serialize(&tx)).unwrap();
+        assert_eq!(facts.weight, tx.weight().to_wu());
+        assert_eq!((facts.has_witness, facts.outputs), (true, 2));
+        let inputs: Vec<_> =
+            tx.input.iter().map(|input| (input.previous_output.txid.to_byte_array(), input.previous_output.vout)).collect();
+        assert_eq!(facts.inputs, inputs);
     }
 
     #[test]

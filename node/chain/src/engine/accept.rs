@@ -140,12 +140,12 @@ impl ChainManager {
         if verified { Ok(()) } else { Err(Reject::consensus("bad-signet-blksig", "signet block signature validation failure")) }
     }
 
-    pub(super) fn process_prepared(
-        &self,
-        prepared: Arc<PreparedBlock>,
-        force: bool,
-        min_pow_checked: bool,
-    ) -> Result<Accepted, Reject> {
+    /// Checks and stores a block and makes the best chain active. `force`: the block was asked for, so that anti-DoS limits on
+    /// unsolicited blocks do not apply.
+    ///
+    /// # Errors
+    /// What is wrong with the block, as far as it was looked at.
+    pub fn process_prepared(&self, prepared: Arc<PreparedBlock>, force: bool, min_pow_checked: bool) -> Result<Accepted, Reject> {
         let hash = prepared.hash();
         let checked = self.check_block(&prepared, Checks::ALL);
         let accepted = checked.and_then(|()| self.accept_block(&mut self.lock(), &prepared, force, None, min_pow_checked));

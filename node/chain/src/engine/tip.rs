@@ -23,6 +23,8 @@ pub struct TipInfo {
     pub chain_work: Work,
     /// Whether the node still catches up.
     pub initial_download: bool,
+    /// Difficulty of the tip, compact form.
+    pub bits: u32,
 }
 
 impl TipInfo {
@@ -35,6 +37,7 @@ impl TipInfo {
             median_time: 0,
             chain_work: Work::from_be_bytes([0; 32]),
             initial_download: true,
+            bits: 0,
         }
     }
 
@@ -46,6 +49,7 @@ impl TipInfo {
             median_time,
             chain_work: node.chain_work,
             initial_download,
+            bits: node.header.bits.to_consensus(),
         }
     }
 }

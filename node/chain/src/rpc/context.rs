@@ -11,6 +11,7 @@ use crate::engine::{ChainManager, State};
 use crate::indexes::Indexes;
 use crate::mempool_accept::{MempoolFile, Pool};
 use crate::mining::TemplateOptions;
+use crate::recent::RecentTransactions;
 use crate::warnings::Warnings;
 
 /// Everything that RPC methods of this process may touch. Shared by all threads that answer calls.
@@ -41,6 +42,8 @@ pub struct Context {
     pub mempool_file: Mutex<Option<MempoolFile>>,
     /// Warnings about the network or this node, as RPCs show them.
     pub warnings: Arc<Warnings>,
+    /// Transactions that were confirmed, refused or replaced lately.
+    pub recent: Arc<RecentTransactions>,
 }
 
 impl Context {
@@ -65,6 +68,7 @@ impl Context {
             last_template: Mutex::new(None),
             mempool_file: Mutex::new(None),
             warnings: Arc::default(),
+            recent: Arc::default(),
         }
     }
 

@@ -45,6 +45,7 @@ pub fn fill_tip(mut builder: tip::Builder<'_>, tip: Option<&TipInfo>) {
     builder.set_median_time(tip.median_time);
     builder.set_chain_work(&tip.chain_work.to_be_bytes());
     builder.set_initial_block_download(tip.initial_download);
+    builder.set_bits(tip.bits);
 }
 
 /// Fills a verdict about a block or headers.
@@ -95,6 +96,8 @@ fn pool_kind(reject: &bulkhead_mempool::Reject) -> verdict::Kind {
         PoolKind::Conflict => verdict::Kind::Conflict,
         PoolKind::WitnessStripped => verdict::Kind::WitnessStripped,
         PoolKind::WitnessMutated => verdict::Kind::Mutated,
+        PoolKind::Reconsiderable => verdict::Kind::Reconsiderable,
+        PoolKind::InputsNotStandard => verdict::Kind::InputsNotStandard,
         _ => verdict::Kind::Policy,
     }
 }

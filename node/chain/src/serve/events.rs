@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, Transaction};
+use bitcoin::{BlockHash, Transaction, Wtxid};
 use bulkhead_consensus::{PreparedBlock, Reject, RejectKind};
 use bulkhead_schema::wire::net_chain_capnp::net_events;
 use bulkhead_schema::wire::rpc_chain_capnp::chain_events;
@@ -19,11 +19,16 @@ use bulkhead_schema::wire::wallet_chain_capnp::wallet_events;
 use tokio::sync::{Notify, mpsc};
 
 use super::convert::{fill_tip, fill_verdict, tip_of};
+use super::net_transactions::NewestBlock;
 use crate::engine::{BlockNode, Listener, State, TipInfo};
 use crate::mempool_accept::Pool;
 
-/// Hashes in one announcement to net.
-const MAX_ANNOUNCED: usize = 8;
+/// Connected blocks that are told to net at once.
+const MAX_ANNOUNCED: usize = 288;
+/// Transactions in one message to net.
+const MAX_ENTERED: usize = 200;
+/// Ids of transactions that left, in one message to net.
+const MAX_REMOVED: usize = 1000;
 /// Refused blocks that wait for net.
 const MAX_REFUSED: usize = 100;
 /// Events that wait for the wallet, and their blocks and transactions in bytes.
@@ -46,7 +51,9 @@ pub enum Happening {
     /// A block broke a rule, maybe long after it came in.
     Refused { hash: BlockHash, reject: Reject },
     /// A transaction entered the mempool. Fee rate in satoshi per 1000 virtual bytes.
-    Added { tx: Arc<Transaction>, sequence: u64, fee_rate: u64, vsize: u32 },
+    Added { tx: Arc<Transaction>, sequence: u64, fee_rate: u64, vsize: u32, ancestors: u32 },
+    /// A block on top of the tip has its proof of work and is well formed.
+    NewBlock { tip: TipInfo, block: Arc<PreparedBlock> },
     /// A transaction left the mempool.
     Removed { tx: Arc<Transaction>, sequence: u64, reason: &'static str },
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
@@ -76,13 +83,15 @@ impl Relay {
                 let figures = pool.upgrade().and_then(|pool| {
                     let pool = pool.lock();
                     let entry = pool.get(&tx.compute_txid())?;
-                    Some((entry.new.fee, entry.vsize()))
+                    Some((entry.new.fee, entry.vsize(), pool.ancestors(&entry.txid).len()))
                 });
                 // A transaction that has left again meanwhile is announced as removed next.
-                let Some((fee, vsize)) = figures else { return };
+                let Some((fee, vsize, ancestors)) = figures else { return };
+                let ancestors = u32::try_from(ancestors).unwrap_or(u32::MAX);
                 let fee_rate = fee.saturating_mul(1000) / vsize.max(1);
                 let fee_rate = u64::try_from(fee_rate).unwrap_or(0);
-                self.tell(Happening::Added { tx, sequence, fee_rate, vsize: u32::try_from(vsize).unwrap_or(u32::MAX) });
+                let vsize = u32::try_from(vsize).unwrap_or(u32::MAX);
+                self.tell(Happening::Added { tx, sequence, fee_rate, vsize, ancestors });
             }
             bulkhead_mempool::Event::Removed { tx, reason, sequence } => {
                 self.tell(Happening::Removed { tx, sequence, reason: reason.name() });
@@ -116,6 +125,12 @@ impl Listener for Relay {
         }
     }
 
+    fn new_pow_valid_block(&self, state: &State, block: &Arc<PreparedBlock>, node: &BlockNode) {
+        if let Some(tip) = tip_of(state, Some(node)) {
+            self.tell(Happening::NewBlock { tip, block: Arc::clone(block) });
+        }
+    }
+
     fn header_tip(&self, state: &State, header: &BlockNode) {
         if let Some(tip) = tip_of(state, Some(header)) {
             self.tell(Happening::HeaderTip(tip));
@@ -127,10 +142,24 @@ impl Listener for Relay {
 #[derive(Debug, Default)]
 struct NetBox {
     tip: Option<TipInfo>,
-    hashes: Vec<BlockHash>,
+    hashes: VecDeque<BlockHash>,
     headers: Option<TipInfo>,
     refused: VecDeque<(BlockHash, Reject)>,
-    transactions: VecDeque<(Arc<Transaction>, u64, u32)>,
+    newest: Option<(TipInfo, Arc<PreparedBlock>)>,
+    transactions: VecDeque<Entered>,
+    removed: VecDeque<Wtxid>,
+    /// Dropped when everything before was taken.
+    barriers: Vec<mpsc::Sender<()>>,
+}
+
+/// A transaction that entered the mempool.
+#[derive(Debug, Clone)]
+struct Entered {
+    tx: Arc<Transaction>,
+    sequence: u64,
+    fee_rate: u64,
+    vsize: u32,
+    ancestors: u32,
 }
 
 /// What waits for the wallet.
@@ -153,18 +182,29 @@ pub struct Hub {
     net: RefCell<Vec<Rc<Queue<NetBox>>>>,
     wallets: RefCell<Vec<Rc<Queue<WalletBox>>>>,
     doors: RefCell<Vec<Rc<Queue<VecDeque<Happening>>>>>,
+    newest: RefCell<Option<Arc<NewestBlock>>>,
 }
 
 impl Hub {
     /// A hub, the end that the engine talks to, and the stream to [`Hub::run`] on.
     pub fn new() -> (Rc<Self>, Relay, mpsc::UnboundedReceiver<Happening>) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let hub =
-            Self { events: sender.downgrade(), net: RefCell::default(), wallets: RefCell::default(), doors: RefCell::default() };
+        let hub = Self {
+            events: sender.downgrade(),
+            net: RefCell::default(),
+            wallets: RefCell::default(),
+            doors: RefCell::default(),
+            newest: RefCell::default(),
+        };
         (Rc::new(hub), Relay(sender), receiver)
     }
 
-    /// Resolves when the wallet has taken every event that happened before (Core: `SyncWithValidationInterfaceQueue`).
+    /// The newest block that was told to net.
+    pub fn newest_block(&self) -> Option<Arc<NewestBlock>> {
+        self.newest.borrow().clone()
+    }
+
+    /// Resolves when net and the wallet have taken every event that happened before (Core: `SyncWithValidationInterfaceQueue`).
     pub async fn barrier(&self) {
         let (marker, mut gone) = mpsc::channel(1);
         if let Some(events) = self.events.upgrade() {
@@ -189,18 +229,19 @@ impl Hub {
             self.net.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
             self.wallets.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
             self.doors.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
+            if let Happening::NewBlock { block, .. } = &event {
+                *self.newest.borrow_mut() = Some(Arc::new(NewestBlock::new(Arc::clone(block))));
+            }
             for queue in self.net.borrow().iter() {
                 queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
-            for queue in
-                self.wallets.borrow().iter().filter(|_| !matches!(event, Happening::HeaderTip(_) | Happening::Refused { .. }))
-            {
+            let only_net = matches!(event, Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. });
+            for queue in self.wallets.borrow().iter().filter(|_| !only_net) {
                 queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
-            let for_doors =
-                !matches!(event, Happening::HeaderTip(_) | Happening::Tip(_) | Happening::Refused { .. } | Happening::Barrier(_));
+            let for_doors = !only_net && !matches!(event, Happening::Tip(_) | Happening::Barrier(_));
             for queue in self.doors.borrow().iter().filter(|_| for_doors) {
                 let mut waiting = queue.waiting.borrow_mut();
                 if waiting.len() >= MAX_WAITING {
@@ -225,6 +266,8 @@ impl Hub {
                 };
                 if let Err(error) = send_net(&client, next).await {
                     tracing::debug!(target: "ipc", "net does not take events: {}", error.extra);
+                    // Nobody waits for what net will never take.
+                    queue.waiting.replace(NetBox::default());
                     return;
                 }
             }
@@ -309,7 +352,9 @@ enum ForNet {
     Refused(BlockHash, Reject),
     Tip(TipInfo, Vec<BlockHash>),
     Headers(TipInfo),
-    Transaction(Arc<Transaction>, u64, u32),
+    NewBlock(TipInfo, Arc<PreparedBlock>),
+    Entered(Vec<Entered>),
+    Removed(Vec<Wtxid>),
 }
 
 impl NetBox {
@@ -317,9 +362,9 @@ impl NetBox {
         match event {
             Happening::Connected { block, .. } => {
                 if self.hashes.len() >= MAX_ANNOUNCED {
-                    self.hashes.remove(0);
+                    self.hashes.pop_front();
                 }
-                self.hashes.push(block.hash());
+                self.hashes.push_back(block.hash());
             }
             Happening::Disconnected { block, .. } => self.hashes.retain(|hash| *hash != block.hash()),
             Happening::Tip(tip) => self.tip = Some(tip.clone()),
@@ -330,13 +375,21 @@ impl NetBox {
                 }
                 self.refused.push_back((*hash, reject.clone()));
             }
-            Happening::Added { tx, fee_rate, vsize, .. } => {
+            Happening::NewBlock { tip, block } => self.newest = Some((tip.clone(), Arc::clone(block))),
+            Happening::Added { tx, sequence, fee_rate, vsize, ancestors } => {
                 if self.transactions.len() >= MAX_WAITING {
                     self.transactions.pop_front();
                 }
-                self.transactions.push_back((Arc::clone(tx), *fee_rate, *vsize));
+                let (tx, sequence) = (Arc::clone(tx), *sequence);
+                self.transactions.push_back(Entered { tx, sequence, fee_rate: *fee_rate, vsize: *vsize, ancestors: *ancestors });
             }
-            Happening::Removed { .. } | Happening::Barrier(_) => {}
+            Happening::Removed { tx, .. } => {
+                if self.removed.len() >= MAX_WAITING {
+                    self.removed.pop_front();
+                }
+                self.removed.push_back(tx.compute_wtxid());
+            }
+            Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
     }
 
@@ -347,10 +400,23 @@ impl NetBox {
         if let Some(tip) = self.headers.take() {
             return Some(ForNet::Headers(tip));
         }
-        if let Some(tip) = self.tip.take() {
-            return Some(ForNet::Tip(tip, std::mem::take(&mut self.hashes)));
+        if let Some((tip, block)) = self.newest.take() {
+            return Some(ForNet::NewBlock(tip, block));
         }
-        self.transactions.pop_front().map(|(tx, fee_rate, vsize)| ForNet::Transaction(tx, fee_rate, vsize))
+        if let Some(tip) = self.tip.take() {
+            return Some(ForNet::Tip(tip, std::mem::take(&mut self.hashes).into()));
+        }
+        // Whoever left after it had entered is told of last.
+        if !self.transactions.is_empty() {
+            let count = self.transactions.len().min(MAX_ENTERED);
+            return Some(ForNet::Entered(self.transactions.drain(..count).collect()));
+        }
+        if !self.removed.is_empty() {
+            let count = self.removed.len().min(MAX_REMOVED);
+            return Some(ForNet::Removed(self.removed.drain(..count).collect()));
+        }
+        self.barriers.clear();
+        None
     }
 }
 
@@ -376,12 +442,30 @@ async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capn
             fill_tip(request.get().init_tip(), Some(&tip));
             request.send().promise.await?;
         }
-        ForNet::Transaction(tx, fee_rate, vsize) => {
-            let mut request = client.transaction_accepted_request();
-            request.get().set_txid(tx.compute_txid().as_byte_array());
-            request.get().set_wtxid(tx.compute_wtxid().as_byte_array());
-            request.get().set_fee_rate(fee_rate);
-            request.get().set_vsize(vsize);
+        ForNet::NewBlock(tip, block) => {
+            let mut request = client.new_block_request();
+            fill_tip(request.get().init_tip(), Some(&tip));
+            request.get().set_block(&bitcoin::consensus::serialize(block.block()));
+            request.send().promise.await?;
+        }
+        ForNet::Entered(transactions) => {
+            let mut request = client.transactions_accepted_request();
+            let mut list = request.get().init_accepted(transactions.len() as u32); // at most MAX_ENTERED
+            for (at, entered) in (0..).zip(&transactions) {
+                let mut entry = list.reborrow().get(at);
+                entry.set_txid(entered.tx.compute_txid().as_byte_array());
+                entry.set_wtxid(entered.tx.compute_wtxid().as_byte_array());
+                entry.set_fee_rate(entered.fee_rate);
+                entry.set_vsize(entered.vsize);
+                entry.set_sequence(entered.sequence);
+                entry.set_ancestors(entered.ancestors);
+            }
+            request.send().promise.await?;
+        }
+        ForNet::Removed(wtxids) => {
+            let mut request = client.transactions_removed_request();
+            let bytes: Vec<u8> = wtxids.iter().flat_map(|wtxid| wtxid.to_byte_array()).collect();
+            request.get().set_wtxids(&bytes);
             request.send().promise.await?;
         }
     }
@@ -421,7 +505,7 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
             request.get().set_reason(reason);
             request.send().promise.await?;
         }
-        Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::Barrier(_) => {}
+        Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. } | Happening::Barrier(_) => {}
     }
     Ok(())
 }
@@ -452,7 +536,11 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
             request.get().set_sequence(sequence);
             request.send().promise.await?;
         }
-        Happening::Tip(_) | Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::Barrier(_) => {}
+        Happening::Tip(_)
+        | Happening::HeaderTip(_)
+        | Happening::Refused { .. }
+        | Happening::NewBlock { .. }
+        | Happening::Barrier(_) => {}
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ mod convert;
 mod events;
 mod mining;
 mod net_chain;
+mod net_compact;
+mod net_filters;
 mod net_queries;
+mod net_transactions;
 mod rpc_chain;
 mod wallet_chain;
 

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
+use bitcoin::BlockHash;
 use bitcoin::block::Header;
 use bitcoin::consensus::serialize;
 use bitcoin::hashes::Hash;
-use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
-use bulkhead_mempool::{FeeRate, Kind};
+use bulkhead_mempool::FeeRate;
 
 use super::convert::tip_of;
 use crate::engine::{ActiveChain, NodeId, State, TipInfo};
-use crate::mempool_accept::AcceptOptions;
 use crate::rpc::Context;
 
 /// Blocks below the tip from which a fork may start without more work than ours.
@@ -18,45 +17,6 @@ const ANTI_DOS_BLOCKS: usize = 144;
 
 /// Blocks off the active chain are told of only while they are younger than this, in seconds.
 const STALE_AGE_LIMIT: i64 = 30 * 24 * 60 * 60;
-
-/// What became of a transaction.
-pub struct Submitted {
-    /// Accepted, or why not.
-    pub verdict: Result<(), bulkhead_mempool::Reject>,
-    /// Satoshi per 1000 virtual bytes.
-    pub fee_rate: u64,
-    /// Transactions that it spends and that are not known.
-    pub missing_parents: Vec<Txid>,
-}
-
-/// Judges a transaction from the network.
-pub fn submit_transaction(context: &Context, tx: &Arc<Transaction>) -> Submitted {
-    let state = context.state();
-    let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
-    match context.pool.accept(&state, tx, &options) {
-        Ok(accepted) => {
-            let rate = accepted.fee.saturating_mul(1000) / accepted.vsize.max(1);
-            Submitted { verdict: Ok(()), fee_rate: u64::try_from(rate).unwrap_or(0), missing_parents: Vec::new() }
-        }
-        Err(reject) => {
-            let missing = if reject.kind == Kind::MissingInputs { missing_parents(context, &state, tx) } else { Vec::new() };
-            Submitted { verdict: Err(reject), fee_rate: 0, missing_parents: missing }
-        }
-    }
-}
-
-fn missing_parents(context: &Context, state: &State, tx: &Transaction) -> Vec<Txid> {
-    let pool = context.pool.lock();
-    let mut missing: Vec<Txid> = Vec::new();
-    for input in &tx.input {
-        let outpoint = &input.previous_output;
-        let known = pool.get(&outpoint.txid).is_some() || state.coin(outpoint).is_ok_and(|coin| coin.is_some());
-        if !known && !missing.contains(&outpoint.txid) {
-            missing.push(outpoint.txid);
-        }
-    }
-    missing
-}
 
 /// Whether headers may be kept: they are known and on a chain that we follow, or their chain has the work that costs
 /// something (Core: `GetAntiDoSWorkThreshold`). Headers that connect to nothing have no work.
@@ -70,7 +30,12 @@ pub fn has_enough_work(context: &Context, headers: &[Header]) -> bool {
             return true;
         }
     }
-    let Some(prev) = state.lookup(&first.prev_blockhash) else { return false };
+    reaches_threshold(context, &state, first.prev_blockhash, headers)
+}
+
+/// Whether the chain of these headers has the work that costs something (Core: `GetAntiDoSWorkThreshold`).
+pub fn reaches_threshold(context: &Context, state: &State, parent: BlockHash, headers: &[Header]) -> bool {
+    let Some(prev) = state.lookup(&parent) else { return false };
     let total = headers.iter().fold(state.node(prev).chain_work, |sum, header| sum + header.work());
     let mut threshold = context.chain.options().minimum_chain_work;
     if let Some(tip) = state.tip() {
@@ -149,49 +114,12 @@ pub fn find_hashes(context: &Context, locator: &[BlockHash], stop: Option<BlockH
 }
 
 /// A block as it travels on the network; empty when it is not on disk.
-pub fn raw_block(context: &Context, hash: BlockHash) -> Vec<u8> {
-    let state = context.state();
+fn raw_block(state: &State, hash: BlockHash) -> Vec<u8> {
     let Some(id) = state.lookup(&hash).filter(|id| state.node(*id).have_data()) else { return Vec::new() };
     state.read_raw_block(id).unwrap_or_else(|error| {
         tracing::error!("{error} while reading raw block");
         Vec::new()
     })
-}
-
-/// A transaction of the mempool or of the newest block; empty when it is unknown.
-pub fn transaction(context: &Context, id: [u8; 32], by_witness: bool) -> Vec<u8> {
-    {
-        let pool = context.pool.lock();
-        let entry =
-            if by_witness { pool.get_by_wtxid(&Wtxid::from_byte_array(id)) } else { pool.get(&Txid::from_byte_array(id)) };
-        if let Some(entry) = entry {
-            return serialize(&*entry.new.tx);
-        }
-    }
-    let state = context.state();
-    let Some(tip) = state.active().tip().filter(|_| !state.initial_download()) else { return Vec::new() };
-    let Ok(block) = state.read_block(tip) else { return Vec::new() };
-    drop(state);
-    let is_it = |tx: &&Transaction| {
-        if by_witness { tx.compute_wtxid().to_byte_array() == id } else { tx.compute_txid().to_byte_array() == id }
-    };
-    block.txdata.iter().find(is_it).map(serialize).unwrap_or_default()
-}
-
-/// Whether a transaction is in the mempool or among the coins.
-pub fn have_transaction(context: &Context, id: [u8; 32], by_witness: bool) -> bool {
-    let pool = context.pool.lock();
-    if by_witness {
-        return pool.get_by_wtxid(&Wtxid::from_byte_array(id)).is_some();
-    }
-    let txid = Txid::from_byte_array(id);
-    if pool.get(&txid).is_some() {
-        return true;
-    }
-    drop(pool);
-    let state = context.state();
-    // Core looks at the first two outputs too: most transactions have an unspent one among them when they are new.
-    (0..2).any(|vout| state.coins().is_cached(&bitcoin::OutPoint { txid, vout }))
 }
 
 /// Blocks between the active chain and `best` whose data is missing, lowest first.
@@ -237,27 +165,42 @@ pub struct HeaderInfo {
     pub active: bool,
     /// Validated fully, scripts included.
     pub valid: bool,
+    /// Its data was on disk at some time.
+    pub had_data: bool,
 }
 
-/// Looks a header up.
-pub fn header_info(context: &Context, hash: BlockHash) -> Option<HeaderInfo> {
+/// Looks headers up.
+pub fn header_infos(context: &Context, hashes: &[BlockHash]) -> Vec<Option<HeaderInfo>> {
     let state = context.state();
+    hashes.iter().map(|hash| header_info(&state, *hash)).collect()
+}
+
+/// Looks a block up: its place, and its bytes as they travel on the network (empty when it is not on disk).
+pub fn placed_block(context: &Context, hash: BlockHash) -> (Option<HeaderInfo>, Vec<u8>) {
+    let state = context.state();
+    let info = header_info(&state, hash);
+    let bytes = raw_block(&state, hash);
+    (info, bytes)
+}
+
+fn header_info(state: &State, hash: BlockHash) -> Option<HeaderInfo> {
     let id = state.lookup(&hash)?;
     let node = state.node(id);
     Some(HeaderInfo {
-        tip: tip_of(&state, Some(node)),
+        tip: tip_of(state, Some(node)),
         have_data: node.have_data(),
         active: state.is_active(id),
         valid: node.status.is_valid_scripts(),
+        had_data: node.n_tx != 0,
     })
 }
 
-/// Witness ids of the mempool at or above a fee rate.
-pub fn mempool_ids(context: &Context, rate: u64, limit: usize) -> Vec<Wtxid> {
+/// Witness ids of the mempool at or above a fee rate, back to back.
+pub fn mempool_ids(context: &Context, rate: u64, limit: usize) -> Vec<u8> {
     let rate = FeeRate(i64::try_from(rate).unwrap_or(i64::MAX));
     let pool = context.pool.lock();
     let paying = pool.iter().filter(|entry| entry.new.fee >= rate.fee(entry.vsize()));
-    paying.map(|entry| entry.new.tx.compute_wtxid()).take(limit).collect()
+    paying.take(limit).flat_map(|entry| entry.wtxid.to_byte_array()).collect()
 }
 
 /// Figures that net asks for again and again.
@@ -272,6 +215,10 @@ pub struct ChainState {
     pub loading_blocks: bool,
     /// Blocks below a snapshot are on their way.
     pub history_missing: bool,
+    /// Work that a chain must have before its blocks are fetched.
+    pub minimum_work: [u8; 32],
+    /// Number of the mempool's next change.
+    pub sequence: u64,
     /// Warnings in force.
     pub warnings: Vec<String>,
 }
@@ -291,6 +238,8 @@ pub fn state(context: &Context) -> ChainState {
         mempool_min_fee: u64::try_from(min_fee).unwrap_or(0),
         loading_blocks: context.chain.is_importing(),
         history_missing,
+        minimum_work: context.chain.options().minimum_chain_work.to_be_bytes(),
+        sequence: pool.sequence(),
         warnings: context.warnings.texts(),
     }
 }

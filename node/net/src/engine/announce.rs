@@ -11,10 +11,20 @@ use super::peer::PeerId;
 
 /// Most headers in one announcement; more are announced by inventory.
 const MAX_TO_ANNOUNCE: usize = 8;
+/// Blocks of one step after which the patience with slow peers is what it was at first.
+const MAX_PATIENCE_STEPS: i32 = 64;
 
 impl Engine {
-    /// The active chain has a new tip; `hashes` are its newest blocks, oldest first.
-    pub fn updated_tip(&mut self, tip: Tip, hashes: Vec<Hash>) {
+    /// The active chain has a new tip; `hashes` are the newest blocks that became part of it, oldest first.
+    pub fn updated_tip(&mut self, tip: Tip, mut hashes: Vec<Hash>) {
+        let risen = tip.at.height.saturating_sub(self.chain.tip.at.height);
+        for _ in 0..risen.clamp(1, MAX_PATIENCE_STEPS) {
+            self.block_connected();
+        }
+        if risen <= 0 {
+            // Blocks were taken back: their transactions are unconfirmed again.
+            self.mempool.confirmed.clear();
+        }
         self.chain.tip = tip;
         self.chain.ready = true;
         if tip.at.work > self.chain.best_header.at.work {
@@ -23,6 +33,11 @@ impl Engine {
         self.last_tip_update = self.seconds();
         self.tip_changed_for_transactions();
         self.headers.insert_bare(tip.at);
+        for hash in &hashes {
+            self.block_is_confirmed(*hash);
+        }
+        // More than a few are not announced one by one.
+        hashes.drain(..hashes.len().saturating_sub(MAX_TO_ANNOUNCE));
         if tip.initial_download || hashes.is_empty() {
             self.send_all();
             return;
@@ -32,6 +47,20 @@ impl Engine {
         } else {
             let question = Question::HeadersByHash(hashes.clone());
             self.ask(question, Continuation::Announce { hashes, tip }, None);
+        }
+    }
+
+    /// Looks at the transactions of a block that became part of the chain.
+    fn block_is_confirmed(&mut self, hash: Hash) {
+        if !self.follows_transactions() {
+            return;
+        }
+        match &self.recent_block {
+            Some(recent) if recent.at.hash == hash => {
+                let bytes = std::rc::Rc::clone(&recent.bytes);
+                self.forget_confirmed(&bytes);
+            }
+            _ => self.ask(Question::Block(hash), Continuation::Confirmed, None),
         }
     }
 
@@ -53,12 +82,18 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let queued = std::mem::take(&mut peer.announce_headers);
         let Some(newest) = queued.last().copied() else { return };
-        let by_inv = !peer.prefers_headers || queued.len() > MAX_TO_ANNOUNCE;
+        let (prefers, compact) = (peer.prefers_headers, peer.high_bandwidth_from);
+        let by_inv = !prefers && (!compact || queued.len() > 1) || queued.len() > MAX_TO_ANNOUNCE;
         let headers = if by_inv { None } else { self.headers_to_announce(id, &queued) };
-        match headers {
-            Some(run) if run.is_empty() => {}
-            Some(run) => self.announce_headers(id, &run),
-            None => self.announce_by_inventory(id, newest),
+        match headers.as_deref() {
+            Some([]) => {}
+            // More than one block is no announcement any more, but a sync.
+            Some([one]) if compact => match self.headers.get(one) {
+                Some(at) => self.announce_compact(id, at),
+                None => self.announce_by_inventory(id, newest),
+            },
+            Some(run) if prefers => self.announce_headers(id, run),
+            _ => self.announce_by_inventory(id, newest),
         }
     }
 

@@ -5,7 +5,7 @@ use bulkhead_wire::skim::header_hash;
 
 use super::Engine;
 use super::answers::Continuation;
-use super::chain_view::{Question, Verdict, VerdictKind};
+use super::chain_view::{BlockOutcome, Question, Verdict, VerdictKind};
 use super::headers_index::Hash;
 use super::peer::PeerId;
 
@@ -14,39 +14,51 @@ impl Engine {
         let Some(header) = bytes.first_chunk::<80>() else { return };
         let hash = header_hash(header);
         tracing::debug!(target: "net", "received block {} peer={id}", hash_hex(&hash));
-        let requested = self.block_requests.contains_key(&hash);
+        let requested = self.block_requests.contains(&hash);
         self.forget_request(&hash, Some(id));
         self.plans.judging(hash);
-        self.block_sources.note(hash, id);
+        self.block_sources.note(hash, id, true);
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.submitting += 1;
         }
         self.ask(Question::SubmitBlock(bytes, requested), Continuation::Block { peer: id, hash }, None);
     }
 
-    pub(crate) fn block_judged(&mut self, id: PeerId, hash: Hash, verdict: &Verdict, new: bool) {
+    pub(crate) fn block_judged(&mut self, id: PeerId, hash: Hash, outcome: &BlockOutcome) {
+        let BlockOutcome { verdict, new, connected } = outcome;
         self.plans.done(&hash);
-        if verdict.accepted && !new {
-            self.forget_request(&hash, None);
+        if verdict.kind == VerdictKind::Mutated {
+            // It says nothing about the block: others may still bring it.
+            self.forget_request(&hash, Some(id));
+            if self.block_sources.take(&hash).is_some_and(|source| source.peer != id) {
+                self.block_sources.note(hash, id, true);
+            }
+            tracing::debug!(target: "net", "Received mutated block from peer={id}");
+            self.misbehaving(id, "mutated block");
+            return;
         }
-        if !verdict.accepted {
-            self.forget_plans_over(verdict);
-        }
-        // Without a source the block was refused already, and its sender judged.
-        let is_open = if verdict.accepted && new { true } else { self.block_sources.take(&hash).is_some() };
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let only_this = self.block_requests.is_only(&hash);
+        self.forget_request(&hash, if *new { None } else { Some(id) });
         if verdict.accepted {
-            if new {
+            let now = self.now;
+            if let Some(peer) = self.peers.get_mut(&id)
+                && *new
+            {
                 peer.last_block = now;
+            }
+            if *connected && !self.chain.tip.initial_download && only_this {
+                let source = self.block_sources.peer(&hash);
+                self.prefer_compact_from(source.unwrap_or(id));
+            }
+            if !new {
+                self.block_sources.take(&hash);
             }
             return;
         }
-        if verdict.kind == VerdictKind::Mutated {
-            tracing::debug!(target: "net", "Received mutated block from peer={id}");
-            self.misbehaving(id, "mutated block");
-        } else if is_open {
-            self.punish_for_block(id, verdict, false, "");
+        self.forget_plans_over(verdict);
+        // Without a source the block was refused already, and its sender judged.
+        if let Some(source) = self.block_sources.take(&hash) {
+            self.punish_for_block(id, verdict, !source.punish, "");
         }
     }
 
@@ -60,22 +72,11 @@ impl Engine {
     /// A block that was stored has turned out to break a rule: its branch has become the best.
     pub fn block_refused(&mut self, hash: Hash, verdict: &Verdict) {
         self.forget_plans_over(verdict);
-        if let Some(id) = self.block_sources.take(&hash)
-            && self.peers.contains_key(&id)
+        if let Some(source) = self.block_sources.take(&hash)
+            && self.peers.contains_key(&source.peer)
         {
-            self.punish_for_block(id, verdict, false, "");
-            self.maybe_discourage(id);
-        }
-    }
-
-    /// A compact block that we did not ask for: its header is all that we use of it.
-    pub(crate) fn on_compact_block(&mut self, id: PeerId, body: &[u8]) {
-        let provides = self.peers.get(&id).is_some_and(|peer| peer.provides_compact);
-        if let Some(header) = body.first_chunk::<80>()
-            && provides
-            && !self.chain.loading
-        {
-            self.on_headers(id, Ok(vec![*header]));
+            self.punish_for_block(source.peer, verdict, !source.punish, "");
+            self.maybe_discourage(source.peer);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What the engine is told once.
 
 use bitcoin::pow::Target;
+use bulkhead_consensus::Params;
 use bulkhead_wire::{NetAddr, Network, services};
 
 use super::permission::Whitelisted;
+use super::presync::Sampling;
 
 /// Automatic outbound connections that relay everything.
 pub const MAX_OUTBOUND_FULL_RELAY: usize = 8;
@@ -21,6 +23,10 @@ pub struct EngineConfig {
     pub magic: [u8; 4],
     /// Easiest target of the network.
     pub pow_limit: Target,
+    /// Rules of the network that headers must keep to.
+    pub rules: Params,
+    /// How densely headers are sampled while their chain has little work.
+    pub sampling: Sampling,
     /// Seconds between blocks that the network aims at.
     pub spacing: i64,
     /// The network is regtest.
@@ -39,8 +45,12 @@ pub struct EngineConfig {
     pub listen: bool,
     /// `-maxconnections`.
     pub max_connections: usize,
+    /// `-prune` is on.
+    pub prune: bool,
     /// `-blocksonly`.
     pub blocks_only: bool,
+    /// `-maxuploadtarget`, bytes per day; 0: no limit.
+    pub max_upload: u64,
     /// `-peertimeout`, seconds.
     pub peer_timeout: i64,
     /// `-bantime`, seconds.

@@ -118,13 +118,10 @@ impl Engine {
         tracing::debug!(target: "net", "Resetting socket for {}", self.log_peer(peer));
         let Some(peer) = self.peers.remove(&id) else { return };
         self.maybe_reconnect(&peer);
-        for block in peer.in_flight_hashes() {
-            if self.block_requests.get(&block) == Some(&id) {
-                self.block_requests.remove(&block);
-            }
-        }
+        self.forget_requests_of(id, peer.in_flight.iter().copied());
+        self.high_bandwidth.retain(|other| *other != id);
         self.tx_requests.disconnected(id);
-        self.orphans.forget_peer(id);
+        self.orphanage.erase_peer(id);
         if peer.handshaken && !peer.kind.is_inbound() && peer.kind != ConnectionKind::BlockRelay {
             let now = self.seconds();
             self.addrman.connected(&peer.addr, now);

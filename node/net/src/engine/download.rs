@@ -1,26 +1,29 @@
 //! Which blocks to ask from whom.
 //!
-//! Chain knows which blocks are missing on the way to a header; a *plan* holds its answer (at most 1024 blocks, lowest
-//! first), so that choosing the next block for a peer needs no call.
+//! Chain knows which blocks are missing on the way to a header; a *plan* holds its answer (lowest first), so that choosing
+//! the next block for a peer needs no call. The plan reaches beyond the window of blocks that may be fetched, so that it
+//! lasts while the window moves.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use bulkhead_wire::inventory::{BLOCK, WITNESS_FLAG};
+use bulkhead_wire::inventory::{BLOCK, COMPACT_BLOCK, WITNESS_FLAG};
 use bulkhead_wire::message::hash_hex;
 use bulkhead_wire::{Inventory, Message};
 
 use super::answers::Continuation;
 use super::chain_view::Question;
 use super::headers_index::{Hash, HeaderRef};
-use super::peer::{InFlight, PeerId};
+use super::peer::PeerId;
 use super::{Engine, SECOND};
 
 /// Blocks that one peer may owe us.
-const MAX_IN_FLIGHT: usize = 16;
+pub(crate) const MAX_IN_FLIGHT: usize = 16;
 /// How far ahead of the first missing block we fetch.
-const WINDOW: u32 = 1024;
-/// Ask for more when so few of a plan are left to request.
-const REFILL: usize = 64;
+const WINDOW: i32 = 1024;
+/// Blocks of a plan.
+const PLAN: u32 = 2048;
+/// Ask for more when so few of a plan are left and chain had more.
+const REFILL: usize = 1280;
 /// Plans that are kept; one per distinct best header of a peer.
 const MAX_PLANS: usize = 64;
 /// How long a peer may hold up the window, at first.
@@ -30,12 +33,23 @@ const LIMITED_BLOCKS: i32 = 288;
 
 #[derive(Debug, Default)]
 struct Plan {
-    blocks: Vec<(Hash, i32)>,
+    blocks: VecDeque<(Hash, i32)>,
     /// Chain had more to say than fits.
     full: bool,
     pending: bool,
     /// First block when chain was asked last, and when.
     asked: Option<(Option<Hash>, i64)>,
+}
+
+impl Plan {
+    /// Height of the last block that may be fetched.
+    fn window_end(&self) -> i32 {
+        self.blocks.front().map_or(i32::MAX, |(_, height)| height.saturating_add(WINDOW - 1))
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.blocks.is_empty() || (self.full && self.blocks.len() < REFILL)
+    }
 }
 
 /// All plans, by the header that they lead to; and the blocks that chain is judging.
@@ -50,7 +64,10 @@ impl Plans {
     pub(crate) fn done(&mut self, hash: &Hash) {
         self.judging.remove(hash);
         for plan in self.plans.values_mut() {
-            plan.blocks.retain(|(block, _)| block != hash);
+            // Blocks come nearly in order, so it stands near the front.
+            if let Some(at) = plan.blocks.iter().position(|(block, _)| block == hash) {
+                plan.blocks.remove(at);
+            }
         }
     }
 
@@ -63,9 +80,9 @@ impl Plans {
     }
 
     fn store(&mut self, best: Hash, blocks: Vec<(Hash, i32)>) {
-        let full = blocks.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
+        let full = blocks.len() >= usize::try_from(PLAN).unwrap_or(usize::MAX);
         if let Some(plan) = self.plans.get_mut(&best) {
-            plan.blocks = blocks;
+            plan.blocks = blocks.into();
             plan.full = full;
             plan.pending = false;
         }
@@ -80,8 +97,8 @@ impl Engine {
         let now = self.now;
         let plan = self.plans.plans.entry(best).or_default();
         plan.pending = true;
-        plan.asked = Some((plan.blocks.first().map(|(hash, _)| *hash), now));
-        self.ask(Question::MissingBlocks(best, WINDOW), then, blocking);
+        plan.asked = Some((plan.blocks.front().map(|(hash, _)| *hash), now));
+        self.ask(Question::MissingBlocks(best, PLAN), then, blocking);
     }
 
     /// The peer announced a header near our tip: find out what is missing and fetch it, before its next message.
@@ -99,10 +116,15 @@ impl Engine {
         if peer.disconnect || !peer.can_serve_witnesses() {
             return;
         }
-        if self.plans.plans.get(&best.hash).is_some_and(|plan| plan.blocks.len() > MAX_IN_FLIGHT) {
+        let missing = self.plans.plans.get(&best.hash).map_or(0, |plan| plan.blocks.len());
+        let open = self.plans.plans.get(&best.hash).map_or(0, |plan| {
+            plan.blocks.iter().filter(|(hash, _)| !self.block_requests.contains(hash)).take(MAX_IN_FLIGHT + 1).count()
+        });
+        if open > MAX_IN_FLIGHT {
             tracing::debug!(target: "net", "Large reorg, won't direct fetch to {} ({})", hash_hex(&best.hash), best.height);
             return;
         }
+        let compact = !self.config.blocks_only && peer.provides_compact && missing == 1 && self.block_requests.is_empty();
         let chosen = self.choose(id, &best);
         for (hash, _) in &chosen {
             tracing::debug!(target: "net", "Requesting block {} from peer={id}", hash_hex(hash));
@@ -113,7 +135,7 @@ impl Engine {
                 "Downloading blocks toward {} ({}) via headers direct fetch", hash_hex(&best.hash), best.height
             );
         }
-        self.request(id, &chosen);
+        self.request(id, &chosen, compact);
     }
 
     /// Blocks of the plan that nobody was asked for yet, as many as the peer may take.
@@ -121,48 +143,39 @@ impl Engine {
         let (Some(peer), Some(plan)) = (self.peers.get(&id), self.plans.plans.get(&best.hash)) else { return Vec::new() };
         let budget = MAX_IN_FLIGHT.saturating_sub(peer.in_flight.len());
         let lowest = if peer.is_limited() { best.height - LIMITED_BLOCKS + 2 } else { i32::MIN };
+        let end = plan.window_end();
         plan.blocks
             .iter()
+            .take_while(|(_, height)| *height <= end)
             .filter(|(hash, height)| {
-                *height > lowest && !self.block_requests.contains_key(hash) && !self.plans.judging.contains(hash)
+                *height > lowest && !self.block_requests.contains(hash) && !self.plans.judging.contains(hash)
             })
             .take(budget)
             .copied()
             .collect()
     }
 
-    fn request(&mut self, id: PeerId, blocks: &[(Hash, i32)]) {
+    fn request(&mut self, id: PeerId, blocks: &[(Hash, i32)], compact: bool) {
         if blocks.is_empty() {
             return;
         }
-        let now = self.now;
-        for (hash, _) in blocks {
-            self.block_requests.insert(*hash, id);
+        for (hash, height) in blocks {
+            self.note_request(id, *hash, *height);
         }
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.in_flight.is_empty() {
-            peer.downloading_since = now;
-        }
-        peer.in_flight.extend(blocks.iter().map(|(hash, height)| InFlight { hash: *hash, height: *height }));
-        let kind = if peer.can_serve_witnesses() { BLOCK | WITNESS_FLAG } else { BLOCK };
+        let kind = if compact { COMPACT_BLOCK } else { self.full_block_kind(id) };
         let entries = blocks.iter().map(|(hash, _)| Inventory::new(kind, *hash)).collect();
         self.send(id, &Message::GetData(entries));
     }
 
-    /// The block needs not come any more; from nobody, or not from this peer.
-    pub(crate) fn forget_request(&mut self, hash: &Hash, from: Option<PeerId>) {
-        let Some(owner) = self.block_requests.get(hash).copied() else { return };
-        if from.is_some_and(|id| id != owner) {
-            return;
-        }
-        self.block_requests.remove(hash);
-        let now = self.now;
-        let Some(peer) = self.peers.get_mut(&owner) else { return };
-        if peer.in_flight.front().is_some_and(|first| first.hash == *hash) {
-            peer.downloading_since = peer.downloading_since.max(now);
-        }
-        peer.in_flight.retain(|block| block.hash != *hash);
-        peer.stalling_since = 0;
+    fn full_block_kind(&self, id: PeerId) -> u32 {
+        let witnesses = self.peers.get(&id).is_some_and(super::peer::Peer::can_serve_witnesses);
+        if witnesses { BLOCK | WITNESS_FLAG } else { BLOCK }
+    }
+
+    /// Asks for a whole block that was to come in compact form.
+    pub(crate) fn request_full_block(&mut self, id: PeerId, hash: Hash) {
+        let kind = self.full_block_kind(id);
+        self.send(id, &Message::GetData(vec![Inventory::new(kind, hash)]));
     }
 
     /// Fills the peer's slots. Part of what happens after each message and each tick.
@@ -176,7 +189,8 @@ impl Engine {
             return;
         }
         let Some(best) = peer.best_known else { return };
-        let nothing_new = best.work < self.chain.tip.at.work || best.hash == self.chain.tip.at.hash;
+        let worthless = best.work < self.chain.tip.at.work || best.work < self.chain.minimum_work;
+        let nothing_new = worthless || best.hash == self.chain.tip.at.hash;
         if (nothing_new && !self.chain.history_missing) || !peer.can_serve_witnesses() {
             return;
         }
@@ -184,31 +198,41 @@ impl Engine {
         for (hash, height) in &chosen {
             tracing::debug!(target: "net", "Requesting block {} ({height}) peer={id}", hash_hex(hash));
         }
-        self.request(id, &chosen);
-        self.maybe_refill(id, &best, chosen.is_empty());
+        self.request(id, &chosen, false);
+        self.maybe_refill(&best);
+        if chosen.is_empty() {
+            self.maybe_blame(id, &best);
+        }
     }
 
-    fn maybe_refill(&mut self, id: PeerId, best: &HeaderRef, nothing_chosen: bool) {
+    fn maybe_refill(&mut self, best: &HeaderRef) {
         let now = self.now;
         let Some(plan) = self.plans.plans.get(&best.hash) else {
             self.ask_for_plan(best.hash, Continuation::Plan { best: best.hash }, None);
             return;
         };
-        let open = plan.blocks.iter().filter(|(hash, _)| !self.block_requests.contains_key(hash)).count();
-        let front = plan.blocks.first().map(|(hash, _)| *hash);
+        let front = plan.blocks.front().map(|(hash, _)| *hash);
         let moved = plan.asked.is_none_or(|(asked, at)| asked != front || now - at > SECOND);
-        if !plan.pending && moved && open < REFILL && (plan.full || plan.blocks.is_empty()) {
+        if !plan.pending && moved && plan.is_used_up() {
             self.ask_for_plan(best.hash, Continuation::Plan { best: best.hash }, None);
-        } else if nothing_chosen && plan.full && open == 0 {
-            let staller = front.and_then(|hash| self.block_requests.get(&hash).copied());
-            let idle = self.peers.get(&id).is_some_and(|peer| peer.in_flight.is_empty());
-            if let Some(staller) = staller.filter(|other| *other != id && idle)
-                && let Some(peer) = self.peers.get_mut(&staller)
-                && peer.stalling_since == 0
-            {
-                peer.stalling_since = now;
-                tracing::debug!(target: "net", "Stall started peer={staller}");
-            }
+        }
+    }
+
+    /// Nothing is left for an idle peer because the window does not move: whoever holds its first block may be slow.
+    fn maybe_blame(&mut self, id: PeerId, best: &HeaderRef) {
+        let now = self.now;
+        let Some(plan) = self.plans.plans.get(&best.hash) else { return };
+        let end = plan.window_end();
+        let beyond = plan.blocks.iter().find(|(_, height)| *height > end);
+        let more = beyond.is_some_and(|(hash, _)| !self.block_requests.contains(hash));
+        let first = plan.blocks.iter().find_map(|(hash, _)| self.block_requests.peers(hash).first().copied());
+        let idle = self.peers.get(&id).is_some_and(|peer| peer.in_flight.is_empty());
+        if let Some(staller) = first.filter(|other| *other != id && idle && more)
+            && let Some(peer) = self.peers.get_mut(&staller)
+            && peer.stalling_since == 0
+        {
+            peer.stalling_since = now;
+            tracing::debug!(target: "net", "Stall started peer={staller}");
         }
     }
 }

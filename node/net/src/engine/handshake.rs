@@ -14,8 +14,6 @@ use super::permission::Permissions;
 use super::recent::RecentSet;
 use super::{Engine, SECOND};
 
-/// Compact block version that we would speak (BIP 152, with witnesses).
-const COMPACT_VERSION: u64 = 2;
 /// The last alert, which ends the alert system in clients that still have it.
 const FINAL_ALERT: &str = "60010000000000000000000000ffffff7f00000000ffffff7ffeffff7f01ffffff7f00000000ffffff7f00ffffff7f002f555247454e543a20416c657274206b657920636f6d70726f6d697365642c2075706772616465207265717569726564004630440220653febd6410f470f6bae11cad19c48413becb1ac2c17f908fd0fd53bdc3abd5202206d0e9c96fe88d4a0f01ed9dedae2b6f9e00da94cad0fecaae66ecf689bf71b50";
 
@@ -113,11 +111,12 @@ impl Engine {
             peer.tx = Some(TxRelay {
                 relay: version.relay,
                 known: RecentSet::new(50_000),
-                to_send: std::collections::BTreeMap::new(),
+                to_send: std::collections::HashSet::new(),
                 send_mempool: false,
                 next_send: 0,
                 last_sequence: 1,
                 fee_filter: 0,
+                bloom: None,
             });
         }
         let agent = if peer.user_agent.is_empty() { "<no user agent>" } else { &peer.user_agent };
@@ -185,7 +184,7 @@ impl Engine {
             tracing::info!(target: "net", "{text}");
         }
         if peer.common_version >= SHORT_IDS_BLOCKS_VERSION {
-            self.send(id, &Message::SendCompact(0, COMPACT_VERSION));
+            self.send(id, &Message::SendCompact(0, super::compact::VERSION));
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.handshaken = true;
@@ -250,7 +249,7 @@ impl Engine {
             self.misbehaving(id, "invalid sendcmpct announce field");
             return;
         }
-        if version == COMPACT_VERSION
+        if version == super::compact::VERSION
             && let Some(peer) = self.peers.get_mut(&id)
         {
             peer.provides_compact = true;

@@ -2,16 +2,18 @@
 
 use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
+use bitcoin::secp256k1::rand::Rng;
 use bulkhead_wire::Message;
 use bulkhead_wire::message::{Locator, MAX_HEADERS, hash_hex};
 use bulkhead_wire::skim::header_hash;
 
 use super::answers::Continuation;
-use super::chain_view::{Question, Tip, Verdict, VerdictKind};
+use super::chain_view::{HeadersOutcome, Question, Tip, VerdictKind};
 use super::headers_index::{Hash, HeaderRef};
 use super::kind::ConnectionKind;
 use super::peer::PeerId;
 use super::permission::Permissions;
+use super::presync::{ChainStart, HeadersSync};
 use super::{Engine, SECOND};
 
 /// A `getheaders` may be repeated after this long.
@@ -46,7 +48,16 @@ impl Engine {
         self.send(id, &Message::GetHeaders(Locator { have: hashes, stop: [0; 32] }));
     }
 
-    pub(crate) fn on_headers(&mut self, id: PeerId, headers: Result<Vec<[u8; 80]>, u64>) {
+    /// Asks for headers after these blocks, whatever was asked before.
+    fn send_getheaders(&mut self, id: PeerId, locator: Vec<Hash>) {
+        let now = self.now;
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.last_getheaders = now;
+        }
+        self.send(id, &Message::GetHeaders(Locator { have: locator, stop: [0; 32] }));
+    }
+
+    pub(crate) fn on_headers(&mut self, id: PeerId, headers: Result<Vec<[u8; 80]>, u64>, via_compact: bool) {
         let headers = match headers {
             Ok(headers) => headers,
             Err(count) => {
@@ -56,6 +67,8 @@ impl Engine {
         };
         if headers.is_empty() {
             if let Some(peer) = self.peers.get_mut(&id) {
+                // The peer has nothing more to give.
+                peer.presync = None;
                 peer.last_getheaders = 0;
             }
             return;
@@ -68,9 +81,59 @@ impl Engine {
             self.misbehaving(id, "non-continuous headers sequence");
             return;
         }
+        let full = headers.len() == MAX_HEADERS;
+        let (ready, checked) = match self.continue_presync(id, &headers, full) {
+            Some(ready) => (ready, true),
+            None => (headers, false),
+        };
         let trusted = self.peers.get(&id).is_some_and(|peer| peer.may(Permissions::NO_BAN));
-        let question = Question::SubmitHeaders(headers.clone(), trusted);
-        self.ask(question, Continuation::Headers { peer: id, headers }, Some(id));
+        for part in ready.chunks(MAX_HEADERS) {
+            let question = Question::SubmitHeaders(part.to_vec(), checked || trusted);
+            let then = Continuation::Headers { peer: id, headers: part.to_vec(), full: full && !checked, via_compact };
+            self.ask(question, then, Some(id));
+        }
+    }
+
+    /// Goes on with the headers of a chain that has not shown its work. Gives those that are ready to be kept; `None`: the
+    /// headers do not belong to such a chain.
+    fn continue_presync(&mut self, id: PeerId, headers: &[[u8; 80]], full: bool) -> Option<Vec<[u8; 80]>> {
+        let peer = self.peers.get_mut(&id)?;
+        let sync = peer.presync.as_mut()?;
+        let outcome = sync.process(headers, full, &self.config.rules, id);
+        let locator = sync.next_locator();
+        if let Some(text) = outcome.text {
+            tracing::debug!(target: "net", "{text}");
+        }
+        if sync.is_over() {
+            peer.presync = None;
+        }
+        if !outcome.success {
+            return None;
+        }
+        peer.last_getheaders = 0;
+        if outcome.request_more {
+            let from = locator.first().map(hash_hex).unwrap_or_default();
+            self.send_getheaders(id, locator);
+            tracing::debug!(target: "net", "more getheaders (from {from}) to peer={id}");
+        }
+        self.report_presync();
+        Some(outcome.ready)
+    }
+
+    /// Logs how far the best of the chains is whose headers are sampled only.
+    fn report_presync(&mut self) {
+        /// Between two lines, microseconds.
+        const PAUSE: i64 = 250_000;
+        if !self.chain.tip.initial_download || self.now < self.last_presync_report + PAUSE {
+            return;
+        }
+        let best = self.peers.values().filter_map(|peer| peer.presync.as_ref()?.presynced()).max_by_key(|(.., work)| *work);
+        let Some((height, time, _)) = best else { return };
+        self.last_presync_report = self.now;
+        let left = ((self.seconds() - i64::from(time)) / self.config.spacing.max(1)).max(0);
+        #[allow(clippy::cast_precision_loss)]
+        let progress = 100.0 * height as f64 / (height + left).max(1) as f64;
+        tracing::info!(target: "net", "Pre-synchronizing blockheaders, height: {height} (~{progress:.2}%)");
     }
 
     fn has_proof_of_work(&self, raw: &[u8; 80]) -> bool {
@@ -80,23 +143,51 @@ impl Engine {
         })
     }
 
-    pub(crate) fn headers_judged(&mut self, id: PeerId, headers: &[[u8; 80]], verdict: &Verdict, last: Tip, active: bool) {
+    /// The chain of these headers has little work so far: begins to sample it when the peer has more, else ignores it.
+    fn low_work_headers(&mut self, id: PeerId, headers: &[[u8; 80]], start: Tip) {
+        if headers.len() < MAX_HEADERS {
+            let count = i32::try_from(headers.len()).unwrap_or(i32::MAX);
+            let height = start.at.height.saturating_add(count);
+            tracing::debug!(target: "net", "Ignoring low-work chain (height={height}) from peer={id}");
+            return;
+        }
+        let then = Continuation::StartPresync { peer: id, headers: headers.to_vec(), start };
+        self.ask(Question::Locator(Some(start.at.hash)), then, Some(id));
+    }
+
+    pub(crate) fn start_presync(&mut self, id: PeerId, headers: &[[u8; 80]], start: Tip, locator: Vec<Hash>) {
+        let random = [self.rng.r#gen(), self.rng.r#gen(), self.rng.r#gen()];
+        let wanted = self.chain.work_threshold();
+        let from = ChainStart { at: start.at, bits: start.bits, median_time: start.median_time };
+        let sync = HeadersSync::new(self.config.sampling, from, locator, wanted, self.seconds(), random);
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        tracing::debug!(target: "net", "{}", sync.started_text(id));
+        peer.presync = Some(Box::new(sync));
+        // Nothing is ready in the first phase.
+        self.continue_presync(id, headers, true);
+    }
+
+    pub(crate) fn headers_judged(
+        &mut self,
+        id: PeerId,
+        headers: &[[u8; 80]],
+        full: bool,
+        via_compact: bool,
+        outcome: &HeadersOutcome,
+    ) {
         let (Some(first), Some(end)) = (headers.first(), headers.last()) else { return };
+        let HeadersOutcome { verdict, last, active, is_new, start } = outcome;
+        let (last, active) = (*last, *active);
         let end_hash = header_hash(end);
         if verdict.kind == VerdictKind::MissingPrevious {
             self.unconnecting(id, header_hash(first), parent(first), end_hash);
             return;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.last_getheaders = 0;
+        peer.last_getheaders = if peer.presync.is_some() { peer.last_getheaders } else { 0 };
         let inbound = peer.kind.is_inbound();
         if verdict.kind == VerdictKind::LowWork {
-            let count = i32::try_from(headers.len()).unwrap_or(i32::MAX);
-            let start = self.headers.get(&parent(first)).map_or(last.at.height, |at| at.height);
-            tracing::debug!(
-                target: "net",
-                "Ignoring low-work chain (height={}) from peer={id}", start.saturating_add(count)
-            );
+            self.low_work_headers(id, headers, *start);
             return;
         }
         if !verdict.accepted {
@@ -107,34 +198,34 @@ impl Engine {
                     verdict.debug
                 );
             }
-            self.punish_for_block(id, verdict, false, "invalid header received");
+            self.punish_for_block(id, verdict, via_compact, "invalid header received");
             return;
         }
         if last.at.hash != end_hash {
             tracing::debug!(target: "net", "chain answered for another header than was asked, peer={id}");
             return;
         }
-        let new = self.headers.get(&end_hash).is_none() && !active && self.chain.best_header.at.hash != end_hash;
         self.headers.insert_run(headers, last.at);
-        if new {
-            self.log_new_header(id, last.at);
+        if *is_new {
+            self.log_new_header(id, last.at, false);
         }
         if last.at.work > self.chain.best_header.at.work {
             self.chain.best_header = last;
         }
-        if headers.len() == MAX_HEADERS && self.maybe_send_getheaders(id, Some(end_hash), false, true) {
+        if full && self.maybe_send_getheaders(id, Some(end_hash), false, true) {
             tracing::debug!(target: "net", "more getheaders ({}) to end to peer={id}", last.at.height);
         }
         self.update_availability(id, &end_hash);
-        self.note_received_headers(id, last.at, new);
+        self.note_received_headers(id, last.at, *is_new, full);
         if self.can_direct_fetch() && self.chain.tip.at.work <= last.at.work && !active {
             self.plan_then_fetch(id, last.at);
         }
     }
 
-    fn log_new_header(&self, id: PeerId, at: HeaderRef) {
+    pub(crate) fn log_new_header(&self, id: PeerId, at: HeaderRef, via_compact: bool) {
         let Some(peer) = self.peers.get(&id) else { return };
-        let text = format!("Saw new header hash={} height={} {}", hash_hex(&at.hash), at.height, self.log_peer(peer));
+        let how = if via_compact { "cmpctblock " } else { "" };
+        let text = format!("Saw new {how}header hash={} height={} {}", hash_hex(&at.hash), at.height, self.log_peer(peer));
         if self.chain.tip.initial_download {
             tracing::debug!(target: "validation", "{text}");
         } else {
@@ -142,8 +233,18 @@ impl Engine {
         }
     }
 
-    fn note_received_headers(&mut self, id: PeerId, last: HeaderRef, new: bool) {
+    fn note_received_headers(&mut self, id: PeerId, last: HeaderRef, new: bool, may_have_more: bool) {
         let now = self.seconds();
+        let minimum = self.chain.minimum_work;
+        if self.chain.tip.initial_download
+            && !may_have_more
+            && let Some(peer) = self.peers.get(&id)
+            && peer.kind.is_automatic()
+            && peer.best_known.is_some_and(|best| best.work < minimum)
+        {
+            tracing::info!(target: "net", "outbound peer headers chain has insufficient work, {}", self.disconnect_text(id));
+            self.drop_peer(id);
+        }
         let tip_work = self.chain.tip.at.work;
         let protected = self.peers.values().filter(|peer| peer.chain_sync.protect).count();
         let Some(peer) = self.peers.get_mut(&id) else { return };

@@ -75,7 +75,7 @@ impl Engine {
             let text = if have { "have" } else { "new" };
             tracing::debug!(target: "net", "got inv: {} {text} peer={id}", Inventory::new(bulkhead_wire::inventory::BLOCK, *hash));
             self.update_availability(id, hash);
-            if !have && !self.chain.loading && !self.block_requests.contains_key(hash) {
+            if !have && !self.chain.loading && !self.block_requests.contains(hash) {
                 newest = Some(*hash);
             }
         }
@@ -99,12 +99,10 @@ impl Engine {
 
     pub(crate) fn inv_txs_known(&mut self, id: PeerId, entries: &[Inventory], have: &[bool]) {
         for (index, entry) in entries.iter().enumerate() {
-            let have = have.get(index).copied().unwrap_or(false) || self.tx_is_settled(&entry.hash);
+            let have = have.get(index).copied().unwrap_or(false);
+            let have = self.tx_announced(id, entry.hash, entry.kind() == Kind::Wtx, have);
             let text = if have { "have" } else { "new" };
             tracing::debug!(target: "net", "got inv: {entry} {text} peer={id}");
-            if !have {
-                self.tx_requests.announced(id, entry.hash, entry.kind() == Kind::Wtx, self.now);
-            }
         }
     }
 

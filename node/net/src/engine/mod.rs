@@ -10,25 +10,31 @@ pub mod chain_view;
 pub mod config;
 pub mod headers_index;
 pub mod kind;
+pub mod orphanage;
 pub mod peer;
 pub mod permission;
+pub mod presync;
 pub mod recent;
 pub mod tx_request;
+pub mod upload;
 
 mod announce;
 mod answers;
 mod block_sources;
 mod blocks;
+mod compact;
 mod connections;
 mod download;
+mod filters;
 mod gossip;
 mod handshake;
 mod headers;
 mod inventory;
-mod orphans;
+mod mempool_view;
 mod ping;
 mod punish;
 mod receive;
+mod requests;
 mod serve;
 mod stats;
 mod tick;
@@ -36,6 +42,8 @@ mod transactions;
 mod transport;
 mod trickle;
 
+#[cfg(test)]
+mod relay_tests;
 #[cfg(test)]
 mod tests;
 
@@ -51,14 +59,17 @@ pub use stats::PeerStats;
 
 use answers::Continuation;
 use chain_view::{ChainView, Question};
+use compact::RecentBlock;
 use config::EngineConfig;
 use download::Plans;
 use headers_index::{Hash, HeaderIndex};
 use kind::ConnectionKind;
-use orphans::Orphans;
+use mempool_view::MempoolView;
+use orphanage::Orphanage;
 use peer::{Peer, PeerId};
-use transactions::MempoolView;
+use requests::BlockRequests;
 use tx_request::TxRequests;
+use upload::Upload;
 
 /// One second in the engine's unit of time.
 pub const SECOND: i64 = 1_000_000;
@@ -100,6 +111,8 @@ pub enum Effect {
         /// The question.
         question: Question,
     },
+    /// A block under construction in chain is not needed any more.
+    DropPartial(u64),
     /// The ban list changed: write it.
     SaveBans,
 }
@@ -129,11 +142,20 @@ pub struct Engine {
     effects: Vec<Effect>,
     waiting: HashMap<u64, (Continuation, Option<PeerId>)>,
     next_token: u64,
-    block_requests: HashMap<Hash, PeerId>,
+    block_requests: BlockRequests,
     block_sources: block_sources::BlockSources,
     plans: Plans,
     tx_requests: TxRequests,
-    orphans: Orphans,
+    orphanage: Orphanage,
+    /// Peers with orphans whose parents have come.
+    orphan_work: Vec<PeerId>,
+    upload: Upload,
+    recent_block: Option<RecentBlock>,
+    highest_fast_announce: i32,
+    /// Peers that announce blocks to us in compact form, the newest last.
+    high_bandwidth: Vec<PeerId>,
+    next_partial: u64,
+    last_presync_report: i64,
     mempool: MempoolView,
     last_inv_block: Option<Hash>,
     last_tip_update: i64,
@@ -146,6 +168,8 @@ impl Engine {
     /// An engine without peers. `seed` feeds every random choice; `now` is in microseconds.
     #[must_use]
     pub fn new(config: EngineConfig, addrman: AddrMan, bans: BanList, seed: [u8; 32], now: i64) -> Self {
+        let mut rng = StdRng::from_seed(seed);
+        let request_keys = (rng.r#gen(), rng.r#gen());
         Self {
             config,
             chain: ChainView::default(),
@@ -159,16 +183,23 @@ impl Engine {
             peers: BTreeMap::new(),
             next_peer: 0,
             now,
-            rng: StdRng::from_seed(seed),
+            rng,
             headers: HeaderIndex::default(),
             effects: Vec::new(),
             waiting: HashMap::new(),
             next_token: 0,
-            block_requests: HashMap::new(),
+            block_requests: BlockRequests::default(),
             block_sources: Default::default(),
             plans: Plans::default(),
-            tx_requests: TxRequests::default(),
-            orphans: Orphans::default(),
+            tx_requests: TxRequests::new(request_keys),
+            orphanage: Orphanage::default(),
+            orphan_work: Vec::new(),
+            upload: Upload::default(),
+            recent_block: None,
+            highest_fast_announce: 0,
+            high_bandwidth: Vec::new(),
+            next_partial: 0,
+            last_presync_report: 0,
             mempool: MempoolView::default(),
             last_inv_block: None,
             last_tip_update: 0,

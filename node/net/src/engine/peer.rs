@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
+use bulkhead_wire::bloom::BloomFilter;
 use bulkhead_wire::{Endpoint, Inventory, NetAddr, Network, PeerAddress, Transport, services};
 
 use super::headers_index::{Hash, HeaderRef};
 use super::kind::ConnectionKind;
 use super::permission::Permissions;
+use super::presync::HeadersSync;
 use super::recent::RecentSet;
 
 /// Number of a connection, counted up from 0.
@@ -22,11 +24,23 @@ pub(crate) struct Waiting {
     pub(crate) received: i64,
 }
 
+/// How far a block in compact form is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Partial {
+    /// It was not sent in compact form.
+    None,
+    /// Chain has it under this key and lacks transactions.
+    Waiting(u64),
+    /// It could not be put together, or is being put together: no other compact form of it is looked at.
+    Spent,
+}
+
 /// A block that we asked this peer for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InFlight {
     pub(crate) hash: Hash,
     pub(crate) height: i32,
+    pub(crate) partial: Partial,
 }
 
 /// What a peer that relays transactions has and wants.
@@ -36,8 +50,8 @@ pub(crate) struct TxRelay {
     pub(crate) relay: bool,
     /// Ids that it knows, in the form that it uses.
     pub(crate) known: RecentSet,
-    /// Transactions to announce: sequence number in our mempool, so that parents go first.
-    pub(crate) to_send: BTreeMap<u64, Hash>,
+    /// Transactions to announce, by wtxid.
+    pub(crate) to_send: HashSet<Hash>,
     /// It asked for the whole mempool.
     pub(crate) send_mempool: bool,
     /// When the next announcement is due, microseconds; 0 before the first.
@@ -46,6 +60,8 @@ pub(crate) struct TxRelay {
     pub(crate) last_sequence: u64,
     /// Its `feefilter`, satoshi per 1000 vbyte.
     pub(crate) fee_filter: i64,
+    /// Its bloom filter.
+    pub(crate) bloom: Option<BloomFilter>,
 }
 
 /// The outbound peer that lags behind gets a deadline.
@@ -121,6 +137,9 @@ pub struct Peer {
     pub(crate) sent_sendheaders: bool,
     pub(crate) provides_compact: bool,
     pub(crate) high_bandwidth_from: bool,
+    pub(crate) high_bandwidth_to: bool,
+    /// Headers of a chain that has not shown enough work yet.
+    pub(crate) presync: Option<Box<HeadersSync>>,
     pub(crate) tx: Option<TxRelay>,
     pub(crate) fee_filter_sent: i64,
     pub(crate) next_fee_filter: i64,
@@ -231,6 +250,8 @@ impl Peer {
             sent_sendheaders: false,
             provides_compact: false,
             high_bandwidth_from: false,
+            high_bandwidth_to: false,
+            presync: None,
             tx: None,
             fee_filter_sent: 0,
             next_fee_filter: 0,
@@ -301,9 +322,5 @@ impl Peer {
         if let Some(tx) = &mut self.tx {
             tx.known.insert(hash);
         }
-    }
-
-    pub(crate) fn in_flight_hashes(&self) -> HashSet<Hash> {
-        self.in_flight.iter().map(|block| block.hash).collect()
     }
 }

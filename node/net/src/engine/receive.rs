@@ -6,6 +6,7 @@ use bulkhead_wire::v2::V2Error;
 use bulkhead_wire::{Message, TransportError, sanitize};
 
 use super::Engine;
+use super::filters::Wanted;
 use super::peer::{PeerId, Waiting};
 
 /// Blocks of one peer that may be under judgement at once.
@@ -81,6 +82,8 @@ impl Engine {
     pub fn sent(&mut self, id: PeerId, command: Option<&str>, bytes: usize) {
         let count = u64::try_from(bytes).unwrap_or(0);
         self.total_sent += count;
+        let seconds = self.seconds();
+        self.upload.record(count, seconds);
         let now = self.now;
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.last_send = now;
@@ -124,6 +127,10 @@ impl Engine {
             self.serve_getdata(id);
             return true;
         }
+        if peer.handshaken && peer.submitting == 0 && self.reconsider_orphan(id) {
+            return true;
+        }
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
         let Some(front) = peer.queue.front() else { return false };
         let limit = if front.command == "block" { MAX_SUBMITTING } else { 1 };
         if peer.submitting >= limit {
@@ -182,6 +189,8 @@ impl Engine {
                 self.drop_peer(id);
                 true
             }
+            "cmpctblock" => self.ignores_compact(id),
+            "filterload" | "filteradd" | "filterclear" => !self.offers_bloom(id, command),
             // We can't judge transactions yet; unsolicited ones are no offence.
             "tx" => self.chain.tip.initial_download,
             _ => false,
@@ -209,41 +218,34 @@ impl Engine {
             Message::NotFound(entries) => self.on_notfound(id, &entries),
             Message::GetHeaders(locator) => self.on_getheaders(id, locator),
             Message::GetBlocks(locator) => self.on_getblocks(id, locator),
-            Message::Headers(headers) => self.on_headers(id, headers),
+            Message::Headers(headers) => self.on_headers(id, headers, false),
             Message::Block(bytes) => self.on_block(id, bytes),
+            Message::CompactBlock(compact) => self.on_compact_block(id, compact),
+            Message::GetBlockTransactions(request) => self.on_transactions_request(id, request),
+            Message::BlockTransactions(transactions) => self.on_block_transactions(id, transactions),
+            Message::FilterLoad(filter) => self.on_filterload(id, filter),
+            Message::FilterAdd(element) => self.on_filteradd(id, &element),
+            Message::FilterClear => self.on_filterclear(id),
+            Message::GetFilters(request) => self.on_filter_request(id, Wanted::Filters, request),
+            Message::GetFilterHashes(request) => self.on_filter_request(id, Wanted::Hashes, request),
+            Message::GetFilterCheckpoints(request) => self.on_filter_request(id, Wanted::Checkpoints, request),
             Message::Tx(bytes) => self.on_tx(id, bytes),
             Message::Mempool => self.on_mempool(id),
             Message::Addr(addresses, long) => self.on_addr(id, addresses, if long { "addrv2" } else { "addr" }),
             Message::GetAddr => self.on_getaddr(id),
-            Message::Unknown(command) => self.on_other(id, &command, &waiting.body),
+            Message::Unknown(command) => Self::on_other(id, &command),
         }
     }
 
-    fn on_other(&mut self, id: PeerId, command: &str, body: &[u8]) {
-        match command {
-            "sendtxrcncl" => tracing::debug!(
+    fn on_other(id: PeerId, command: &str) {
+        if command == "sendtxrcncl" {
+            tracing::debug!(
                 target: "net",
                 "sendtxrcncl from peer={id} ignored, as our node does not have txreconciliation enabled"
-            ),
-            "filterload" | "filteradd" | "filterclear" => self.on_filter(id, command, body),
-            "cmpctblock" => self.on_compact_block(id, body),
-            "getcfilters" | "getcfheaders" | "getcfcheckpt" => {
-                tracing::debug!(target: "net", "peer requested unsupported block filter type: 0, {}", self.disconnect_text(id));
-                self.drop_peer(id);
-            }
-            "getblocktxn" | "blocktxn" => {}
-            _ => {
-                let shown = sanitize(command.as_bytes());
-                tracing::debug!(target: "net", "Unknown message type \"{shown}\" from peer={id}");
-            }
-        }
-    }
-
-    fn on_filter(&mut self, id: PeerId, command: &str, _body: &[u8]) {
-        let offered = self.peers.get(&id).is_some_and(|peer| peer.our_services & bulkhead_wire::services::BLOOM != 0);
-        if !offered {
-            tracing::debug!(target: "net", "{command} received despite not offering bloom services, {}", self.disconnect_text(id));
-            self.drop_peer(id);
+            );
+        } else {
+            let shown = sanitize(command.as_bytes());
+            tracing::debug!(target: "net", "Unknown message type \"{shown}\" from peer={id}");
         }
     }
 }

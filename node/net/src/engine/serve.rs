@@ -2,7 +2,7 @@
 
 use bulkhead_wire::inventory::BLOCK;
 use bulkhead_wire::message::{Locator, MAX_HEADERS, MAX_INV, MAX_LOCATOR, hash_hex};
-use bulkhead_wire::skim::{header_hash, strip_block, strip_transaction};
+use bulkhead_wire::skim::{self, header_hash, strip_block, strip_transaction};
 use bulkhead_wire::{Inventory, Kind, Message, services};
 
 use super::Engine;
@@ -18,8 +18,16 @@ const TX_BATCH: usize = 100;
 const MAX_HASHES: u32 = 500;
 /// Blocks off the main chain are served only while they are younger than this, seconds.
 const STALE_AGE_LIMIT: i64 = 30 * 24 * 60 * 60;
+/// Older blocks count against the upload target, seconds.
+const HISTORICAL_AGE: i64 = 7 * 24 * 60 * 60;
 /// A pruned node serves this many blocks below its tip, and two to spare.
 const LIMITED_DEPTH: i32 = 290;
+
+/// Whether peers may learn of a block: it is in the active chain, or it was validated fully and is not so old that knowing
+/// it would identify us (Core: `BlockRequestAllowed`).
+pub(crate) fn may_be_told(facts: &HeaderFacts, best_time: i64) -> bool {
+    facts.active || (facts.valid && best_time - facts.tip.time < STALE_AGE_LIMIT)
+}
 
 fn stop_text(stop: &Hash) -> String {
     if *stop == [0; 32] { "end".to_owned() } else { hash_hex(stop) }
@@ -48,27 +56,42 @@ impl Engine {
             let entries: Vec<Inventory> = peer.getdata.drain(..wanted).collect();
             if peer.tx.is_some() {
                 let names = entries.iter().map(|entry| (entry.hash, entry.kind() == Kind::Wtx)).collect();
-                self.ask(Question::Transactions(names), Continuation::ServeTxs { peer: id, entries }, Some(id));
+                let before = peer.tx.as_ref().map_or(0, |tx| tx.last_sequence);
+                self.ask(Question::Transactions(names, before), Continuation::ServeTxs { peer: id, entries }, Some(id));
             }
             return;
         }
         let Some(entry) = peer.getdata.pop_front() else { return };
-        if entry.is_block() {
+        let newest = self.recent_block.as_ref().filter(|recent| recent.at.hash == entry.hash);
+        if let Some(recent) = newest.filter(|recent| entry.is_block() && recent.at.hash == self.chain.tip.at.hash) {
+            // The tip needs no question to chain.
+            let bytes = std::rc::Rc::clone(&recent.bytes);
+            let facts = HeaderFacts { tip: self.chain.tip, have_data: true, active: true, valid: true, had_data: true };
+            self.block_found(id, entry, Some(facts), &bytes);
+        } else if entry.is_block() {
             self.ask(Question::Block(entry.hash), Continuation::ServeBlock { peer: id, entry }, Some(id));
         }
     }
 
     pub(crate) fn transactions_found(&mut self, id: PeerId, entries: &[Inventory], found: Vec<Vec<u8>>) {
-        let mut missing = Vec::new();
+        let (mut missing, mut seen) = (Vec::new(), Vec::new());
         let mut found = found.into_iter();
         for entry in entries {
-            let bytes = found.next().unwrap_or_default();
-            let announced = self.was_announced(id, &entry.hash, entry.kind() == Kind::Wtx);
+            let Some(bytes) = found.next().filter(|bytes| !bytes.is_empty()) else {
+                missing.push(*entry);
+                continue;
+            };
+            if let Ok(names) = skim::transaction(&bytes) {
+                seen.push(names.txid);
+            }
             let served = if entry.kind() == Kind::Tx { strip_transaction(&bytes).ok() } else { Some(bytes) };
-            match served.filter(|bytes| !bytes.is_empty() && announced) {
+            match served {
                 Some(bytes) => self.send(id, &Message::Tx(bytes)),
                 None => missing.push(*entry),
             }
+        }
+        if !seen.is_empty() {
+            self.ask(Question::BroadcastSeen(seen), Continuation::Nothing, None);
         }
         if !missing.is_empty() {
             self.send(id, &Message::NotFound(missing));
@@ -78,13 +101,17 @@ impl Engine {
     pub(crate) fn block_found(&mut self, id: PeerId, entry: Inventory, facts: Option<HeaderFacts>, block: &[u8]) {
         let Some(facts) = facts else { return };
         let Some(peer) = self.peers.get(&id) else { return };
-        let age = self.chain.best_header.time - facts.tip.time;
-        let recent = facts.valid && age < STALE_AGE_LIMIT;
-        if !facts.active && !recent {
+        if !may_be_told(&facts, self.chain.best_header.time) {
             tracing::debug!(
                 target: "net",
                 "ProcessGetBlockData: ignoring request from peer={id} for old block that isn't in the main chain"
             );
+            return;
+        }
+        let historical = self.chain.best_header.time - facts.tip.time > HISTORICAL_AGE;
+        if (historical || entry.kind() == Kind::FilteredBlock) && !peer.may(Permissions::DOWNLOAD) && self.upload_reached(true) {
+            tracing::debug!(target: "net", "historical block serving limit reached, {}", self.disconnect_text(id));
+            self.drop_peer(id);
             return;
         }
         let pruned = peer.our_services & services::NETWORK == 0 && peer.our_services & services::NETWORK_LIMITED != 0;
@@ -101,7 +128,17 @@ impl Engine {
             return;
         }
         match entry.kind() {
+            Kind::CompactBlock if self.serves_compact(facts.tip.at.height) => {
+                let recent = self.recent_block.as_ref().filter(|recent| recent.at.hash == entry.hash);
+                match recent.map(super::compact::RecentBlock::body) {
+                    Some(body) => {
+                        self.send_raw(id, "cmpctblock", body);
+                    }
+                    None => self.send_compact(id, block),
+                }
+            }
             Kind::WitnessBlock | Kind::CompactBlock => self.send(id, &Message::Block(block.to_vec())),
+            Kind::FilteredBlock => self.send_filtered_block(id, block),
             Kind::Block => match strip_block(block) {
                 Ok(bytes) => self.send(id, &Message::Block(bytes)),
                 Err(error) => tracing::warn!(target: "net", "chain sent a malformed block: {error}"),
@@ -134,13 +171,26 @@ impl Engine {
             tracing::debug!(target: "net", "Ignoring getheaders from peer={id} while importing/reindexing");
             return;
         }
-        let by_hash = locator.have.is_empty();
-        let limit = u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX);
-        let then = Continuation::ServeHeaders { peer: id, stop: locator.stop, by_hash };
-        self.ask(Question::FindHeaders(locator.have, locator.stop, limit), then, Some(id));
+        let trusted = self.peers.get(&id).is_some_and(|peer| peer.may(Permissions::DOWNLOAD));
+        if !self.chain.has_minimum_work() && !trusted {
+            tracing::debug!(
+                target: "net",
+                "Ignoring getheaders from peer={id} because active chain has too little work; sending empty response"
+            );
+            self.send(id, &Message::Headers(Ok(Vec::new())));
+            return;
+        }
+        self.find_headers(id, locator, false);
     }
 
-    pub(crate) fn headers_found(&mut self, id: PeerId, headers: Vec<[u8; 80]>, stop: Hash, by_hash: bool) {
+    fn find_headers(&mut self, id: PeerId, locator: Locator, again: bool) {
+        let limit = u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX);
+        let question = Question::FindHeaders(locator.have.clone(), locator.stop, limit);
+        self.ask(question, Continuation::ServeHeaders { peer: id, locator, again }, Some(id));
+    }
+
+    pub(crate) fn headers_found(&mut self, id: PeerId, headers: Vec<[u8; 80]>, locator: Locator, again: bool) {
+        let (by_hash, stop) = (locator.have.is_empty(), locator.stop);
         if by_hash && headers.is_empty() {
             // Core stays silent about a block that it does not know or does not tell.
             return;
@@ -156,6 +206,11 @@ impl Engine {
         tracing::debug!(target: "net", "getheaders {height} to {} from peer={id}", stop_text(&stop));
         let last = headers.last().map(header_hash);
         let cut = headers.len() >= MAX_HEADERS || last == Some(stop);
+        if !cut && !again && last.is_some_and(|last| last != self.chain.tip.at.hash) {
+            // The tip has changed since chain looked, and the peer has been told: it must not hear an older answer after that.
+            self.find_headers(id, locator, true);
+            return;
+        }
         // Deliberately not the maximum of old and new: after this answer the peer knows no more than this.
         let sent = match last {
             Some(last) if cut => self.headers.get(&last),

@@ -36,6 +36,9 @@ pub struct PeerStats {
     pub user_agent: String,
     pub inbound: bool,
     pub high_bandwidth_from: bool,
+    pub high_bandwidth_to: bool,
+    /// Height up to which headers were sampled; -1: none are.
+    pub presynced_headers: i64,
     pub synced_headers: i32,
     pub synced_blocks: i32,
     pub in_flight: Vec<i32>,
@@ -86,6 +89,8 @@ impl Engine {
             user_agent: peer.user_agent.clone(),
             inbound: peer.kind.is_inbound(),
             high_bandwidth_from: peer.high_bandwidth_from,
+            high_bandwidth_to: peer.high_bandwidth_to,
+            presynced_headers: peer.presync.as_ref().and_then(|sync| sync.presynced()).map_or(-1, |(height, ..)| height),
             synced_headers: peer.best_known.map_or(-1, |best| best.height),
             synced_blocks: self.common_height(peer),
             in_flight: peer.in_flight.iter().map(|block| block.height).collect(),

@@ -9,7 +9,7 @@ use bulkhead_wire::version::Version;
 use bulkhead_wire::{Endpoint, Inventory, Message, Network, frame, inventory, services};
 use proptest::prelude::*;
 
-use super::chain_view::{Answer, ChainView, Question, Tip, Verdict, VerdictKind};
+use super::chain_view::{Answer, BlockOutcome, ChainView, HeadersOutcome, Question, Tip, Verdict, VerdictKind};
 use super::config::EngineConfig;
 use super::headers_index::HeaderRef;
 use super::kind::ConnectionKind;
@@ -18,12 +18,16 @@ use super::permission::Permissions;
 use super::{Effect, Engine, SECOND};
 
 const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
-const START: i64 = 1_700_000_000 * SECOND;
+pub(super) const START: i64 = 1_700_000_000 * SECOND;
+/// Easiest difficulty of regtest.
+const EASY: u32 = 0x207f_ffff;
 
 fn config() -> EngineConfig {
     EngineConfig {
         magic: MAGIC,
         pow_limit: Target::MAX_ATTAINABLE_REGTEST,
+        rules: bulkhead_consensus::networks::regtest(),
+        sampling: super::presync::Sampling::of("regtest"),
         spacing: 600,
         regtest: true,
         default_port: 18444,
@@ -33,7 +37,9 @@ fn config() -> EngineConfig {
         reachable: vec![Network::Ipv4, Network::Ipv6],
         listen: true,
         max_connections: 125,
+        prune: false,
         blocks_only: false,
+        max_upload: 0,
         peer_timeout: 60,
         bantime: 86400,
         log_ips: false,
@@ -46,12 +52,18 @@ fn config() -> EngineConfig {
     }
 }
 
-fn engine() -> Engine {
+pub(super) fn engine() -> Engine {
     let mut engine = Engine::new(config(), AddrMan::new([1; 32]), BanList::default(), [2; 32], START);
     let mut work = [0; 32];
     work[31] = 2;
-    let tip = Tip { at: HeaderRef { hash: [1; 32], height: 0, work }, time: START / SECOND - 10, initial_download: false };
-    engine.chain_state(ChainView { ready: true, tip, best_header: tip, mempool_min_fee: 100, loading: false });
+    let tip = Tip {
+        at: HeaderRef { hash: [1; 32], height: 0, work },
+        time: START / SECOND - 10,
+        initial_download: false,
+        median_time: 0,
+        bits: EASY,
+    };
+    engine.chain_state(ChainView { ready: true, tip, best_header: tip, mempool_min_fee: 100, ..ChainView::default() });
     engine
 }
 
@@ -82,12 +94,12 @@ fn version() -> Message {
     }))
 }
 
-fn push(engine: &mut Engine, id: PeerId, message: &Message) {
+pub(super) fn push(engine: &mut Engine, id: PeerId, message: &Message) {
     let (command, body) = message.encode();
     engine.received(id, &frame::encode(MAGIC, command, &body));
 }
 
-fn handshaken(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
+pub(super) fn handshaken(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
     let id = connect(engine, kind);
     push(engine, id, &version());
     push(engine, id, &Message::WtxidRelay);
@@ -95,14 +107,14 @@ fn handshaken(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
     id
 }
 
-fn sent(effects: &[Effect]) -> Vec<String> {
+pub(super) fn sent(effects: &[Effect]) -> Vec<String> {
     effects
         .iter()
         .filter_map(|effect| if let Effect::Send { command, .. } = effect { Some(command.clone()) } else { None })
         .collect()
 }
 
-fn asked(effects: &[Effect]) -> Vec<(u64, Question)> {
+pub(super) fn asked(effects: &[Effect]) -> Vec<(u64, Question)> {
     effects
         .iter()
         .filter_map(|effect| if let Effect::Ask { token, question } = effect { Some((*token, question.clone())) } else { None })
@@ -110,7 +122,7 @@ fn asked(effects: &[Effect]) -> Vec<(u64, Question)> {
 }
 
 /// A header on top of the engine's tip that satisfies the easiest target.
-fn mined(prev: [u8; 32]) -> [u8; 80] {
+pub(super) fn mined(prev: [u8; 32]) -> [u8; 80] {
     let mut raw = [0u8; 80];
     raw[0] = 1;
     raw[4..36].copy_from_slice(&prev);
@@ -124,10 +136,16 @@ fn mined(prev: [u8; 32]) -> [u8; 80] {
     raw
 }
 
-fn tip_of(header: &[u8; 80], height: i32) -> Tip {
+pub(super) fn tip_of(header: &[u8; 80], height: i32) -> Tip {
     let mut work = [0; 32];
     work[31] = u8::try_from(2 * (height + 1)).unwrap();
-    Tip { at: HeaderRef { hash: header_hash(header), height, work }, time: START / SECOND, initial_download: false }
+    Tip {
+        at: HeaderRef { hash: header_hash(header), height, work },
+        time: START / SECOND,
+        initial_download: false,
+        median_time: 0,
+        bits: EASY,
+    }
 }
 
 #[test]
@@ -186,9 +204,10 @@ fn pong_waits_for_the_judgement_of_what_came_before() {
     let (token, question) = asked(&effects).remove(0);
     assert_eq!(question, Question::SubmitHeaders(vec![header], false));
     let verdict = Verdict { accepted: true, ..Verdict::default() };
-    engine.answer(token, Answer::Headers(verdict, tip_of(&header, 1), false));
+    let outcome = HeadersOutcome { verdict, last: tip_of(&header, 1), is_new: true, ..HeadersOutcome::default() };
+    engine.answer(token, Answer::Headers(outcome));
     let (token, question) = asked(&engine.take_effects()).remove(0);
-    assert_eq!(question, Question::MissingBlocks(header_hash(&header), 1024));
+    assert_eq!(question, Question::MissingBlocks(header_hash(&header), 2048));
     engine.answer(token, Answer::MissingBlocks(vec![(header_hash(&header), 1)]));
     let effects = engine.take_effects();
     assert_eq!(sent(&effects)[..2], ["getdata", "pong"]);
@@ -204,7 +223,7 @@ fn invalid_block_disconnects_and_discourages() {
     let effects = engine.take_effects();
     let (token, _) = asked(&effects).into_iter().find(|(_, q)| matches!(q, Question::SubmitBlock(_, false))).unwrap();
     let verdict = Verdict { kind: VerdictKind::Consensus, reason: "bad-blk-length".into(), ..Verdict::default() };
-    engine.answer(token, Answer::Block(verdict, false));
+    engine.answer(token, Answer::Block(BlockOutcome { verdict, ..BlockOutcome::default() }));
     assert!(engine.take_effects().contains(&Effect::Close(id)));
     assert!(engine.bans.is_discouraged(&Endpoint::parse("9.9.9.9:1", 0).unwrap().addr));
 }
@@ -217,7 +236,8 @@ fn stored_block_that_turns_out_invalid_disconnects_its_sender() {
     push(&mut engine, id, &Message::Block([&header[..], &[0]].concat()));
     let effects = engine.take_effects();
     let (token, _) = asked(&effects).into_iter().find(|(_, q)| matches!(q, Question::SubmitBlock(_, false))).unwrap();
-    engine.answer(token, Answer::Block(Verdict { accepted: true, ..Verdict::default() }, true));
+    let verdict = Verdict { accepted: true, ..Verdict::default() };
+    engine.answer(token, Answer::Block(BlockOutcome { verdict, new: true, connected: false }));
     assert!(!engine.take_effects().contains(&Effect::Close(id)));
     let verdict = Verdict { kind: VerdictKind::Consensus, reason: "bad-txns-inputs-missingorspent".into(), ..Verdict::default() };
     engine.block_refused([9; 32], &verdict);
@@ -266,8 +286,9 @@ fn transaction_is_announced_requested_and_served() {
     engine.set_now(START + 3 * SECOND);
     engine.tick();
     assert!(sent(&engine.take_effects()).contains(&"getdata".to_owned()));
-    let accepted = super::chain_view::AcceptedTx { txid: [4; 32], wtxid: [5; 32], fee_rate: 1000, vsize: 100 };
-    engine.transaction_accepted(accepted);
+    let accepted =
+        super::chain_view::AcceptedTx { txid: [4; 32], wtxid: [5; 32], fee_rate: 1000, vsize: 100, sequence: 1, ancestors: 1 };
+    engine.transactions_accepted(&[accepted]);
     engine.set_now(START + 40 * SECOND);
     engine.tick();
     assert!(sent(&engine.take_effects()).contains(&"inv".to_owned()));

@@ -180,7 +180,7 @@ impl Engine {
     }
 
     /// A block connected: the download works, so be patient as usual again.
-    pub fn block_connected(&mut self) {
+    pub(crate) fn block_connected(&mut self) {
         if self.stalling_timeout != download::STALLING_TIMEOUT {
             let shorter = (self.stalling_timeout * 85 / 100).max(download::STALLING_TIMEOUT);
             self.stalling_timeout = shorter;

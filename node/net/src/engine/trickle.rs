@@ -2,11 +2,11 @@
 
 use bitcoin::secp256k1::rand::Rng;
 use bulkhead_wire::inventory::{BLOCK, TX, WITNESS_FLAG, WTX};
-use bulkhead_wire::message::MAX_INV;
+use bulkhead_wire::message::{MAX_INV, hash_hex};
 use bulkhead_wire::{FEEFILTER_VERSION, Inventory, Message, services};
 
 use super::answers::Continuation;
-use super::chain_view::Question;
+use super::chain_view::{AcceptedTx, Question};
 use super::headers_index::Hash;
 use super::kind::ConnectionKind;
 use super::peer::PeerId;
@@ -21,6 +21,8 @@ const TARGET: usize = 70;
 const MAX_AT_ONCE: usize = 1000;
 /// Entries of one request.
 const MAX_GETDATA: usize = 1000;
+/// Transactions that chain is asked for at once.
+const MAX_FETCHED: usize = 1000;
 const FILTER_INTERVAL: i64 = 600 * SECOND;
 const FILTER_CHANGE_DELAY: i64 = 300 * SECOND;
 /// Steps of the fee filter: from half of 100 satoshi up to 0.1 coin by factors of 1.1.
@@ -67,9 +69,14 @@ impl Engine {
         }
         if trickle {
             self.answer_mempool_request(id);
-            entries.extend(self.transactions_to_announce(id));
+            let transactions = self.transactions_to_announce(id);
             if let Some(tx) = self.peers.get_mut(&id).and_then(|peer| peer.tx.as_mut()) {
                 tx.last_sequence = sequence;
+                if tx.bloom.is_none() {
+                    entries.extend(transactions);
+                } else {
+                    self.announce_by_filter(id, transactions);
+                }
             }
         }
         for part in entries.chunks(MAX_INV) {
@@ -85,35 +92,63 @@ impl Engine {
         self.next_inbound_send
     }
 
+    /// What the peer is told now: parents before children, and otherwise by fee rate, so that the order says nothing of when
+    /// we heard of a transaction.
     fn transactions_to_announce(&mut self, id: PeerId) -> Vec<Inventory> {
-        let mut out = Vec::new();
-        let Some(peer) = self.peers.get_mut(&id) else { return out };
+        let Some(peer) = self.peers.get_mut(&id) else { return Vec::new() };
         let wtxid_relay = peer.wtxid_relay;
-        let Some(tx) = &mut peer.tx else { return out };
+        let Some(tx) = &mut peer.tx else { return Vec::new() };
         if !tx.relay {
             tx.to_send.clear();
-            return out;
+            return Vec::new();
         }
         let most = (TARGET + tx.to_send.len() / 1000 * 5).min(MAX_AT_ONCE);
-        while out.len() < most {
-            let Some((sequence, wtxid)) = tx.to_send.pop_first() else { break };
-            let Some(info) = self.mempool.by_sequence(sequence) else { continue };
-            let entry = if wtxid_relay { Inventory::new(WTX, wtxid) } else { Inventory::new(TX, info.txid) };
+        let mut waiting: Vec<AcceptedTx> = tx.to_send.iter().filter_map(|wtxid| self.mempool.by_wtxid(wtxid)).collect();
+        waiting.sort_unstable_by_key(|info| (info.ancestors, std::cmp::Reverse(info.fee_rate), info.wtxid));
+        // What is no longer in the mempool is not worth a message.
+        tx.to_send.retain(|wtxid| self.mempool.by_wtxid(wtxid).is_some());
+        let mut out = Vec::new();
+        for info in waiting {
+            if out.len() >= most {
+                break;
+            }
+            tx.to_send.remove(&info.wtxid);
+            let entry = if wtxid_relay { Inventory::new(WTX, info.wtxid) } else { Inventory::new(TX, info.txid) };
             let rate = i64::try_from(info.fee_rate).unwrap_or(i64::MAX);
             if tx.known.contains(&entry.hash) || fee(rate, info.vsize) < fee(tx.fee_filter, info.vsize) {
                 continue;
             }
-            tx.known.insert(entry.hash);
+            if tx.bloom.is_none() {
+                tx.known.insert(entry.hash);
+            }
             out.push(entry);
         }
         out
     }
 
+    /// Announces what matches the peer's filter: chain has the transactions.
+    fn announce_by_filter(&mut self, id: PeerId, entries: Vec<Inventory>) {
+        for part in entries.chunks(MAX_FETCHED) {
+            let names = part.iter().map(|entry| (entry.hash, entry.kind == WTX)).collect();
+            let then = Continuation::Matching { peer: id, entries: part.to_vec() };
+            self.ask(Question::Transactions(names, u64::MAX), then, Some(id));
+        }
+    }
+
     pub(crate) fn on_mempool(&mut self, id: PeerId) {
+        let reached = self.upload_reached(false);
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        if peer.our_services & services::BLOOM == 0 && !peer.may(Permissions::MEMPOOL) {
+        let permitted = peer.may(Permissions::MEMPOOL);
+        let refused = if permitted {
+            None
+        } else if peer.our_services & services::BLOOM == 0 {
+            Some("bloom filters disabled")
+        } else {
+            reached.then_some("bandwidth limit reached")
+        };
+        if let Some(why) = refused {
             if !peer.may(Permissions::NO_BAN) {
-                tracing::debug!(target: "net", "mempool request with bloom filters disabled, {}", self.disconnect_text(id));
+                tracing::debug!(target: "net", "mempool request with {why}, {}", self.disconnect_text(id));
                 self.drop_peer(id);
             }
             return;
@@ -137,17 +172,21 @@ impl Engine {
         let Some(tx) = &mut peer.tx else { return };
         let mut entries = Vec::new();
         for wtxid in wtxids {
-            let info = self.mempool.by_hash(wtxid);
+            let info = self.mempool.by_wtxid(wtxid);
             let entry = match info {
                 _ if wtxid_relay => Inventory::new(WTX, *wtxid),
-                Some((_, info)) => Inventory::new(TX, info.txid),
+                Some(info) => Inventory::new(TX, info.txid),
                 None => continue,
             };
-            if let Some((sequence, _)) = info {
-                tx.to_send.remove(&sequence);
-            }
-            tx.known.insert(entry.hash);
+            tx.to_send.remove(wtxid);
             entries.push(entry);
+        }
+        if tx.bloom.is_some() {
+            self.announce_by_filter(id, entries);
+            return;
+        }
+        for entry in &entries {
+            tx.known.insert(entry.hash);
         }
         for part in entries.chunks(MAX_INV) {
             self.send(id, &Message::Inv(part.to_vec()));
@@ -156,16 +195,25 @@ impl Engine {
 
     pub(crate) fn maybe_request_transactions(&mut self, id: PeerId) {
         let now = self.now;
-        loop {
-            let due = self.tx_requests.due(id, now, MAX_GETDATA);
-            let Some(peer) = self.peers.get(&id).filter(|_| !due.is_empty()) else { return };
-            let by_txid = if peer.can_serve_witnesses() { TX | WITNESS_FLAG } else { TX };
-            let full = due.len() == MAX_GETDATA;
-            let entries = due.into_iter().map(|(hash, wtxid)| Inventory::new(if wtxid { WTX } else { by_txid }, hash)).collect();
-            self.send(id, &Message::GetData(entries));
-            if !full {
-                return;
+        for (peer, due) in self.tx_requests.advance(now) {
+            let kind = if due.by_wtxid { "wtx" } else { "tx" };
+            tracing::debug!(target: "net", "timeout of inflight {kind} {} from peer={peer}", hash_hex(&due.hash));
+        }
+        let Some(peer) = self.peers.get(&id) else { return };
+        let by_txid = if peer.can_serve_witnesses() { TX | WITNESS_FLAG } else { TX };
+        let mut entries = Vec::new();
+        for due in self.tx_requests.due(id) {
+            if self.tx_is_known(&due.hash, false) {
+                self.tx_requests.forget(&due.hash);
+                continue;
             }
+            let kind = if due.by_wtxid { "wtx" } else { "tx" };
+            tracing::debug!(target: "net", "Requesting {kind} {} peer={id}", hash_hex(&due.hash));
+            self.tx_requests.requested(id, &due.hash, now);
+            entries.push(Inventory::new(if due.by_wtxid { WTX } else { by_txid }, due.hash));
+        }
+        for part in entries.chunks(MAX_GETDATA) {
+            self.send(id, &Message::GetData(part.to_vec()));
         }
     }
 

@@ -1,9 +1,13 @@
 //! Reading what chain says. It is as untrusted as a peer: everything is bounded and checked.
 
-use bulkhead_schema::wire::net_chain_capnp::wanted_block;
+use bulkhead_schema::wire::net_chain_capnp::{
+    self as wire, accepted_transaction, block_filter, compact_outcome, header_info, transaction_outcome, wanted_block,
+};
 use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict as wire_verdict};
 
-use crate::engine::chain_view::{Tip, Verdict, VerdictKind};
+use crate::engine::chain_view::{
+    AcceptedTx, BlockFilter, CompactOutcome, CompactStatus, HeaderFacts, Tip, TxOutcome, Verdict, VerdictKind,
+};
 use crate::engine::headers_index::{Hash, HeaderRef};
 
 /// Longest reject reason that is looked at.
@@ -12,8 +16,14 @@ const MAX_TEXT: usize = 4096;
 const MAX_WARNINGS: u32 = 16;
 /// Longest warning, bytes.
 const MAX_WARNING: usize = 1000;
+/// Most transactions in one event.
+const MAX_ACCEPTED: u32 = 200;
+/// Most block filters.
+const MAX_FILTERS: u32 = 2001;
+/// Most inputs of a transaction.
+const MAX_PARENTS: u32 = 25_000;
 /// Most blocks of a plan.
-const MAX_WANTED: u32 = 1024;
+const MAX_WANTED: u32 = 2048;
 
 fn failed(text: &str) -> capnp::Error {
     capnp::Error::failed(text.to_owned())
@@ -44,6 +54,121 @@ pub fn hashes(list: capnp::data_list::Reader<'_>, limit: u32) -> Result<Vec<Hash
         return Err(failed("too many hashes"));
     }
     list.iter().map(|data| hash(data?)).collect()
+}
+
+/// Hashes back to back.
+///
+/// # Errors
+/// More than `limit`, or not a multiple of 32 bytes.
+pub fn flat_hashes(data: &[u8], limit: usize) -> Result<Vec<Hash>, capnp::Error> {
+    let (hashes, rest) = data.as_chunks::<32>();
+    if !rest.is_empty() || hashes.len() > limit {
+        return Err(failed("hashes must be whole and few"));
+    }
+    Ok(hashes.to_vec())
+}
+
+/// What became of a transaction.
+///
+/// # Errors
+/// As its parts.
+pub fn outcome(reader: transaction_outcome::Reader<'_>) -> Result<TxOutcome, capnp::Error> {
+    Ok(TxOutcome {
+        verdict: verdict(reader.get_verdict()?)?,
+        missing_parents: hashes(reader.get_missing_parents()?, MAX_PARENTS)?,
+        pool_size: reader.get_pool_size(),
+        pool_memory: reader.get_pool_memory(),
+    })
+}
+
+/// What became of a compact block.
+///
+/// # Errors
+/// As its parts; places that do not rise.
+pub fn compact(reader: compact_outcome::Reader<'_>) -> Result<CompactOutcome, capnp::Error> {
+    let missing: Vec<u16> = reader.get_missing()?.iter().take(usize::from(u16::MAX) + 1).collect();
+    if missing.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err(failed("missing transactions must rise"));
+    }
+    Ok(CompactOutcome {
+        verdict: verdict(reader.get_verdict()?)?,
+        last: tip(reader.get_last()?)?,
+        is_new: reader.get_is_new(),
+        have_data: reader.get_have_data(),
+        had_data: reader.get_had_data(),
+        distance: reader.get_distance(),
+        less_work: reader.get_less_work(),
+        status: status(reader.get_status()?),
+        missing,
+    })
+}
+
+/// How far a block was put together.
+#[must_use]
+pub fn status(status: wire::CompactStatus) -> CompactStatus {
+    match status {
+        wire::CompactStatus::None => CompactStatus::None,
+        wire::CompactStatus::Ok => CompactStatus::Ok,
+        wire::CompactStatus::Invalid => CompactStatus::Invalid,
+        wire::CompactStatus::Failed => CompactStatus::Failed,
+    }
+}
+
+/// What chain knows of a header.
+///
+/// # Errors
+/// As its place.
+pub fn facts(reader: header_info::Reader<'_>) -> Result<Option<HeaderFacts>, capnp::Error> {
+    if !reader.get_known() {
+        return Ok(None);
+    }
+    Ok(Some(HeaderFacts {
+        tip: tip(reader.get_tip()?)?,
+        have_data: reader.get_have_data(),
+        active: reader.get_in_active_chain(),
+        valid: reader.get_valid(),
+        had_data: reader.get_had_data(),
+    }))
+}
+
+/// Block filters, lowest block first.
+///
+/// # Errors
+/// Too many, or hashes of another length.
+pub fn filters(list: capnp::struct_list::Reader<'_, block_filter::Owned>) -> Result<Vec<BlockFilter>, capnp::Error> {
+    if list.len() > MAX_FILTERS {
+        return Err(failed("too many filters"));
+    }
+    let read = |filter: block_filter::Reader<'_>| {
+        Ok(BlockFilter {
+            block: hash(filter.get_block()?)?,
+            content: filter.get_content()?.to_vec(),
+            hash: hash(filter.get_hash()?)?,
+            header: hash(filter.get_header()?)?,
+        })
+    };
+    list.iter().map(read).collect()
+}
+
+/// Transactions that entered the mempool.
+///
+/// # Errors
+/// Too many, or hashes of another length.
+pub fn accepted(list: capnp::struct_list::Reader<'_, accepted_transaction::Owned>) -> Result<Vec<AcceptedTx>, capnp::Error> {
+    if list.len() > MAX_ACCEPTED {
+        return Err(failed("too many transactions"));
+    }
+    let read = |entry: accepted_transaction::Reader<'_>| {
+        Ok(AcceptedTx {
+            txid: hash(entry.get_txid()?)?,
+            wtxid: hash(entry.get_wtxid()?)?,
+            fee_rate: entry.get_fee_rate(),
+            vsize: entry.get_vsize(),
+            sequence: entry.get_sequence(),
+            ancestors: entry.get_ancestors(),
+        })
+    };
+    list.iter().map(read).collect()
 }
 
 /// Warnings for users.
@@ -80,7 +205,8 @@ pub fn tip(reader: wire_tip::Reader<'_>) -> Result<Tip, capnp::Error> {
     if at.height < 0 {
         return Err(failed("a block must have a height"));
     }
-    Ok(Tip { at, time: reader.get_time(), initial_download })
+    let (median_time, bits) = (reader.get_median_time(), reader.get_bits());
+    Ok(Tip { at, time: reader.get_time(), initial_download, median_time, bits })
 }
 
 fn text(reader: capnp::text::Reader<'_>) -> Result<String, capnp::Error> {
@@ -110,6 +236,8 @@ pub fn verdict(reader: wire_verdict::Reader<'_>) -> Result<Verdict, capnp::Error
         Kind::WitnessStripped => VerdictKind::WitnessStripped,
         Kind::AlreadyHave => VerdictKind::AlreadyHave,
         Kind::System => VerdictKind::System,
+        Kind::Reconsiderable => VerdictKind::Reconsiderable,
+        Kind::InputsNotStandard => VerdictKind::InputsNotStandard,
     };
     Ok(Verdict { accepted: reader.get_accepted(), reason: text(reader.get_reason()?)?, debug: text(reader.get_debug()?)?, kind })
 }

@@ -4,15 +4,17 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bulkhead_schema::limits::MAX_BLOCK_BYTES;
 use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
 
 use super::{Node, chain, chain_answers as read};
-use crate::engine::chain_view::AcceptedTx;
 
 /// How often chain is asked for figures that it does not announce.
 const REFRESH: Duration = Duration::from_millis(500);
-/// Hashes in one announcement.
-const MAX_ANNOUNCED: u32 = 8;
+/// Ids of transactions that left the mempool, in one message.
+const MAX_REMOVED: usize = 1000;
+/// Blocks of one announcement.
+const MAX_ANNOUNCED: u32 = 288;
 
 /// Serves `NetEvents`.
 pub struct Events(pub Rc<Node>);
@@ -26,26 +28,39 @@ impl net_events::Server for Events {
         let params = params.get()?;
         let tip = read::tip(params.get_tip()?)?;
         let hashes = read::hashes(params.get_headers()?, MAX_ANNOUNCED)?;
-        self.0.with(|engine| {
-            engine.block_connected();
-            engine.updated_tip(tip, hashes);
-        });
+        self.0.with(|engine| engine.updated_tip(tip, hashes));
         Ok(())
     }
 
-    async fn transaction_accepted(
+    async fn transactions_accepted(
         self: Rc<Self>,
-        params: net_events::TransactionAcceptedParams,
-        _: net_events::TransactionAcceptedResults,
+        params: net_events::TransactionsAcceptedParams,
+        _: net_events::TransactionsAcceptedResults,
+    ) -> Result<(), capnp::Error> {
+        let accepted = read::accepted(params.get()?.get_accepted()?)?;
+        self.0.with(|engine| engine.transactions_accepted(&accepted));
+        Ok(())
+    }
+
+    async fn transactions_removed(
+        self: Rc<Self>,
+        params: net_events::TransactionsRemovedParams,
+        _: net_events::TransactionsRemovedResults,
+    ) -> Result<(), capnp::Error> {
+        let wtxids = read::flat_hashes(params.get()?.get_wtxids()?, MAX_REMOVED)?;
+        self.0.with(|engine| engine.transactions_removed(&wtxids));
+        Ok(())
+    }
+
+    async fn new_block(
+        self: Rc<Self>,
+        params: net_events::NewBlockParams,
+        _: net_events::NewBlockResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let accepted = AcceptedTx {
-            txid: read::hash(params.get_txid()?)?,
-            wtxid: read::hash(params.get_wtxid()?)?,
-            fee_rate: params.get_fee_rate(),
-            vsize: params.get_vsize(),
-        };
-        self.0.with(|engine| engine.transaction_accepted(accepted));
+        let tip = read::tip(params.get_tip()?)?;
+        let block = read::bounded(params.get_block()?, MAX_BLOCK_BYTES)?.to_vec();
+        self.0.with(|engine| engine.new_block(tip, block));
         Ok(())
     }
 

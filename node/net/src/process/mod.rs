@@ -25,6 +25,7 @@ use bulkhead_schema::wire::net_chain_capnp::net_chain;
 use crate::engine::chain_view::{Answer, Question};
 use crate::engine::peer::PeerId;
 use crate::engine::{Effect, Engine};
+use chain::Partials;
 use connection::Outgoing;
 use dial::Target;
 use files::Files;
@@ -38,6 +39,8 @@ pub struct Node {
     connections: RefCell<HashMap<PeerId, Rc<Outgoing>>>,
     /// Chain, while it is there.
     pub chain: PeerSlot<net_chain::Client>,
+    /// Blocks under construction in chain.
+    partials: Partials,
     /// Files that were opened before confinement.
     pub files: RefCell<Files>,
     /// Figures that only RPCs need.
@@ -56,8 +59,6 @@ pub struct Info {
     pub connect_timeout: Duration,
     /// `-deprecatedrpc=warnings`: warnings as one text.
     pub warnings_as_text: bool,
-    /// `-maxuploadtarget`, bytes per day; 0: no limit.
-    pub max_upload_target: u64,
     /// `-proxy` for IPv4 and IPv6, as given.
     pub proxy: Option<String>,
     /// `-proxyrandomize`.
@@ -72,6 +73,7 @@ impl Node {
             engine: RefCell::new(engine),
             connections: RefCell::new(HashMap::new()),
             chain: PeerSlot::new("bitcoin-chain"),
+            partials: Partials::default(),
             files: RefCell::new(files),
             info,
             settling: Cell::new(false),
@@ -129,6 +131,7 @@ impl Node {
             }
             Effect::Close(peer) => self.forget(peer, ""),
             Effect::Ask { token, question } => self.ask(token, question),
+            Effect::DropPartial(key) => self.partials.drop_one(key),
             Effect::SaveBans => {
                 let text = self.look(|engine| engine.bans.to_json());
                 self.files.borrow_mut().write_bans(&text);
@@ -149,7 +152,7 @@ impl Node {
         let node = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let answer = match node.chain.get() {
-                Ok(chain) => chain::ask(&chain, question).await,
+                Ok(chain) => chain::ask(&chain, &node.partials, question).await,
                 Err(_) => Answer::Lost,
             };
             node.with(|engine| engine.answer(token, answer));
@@ -170,6 +173,11 @@ impl Node {
         for (peer, outgoing) in self.connections.borrow().iter() {
             outgoing.set_reading(!engine.receive_paused(*peer));
         }
+    }
+
+    /// Blocks under construction in chain.
+    pub(crate) fn partials(&self) -> &Partials {
+        &self.partials
     }
 
     /// Looks at timers, for ever.

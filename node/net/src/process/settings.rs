@@ -1,12 +1,14 @@
 //! From the typed configuration to the engine's settings.
 
 use bitcoin::pow::Target;
+use bulkhead_consensus::networks;
 use bulkhead_control::NetConfig;
 use bulkhead_wire::{Network, services};
 use thiserror::Error;
 
 use crate::engine::config::EngineConfig;
 use crate::engine::permission::{Permissions, parse_whitelist, split_permissions};
+use crate::engine::presync::Sampling;
 
 /// A setting that the supervisor should not have let through.
 #[derive(Debug, Error)]
@@ -103,6 +105,10 @@ pub fn engine_config(config: &NetConfig) -> Result<EngineConfig, SettingError> {
     if config.peerbloomfilters {
         offered |= services::BLOOM;
     }
+    if config.peerblockfilters {
+        offered |= services::COMPACT_FILTERS;
+    }
+    let rules = networks::by_name(&config.network).ok_or_else(|| SettingError::Network(config.network.clone()))?;
     let listen_port = match config.port {
         0 => network_port,
         port => u16::try_from(port).map_err(|_| SettingError::Port(port))?,
@@ -111,6 +117,8 @@ pub fn engine_config(config: &NetConfig) -> Result<EngineConfig, SettingError> {
     Ok(EngineConfig {
         magic,
         pow_limit,
+        rules,
+        sampling: Sampling::of(&config.network),
         spacing: 600,
         regtest: config.network == "regtest",
         default_port: network_port,
@@ -120,7 +128,9 @@ pub fn engine_config(config: &NetConfig) -> Result<EngineConfig, SettingError> {
         reachable: reachable(config),
         listen: config.listen,
         max_connections: usize::try_from(config.maxconnections).unwrap_or(0),
+        prune: config.prune,
         blocks_only: config.blocksonly,
+        max_upload: config.maxuploadtarget,
         peer_timeout: config.peertimeout,
         bantime: config.bantime,
         log_ips: config.logips,

@@ -5,6 +5,7 @@ mod bans;
 mod network;
 mod nodes;
 mod peers;
+mod relay;
 
 use std::rc::Rc;
 
@@ -46,6 +47,8 @@ async fn call(node: &Rc<Node>, method: &str, params: &Params) -> RpcResult {
         "setban" => bans::setban(node, params),
         "listbanned" => Ok(bans::listbanned(node)),
         "clearbanned" => Ok(bans::clearbanned(node)),
+        "getorphantxs" => relay::getorphantxs(node, params),
+        "getblockfrompeer" => relay::getblockfrompeer(node, params).await,
         "getnodeaddresses" => addresses::getnodeaddresses(node, params),
         "addpeeraddress" => addresses::addpeeraddress(node, params),
         "getaddrmaninfo" => Ok(addresses::getaddrmaninfo(node)),

@@ -12,8 +12,6 @@ use crate::process::{Node, chain};
 
 /// The version that clients gate features on: that of the Core release whose shapes we have.
 const CLIENT_VERSION: u32 = 319_900;
-/// Length of an upload cycle, seconds.
-const UPLOAD_CYCLE: u64 = 24 * 60 * 60;
 
 /// `getnetworkinfo`.
 pub(super) async fn getnetworkinfo(node: &Rc<Node>) -> Value {
@@ -80,19 +78,20 @@ async fn refreshed_warnings(node: &Rc<Node>) -> Vec<String> {
 
 /// `getnettotals`.
 pub(super) fn getnettotals(node: &Rc<Node>) -> Value {
+    node.with(|engine| engine.set_now(clock::now_micros()));
     let (received, sent) = node.look(Engine::totals);
-    let target = node.info.max_upload_target;
+    let upload = node.look(Engine::upload_figures);
     json!({
         "totalbytesrecv": received,
         "totalbytessent": sent,
         "timemillis": clock::system_micros() / 1000,
         "uploadtarget": {
-            "timeframe": UPLOAD_CYCLE,
-            "target": target,
-            "target_reached": target != 0 && sent >= target,
-            "serve_historical_blocks": target == 0 || sent < target,
-            "bytes_left_in_cycle": target.saturating_sub(sent),
-            "time_left_in_cycle": if target == 0 { 0 } else { UPLOAD_CYCLE },
+            "timeframe": upload.timeframe,
+            "target": upload.target,
+            "target_reached": upload.target_reached,
+            "serve_historical_blocks": upload.serves_historical,
+            "bytes_left_in_cycle": upload.bytes_left,
+            "time_left_in_cycle": upload.time_left,
         },
     })
 }

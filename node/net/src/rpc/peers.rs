@@ -68,9 +68,9 @@ fn row(stats: &PeerStats) -> Value {
     put("version", json!(stats.version));
     put("subver", json!(stats.user_agent));
     put("inbound", json!(stats.inbound));
-    put("bip152_hb_to", json!(false));
+    put("bip152_hb_to", json!(stats.high_bandwidth_to));
     put("bip152_hb_from", json!(stats.high_bandwidth_from));
-    put("presynced_headers", json!(-1));
+    put("presynced_headers", json!(stats.presynced_headers));
     put("synced_headers", json!(stats.synced_headers));
     put("synced_blocks", json!(stats.synced_blocks));
     put("inflight", json!(stats.in_flight));

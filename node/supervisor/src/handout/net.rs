@@ -66,7 +66,6 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         blocksonly: flag("-blocksonly", false),
         privatebroadcast: flag("-privatebroadcast", false),
         prune: args.int_or("-prune", 0) != 0,
-        blockreconstructionextratxn: unsigned("-blockreconstructionextratxn", 100),
         whitelist: args.get_all("-whitelist"),
         whitelistrelay: flag("-whitelistrelay", true),
         whitelistforcerelay: flag("-whitelistforcerelay", false),

@@ -90,6 +90,9 @@ pub(crate) fn plan(options: &Options, warnings: &mut Vec<String>) -> Result<Vec<
         let permissions = if permissions.is_empty() { "default".to_owned() } else { permissions };
         white.push(Plan { address: resolved, kind: Kind::White, permissions, optional: false });
     }
+    for given in args.get_all("-whitelist") {
+        permissions::check_whitelist(&given)?;
+    }
     let any = clear.is_empty() && white.is_empty() && onion.is_empty();
     if any && args.is_set("-port") && BAD_PORTS.contains(&port) {
         warnings.push(bad_port_warning("-port", port));

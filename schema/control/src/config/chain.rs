@@ -45,6 +45,8 @@ crate::config! {
         pub blockfilterindex: Vec<String>,
         /// `-peerblockfilters`.
         pub peerblockfilters: bool,
+        /// `-blockreconstructionextratxn`: transactions outside the mempool that are kept for compact blocks.
+        pub blockreconstructionextratxn: u64,
         /// `-reindex`.
         pub reindex: bool,
         /// `-reindex-chainstate`.

@@ -99,8 +99,6 @@ crate::config! {
         pub privatebroadcast: bool,
         /// `-prune` is on: offer NODE_NETWORK_LIMITED only.
         pub prune: bool,
-        /// `-blockreconstructionextratxn`.
-        pub blockreconstructionextratxn: u64,
         /// `-whitelist` entries as given.
         pub whitelist: Vec<String>,
         /// `-whitelistrelay`.
