@@ -89,7 +89,7 @@ pub fn check_not_mutated(prepared: &PreparedBlock, expect_commitment: bool) -> R
         }
         return Ok(());
     }
-    check_witness(block, expect_commitment)
+    check_witness(prepared, expect_commitment)
 }
 
 /// Size without witnesses, in bytes.

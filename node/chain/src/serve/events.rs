@@ -216,7 +216,7 @@ impl Hub {
 
     /// Has net tell peers of a transaction again. Fee rate in satoshi per 1000 virtual bytes.
     pub fn announce(&self, tx: &Arc<Transaction>, fee_rate: u64, vsize: u32) {
-        let event = Happening::Added { tx: Arc::clone(tx), sequence: 0, fee_rate, vsize };
+        let event = Happening::Added { tx: Arc::clone(tx), sequence: 0, fee_rate, vsize, ancestors: 1 };
         for queue in self.net.borrow().iter() {
             queue.waiting.borrow_mut().push(&event);
             queue.filled.notify_one();
