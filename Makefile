@@ -9,7 +9,7 @@ export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
 PACKAGES := capnproto libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
-.PHONY: all build demo run test deps style unit functional security bench deny fuzz-seeds clean-cache
+.PHONY: all build demo run test deps style unit functional security kill-test bench deny fuzz-seeds clean-cache
 
 all: build
 
@@ -53,6 +53,11 @@ deny: deps
 
 functional: build
 	tests/functional/run.py --list tests/functional/must-pass.txt -j 3
+
+# `make unit` kills twenty times; this is the long run.
+kill-test: build
+	BULKHEAD_KILLS=$(or $(KILLS),300) BULKHEAD_SEED=$(or $(SEED),$(shell date +%s)) \
+	  $(CARGO) test --release --locked -p bulkhead-tests --test integration -- --nocapture kill::
 
 bench: build
 	$(BIN)/bulkhead-bench

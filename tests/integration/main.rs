@@ -3,10 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod bad_chain;
 mod bad_input;
 mod crosscheck;
+mod disk_full;
 mod indexes;
 mod ipc_log;
+mod kill;
 mod life;
 mod notifications;
 mod support;
