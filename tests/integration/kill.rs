@@ -67,6 +67,19 @@ fn load(file: &Path) -> String {
     format!("-loadblock={}", file.display())
 }
 
+/// Starts a node and waits until it answers. A port that was free a moment ago may be taken by somebody else on the machine.
+fn start(datadir: &Path, arguments: &[&str]) -> Result<Node, String> {
+    let taken = |result: &Result<Node, String>| matches!(result, Err(error) if error.contains("Unable to bind"));
+    let mut result = Node::start_in(datadir, arguments);
+    for _ in 0..5 {
+        if !taken(&result) {
+            break;
+        }
+        result = Node::start_in(datadir, arguments);
+    }
+    result
+}
+
 /// Kills the chain process and waits for the end of the node; false if the node has ended by itself.
 fn kill_chain(mut node: Node) -> bool {
     let supervisor = i32::try_from(node.pid()).unwrap();
@@ -90,7 +103,7 @@ fn kill_chain(mut node: Node) -> bool {
 
 /// Starts on what the crash has left, and compares with the clean replays. Gives the height.
 fn verify(datadir: &Path, truths: &[&Truth], what: &str) -> i64 {
-    let node = Node::start_in(datadir, &SMALL).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let node = start(datadir, &SMALL).unwrap_or_else(|error| panic!("{what}: {error}"));
     let info = node.call("gettxoutsetinfo", json!(["muhash"])).unwrap();
     let best = info["bestblock"].as_str().unwrap();
     let expected = truths.iter().find_map(|truth| truth.0.get(best));
@@ -150,7 +163,7 @@ fn kills_during_sync_and_reorganisation() {
         // Now and then the work is let through, on any machine.
         if done % LET_THROUGH == 0 {
             let begin = Instant::now();
-            let node = Node::start_in(datadir.path(), &arguments).unwrap();
+            let node = start(datadir.path(), &arguments).unwrap();
             node.wait_for("the chain is synced", |node| {
                 node.call("getblockcount", json!([])).is_ok_and(|height| height.as_u64() >= Some(u64::from(goal)))
             })
@@ -181,13 +194,13 @@ fn kills_during_pruning() {
         if height == 0 {
             // A new directory with the whole chain.
             datadir = folder();
-            let node = Node::start_in(datadir.path(), &[&pruning[..], &[load(&file).as_str()]].concat()).unwrap();
+            let node = start(datadir.path(), &[&pruning[..], &[load(&file).as_str()]].concat()).unwrap();
             let synced = |node: &Node| node.call("getbestblockhash", json!([])).is_ok_and(|hash| hash == made.tip.as_str());
             node.wait_for("the chain is synced", synced).unwrap();
             kill_chain(node);
             height = 1;
         }
-        let node = Node::start_in(datadir.path(), &pruning).unwrap();
+        let node = start(datadir.path(), &pruning).unwrap();
         let info = node.call("gettxoutsetinfo", json!(["muhash"])).unwrap();
         let best = info["bestblock"].as_str().unwrap();
         assert_eq!(info["muhash"].as_str(), truth.0.get(best).map(|(_, muhash)| muhash.as_str()), "kill {done}");
