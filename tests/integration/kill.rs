@@ -14,6 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use crate::support::run;
+
 /// Small caches and batches, so that writes happen often and in many parts.
 const SMALL: [&str; 6] =
     ["-disablewallet", "-dbcache=4", "-dbbatchsize=20000", "-fastprune", "-checkblocks=3", "-peerblockfilters=0"];
@@ -237,4 +239,19 @@ fn kills_during_pruning() {
         assert_eq!(node.wait_for_end().unwrap().status.code(), Some(1));
         done += 1;
     }
+}
+
+#[test]
+fn writes_that_end_in_their_middle_are_finished_by_the_next_start() {
+    let (file, _) = ensure(&SHORT).unwrap();
+    let truth = Truth::of(&file, SHORT.height());
+    let datadir = folder();
+    let (load, height) = (load(&file), format!("-stopatheight={}", SHORT.height()));
+    let arguments = [&SMALL[..], &[load.as_str(), height.as_str(), "-dbcrashratio=12"]].concat();
+    // Each run gets somewhat further before one of its batches is the last.
+    let ended = (0..500).map(|_| run(datadir.path(), &arguments)).find(|ended| ended.code == Some(0));
+    assert!(ended.is_some(), "the chain is never synced");
+    let log = std::fs::read_to_string(datadir.path().join("regtest/debug.log")).unwrap();
+    assert!(log.contains("Simulating a crash") && log.contains("Replaying blocks"));
+    assert_eq!(verify(datadir.path(), &[&truth], "after simulated crashes"), i64::from(SHORT.height()));
 }
