@@ -67,6 +67,10 @@ impl Plans {
             // Blocks come nearly in order, so it stands near the front.
             if let Some(at) = plan.blocks.iter().position(|(block, _)| block == hash) {
                 plan.blocks.remove(at);
+                if plan.blocks.is_empty() {
+                    // Blocks below a snapshot come after those above it.
+                    plan.asked = None;
+                }
             }
         }
     }
