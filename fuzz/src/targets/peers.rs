@@ -70,10 +70,14 @@ fn config() -> EngineConfig {
         subversion: "/Bulkhead:31.99.0/".into(),
         services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED | services::BLOOM | services::COMPACT_FILTERS,
         reachable: vec![Network::Ipv4, Network::Ipv6],
+        uses_addrman: true,
         listen: true,
         max_connections: 20,
         prune: false,
         blocks_only: false,
+        discover: false,
+        capture: false,
+        tx_reconciliation: true,
         max_upload: 10_000_000,
         peer_timeout: 60,
         bantime: 86400,
@@ -228,11 +232,8 @@ impl Run {
         let permissions = if tape.byte() > 200 { Permissions::ALL } else { Permissions::NONE };
         let new = NewPeer {
             addr: Endpoint::parse(&format!("9.9.9.{}:1234", self.peers), 0).expect("an address"),
-            destination: String::new(),
-            addr_bind: None,
             kind,
-            inbound_onion: false,
-            permissions,
+            ..NewPeer::inbound(permissions)
         };
         if kind == K::Inbound {
             self.engine.accept(new);

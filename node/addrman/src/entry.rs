@@ -4,6 +4,8 @@ use bitcoin::hashes::{Hash, HashEngine, sha256, sha256d};
 use bulkhead_wire::reader::put_length;
 use bulkhead_wire::{NetAddr, PeerAddress};
 
+use crate::asmap::AsMap;
+
 /// Buckets of the table of addresses that we never reached.
 pub(crate) const NEW_BUCKETS: usize = 1024;
 /// Buckets of the table of addresses that we did reach.
@@ -94,15 +96,15 @@ impl Entry {
         }
     }
 
-    pub(crate) fn tried_bucket(&self, key: &[u8; 32]) -> usize {
+    pub(crate) fn tried_bucket(&self, key: &[u8; 32], map: &AsMap) -> usize {
         let endpoint = &self.address.endpoint;
         let first = Hasher::new(key).bytes(&endpoint.key()).finish() % TRIED_PER_GROUP;
-        reduce(Hasher::new(key).bytes(&endpoint.addr.group()).raw(&first.to_le_bytes()).finish(), TRIED_BUCKETS)
+        reduce(Hasher::new(key).bytes(&map.group(&endpoint.addr)).raw(&first.to_le_bytes()).finish(), TRIED_BUCKETS)
     }
 
-    pub(crate) fn new_bucket(&self, key: &[u8; 32], source: &NetAddr) -> usize {
-        let source = source.group();
-        let group = self.address.endpoint.addr.group();
+    pub(crate) fn new_bucket(&self, key: &[u8; 32], map: &AsMap, source: &NetAddr) -> usize {
+        let source = map.group(source);
+        let group = map.group(&self.address.endpoint.addr);
         let first = Hasher::new(key).bytes(&group).bytes(&source).finish() % NEW_PER_SOURCE_GROUP;
         reduce(Hasher::new(key).bytes(&source).raw(&first.to_le_bytes()).finish(), NEW_BUCKETS)
     }

@@ -26,7 +26,7 @@ const MAX_ANCHORS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FileError {
     /// The file ends early or an address is malformed.
-    #[error("{0}: iostream error")]
+    #[error("{}: iostream error", file_text(.0))]
     Decode(#[from] DecodeError),
     /// The file is of another network.
     #[error("Invalid network magic number")]
@@ -60,6 +60,14 @@ pub enum FileError {
     /// The tables contradict themselves.
     #[error("Corrupt data. Consistency check failed with code {0}: iostream error")]
     Inconsistent(i32),
+}
+
+/// Core reads files with another reader than messages, which has words of its own for their end.
+fn file_text(error: &DecodeError) -> String {
+    match error {
+        DecodeError::EndOfData => "AutoFile::read: end of file".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn sealed(magic: [u8; 4], data: &[u8]) -> Vec<u8> {
@@ -152,8 +160,7 @@ pub fn encode_peers(magic: [u8; 4], addrman: &AddrMan) -> Vec<u8> {
             out.extend_from_slice(&count32(member));
         }
     }
-    // Version of the AS map: none.
-    out.extend_from_slice(&[0; 32]);
+    out.extend_from_slice(&addrman.map.version());
     sealed(magic, &out)
 }
 
@@ -208,7 +215,7 @@ pub fn decode_peers(magic: [u8; 4], file: &[u8], mut addrman: AddrMan) -> Result
         }
     }
     let asmap: [u8; 32] = if format >= FORMAT_ASMAP { reader.array()? } else { [0; 32] };
-    let same = usize::try_from(buckets) == Ok(NEW_BUCKETS) && asmap == [0; 32];
+    let same = usize::try_from(buckets) == Ok(NEW_BUCKETS) && asmap == addrman.map.version();
     if !same {
         tracing::debug!(target: "addrman", "Bucketing method was updated, re-bucketing addrman entries from disk");
     }
@@ -227,11 +234,14 @@ pub fn decode_peers(magic: [u8; 4], file: &[u8], mut addrman: AddrMan) -> Result
             "addrman lost {} new and {lost_tried} tried addresses due to collisions or invalid addresses", lost.len()
         );
     }
-    Ok(addrman)
+    match addrman.check() {
+        Some(code) => Err(FileError::Inconsistent(code)),
+        None => Ok(addrman),
+    }
 }
 
 fn restore_tried(addrman: &mut AddrMan, entry: Entry) -> bool {
-    let bucket = entry.tried_bucket(&addrman.key);
+    let bucket = entry.tried_bucket(&addrman.key, &addrman.map);
     let at = slot((bucket, entry.position(&addrman.key, false, bucket)));
     let endpoint = entry.address.endpoint;
     if !endpoint.addr.is_valid() || addrman.tried[at].is_some() || addrman.find(&endpoint).is_some() {
@@ -248,7 +258,7 @@ fn restore_new(addrman: &mut AddrMan, bucket: usize, id: Id, same: bool) {
     }
     let mut at = slot((bucket, entry.position(&addrman.key, true, bucket)));
     if !same || addrman.new.get(at).is_none_or(Option::is_some) {
-        let bucket = entry.new_bucket(&addrman.key, &entry.source);
+        let bucket = entry.new_bucket(&addrman.key, &addrman.map, &entry.source);
         at = slot((bucket, entry.position(&addrman.key, true, bucket)));
     }
     if addrman.new[at].is_none() {

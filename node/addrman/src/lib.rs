@@ -3,7 +3,9 @@
 //! Pure: time and randomness come in from outside, files are byte slices. The layout of `peers.dat`, `anchors.dat` and
 //! `banlist.json` is Core's, so that a node can be moved between the two.
 
+mod asmap;
 mod bans;
+mod check;
 mod entry;
 mod file;
 mod select;
@@ -12,6 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use asmap::AsMap;
 pub use bans::{BanEntry, BanList};
 pub use entry::Entry;
 pub use file::{FileError, decode_anchors, decode_peers, encode_anchors, encode_peers};

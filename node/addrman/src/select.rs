@@ -13,6 +13,7 @@ impl AddrMan {
     /// A random address to connect to, and when it was tried last. Reached addresses and new ones are equally likely
     /// as groups; recent failures make an address less likely.
     pub fn select(&mut self, new_only: bool, networks: &[Network], now: i64) -> Option<(PeerAddress, i64)> {
+        self.maybe_check();
         let fits = |entry: &Entry| networks.is_empty() || networks.contains(&entry.address.endpoint.addr.network());
         let new = self.entries.values().filter(|entry| !entry.tried && fits(entry)).count();
         let tried = self.entries.values().filter(|entry| entry.tried && fits(entry)).count();
@@ -50,6 +51,7 @@ impl AddrMan {
 
     /// A random sample without worthless entries: at most `most` (0: no limit), at most `percent` of all (0: no limit).
     pub fn sample(&mut self, most: usize, percent: usize, network: Option<Network>, now: i64) -> Vec<PeerAddress> {
+        self.maybe_check();
         let mut count = self.random.len();
         if percent != 0 {
             count = percent.min(100) * count / 100;
@@ -71,6 +73,7 @@ impl AddrMan {
             }
         }
         tracing::debug!(target: "addrman", "GetAddr returned {} random addresses", out.len());
+        self.maybe_check();
         out
     }
 
@@ -92,7 +95,7 @@ impl AddrMan {
                 self.collisions().remove(&id);
                 continue;
             };
-            let bucket = new.tried_bucket(&self.key);
+            let bucket = new.tried_bucket(&self.key, &self.map);
             let holder = self.tried[slot((bucket, new.position(&self.key, false, bucket)))];
             let old = holder.and_then(|holder| self.entries.get(&holder)).copied();
             let replace = match old {
@@ -122,7 +125,7 @@ impl AddrMan {
             self.collisions().remove(&id);
             return None;
         };
-        let bucket = new.tried_bucket(&self.key);
+        let bucket = new.tried_bucket(&self.key, &self.map);
         let holder = self.tried[slot((bucket, new.position(&self.key, false, bucket)))]?;
         self.entries.get(&holder).map(|old| (old.address, old.last_try))
     }

@@ -6,6 +6,7 @@ use bitcoin::secp256k1::rand::rngs::StdRng;
 use bitcoin::secp256k1::rand::{Rng, SeedableRng};
 use bulkhead_wire::{Endpoint, NetAddr, Network, PeerAddress};
 
+use crate::asmap::AsMap;
 use crate::entry::{BUCKET_SIZE, Entry, NEW_BUCKETS, TRIED_BUCKETS};
 
 /// Places that one address may take in the new table.
@@ -35,6 +36,8 @@ pub struct AddrMan {
     pub(crate) tried_count: usize,
     collisions: BTreeSet<Id>,
     last_good: i64,
+    pub(crate) map: AsMap,
+    pub(crate) check_ratio: u32,
 }
 
 pub(crate) fn slot((bucket, place): Position) -> usize {
@@ -72,6 +75,8 @@ impl AddrMan {
             tried_count: 0,
             collisions: BTreeSet::new(),
             last_good: 1,
+            map: AsMap::default(),
+            check_ratio: 0,
         }
     }
 
@@ -79,6 +84,24 @@ impl AddrMan {
     #[must_use]
     pub fn key(&self) -> [u8; 32] {
         self.key
+    }
+
+    /// Spreads addresses by autonomous systems. Only while there are none.
+    #[must_use]
+    pub fn with_map(self, map: AsMap) -> Self {
+        Self { map, ..self }
+    }
+
+    /// The map of autonomous systems.
+    #[must_use]
+    pub fn map(&self) -> &AsMap {
+        &self.map
+    }
+
+    /// The group of an address: who controls one address of a group easily controls others.
+    #[must_use]
+    pub fn group(&self, addr: &NetAddr) -> Vec<u8> {
+        self.map.group(addr)
     }
 
     /// Addresses of a network in the new table, the tried table or both (`None`).
@@ -139,6 +162,7 @@ impl AddrMan {
 
     /// Takes in addresses that `source` told; `penalty` seconds are taken off their age claims.
     pub fn add(&mut self, addresses: &[PeerAddress], source: &NetAddr, penalty: i64, now: i64) -> bool {
+        self.maybe_check();
         let added = addresses.iter().filter(|address| self.add_one(address, source, penalty, now)).count();
         if added > 0 {
             tracing::debug!(
@@ -147,6 +171,7 @@ impl AddrMan {
                 addresses.len(), self.tried_count, self.new_count
             );
         }
+        self.maybe_check();
         added > 0
     }
 
@@ -192,7 +217,7 @@ impl AddrMan {
 
     fn place_new(&mut self, id: Id, source: &NetAddr, now: i64) -> bool {
         let Some(entry) = self.entries.get(&id) else { return false };
-        let bucket = entry.new_bucket(&self.key, source);
+        let bucket = entry.new_bucket(&self.key, &self.map, source);
         let at = (bucket, entry.position(&self.key, true, bucket));
         let (references, endpoint) = (entry.references, entry.address.endpoint);
         let mut insert = true;
@@ -221,6 +246,13 @@ impl AddrMan {
 
     /// We reached the address: it belongs into the tried table. Whether it moved there.
     pub fn good(&mut self, endpoint: &Endpoint, now: i64, test_before_evict: bool) -> bool {
+        self.maybe_check();
+        let moved = self.try_good(endpoint, now, test_before_evict);
+        self.maybe_check();
+        moved
+    }
+
+    fn try_good(&mut self, endpoint: &Endpoint, now: i64, test_before_evict: bool) -> bool {
         self.last_good = now;
         let Some(id) = self.find(endpoint) else { return false };
         let Some(entry) = self.entries.get_mut(&id) else { return false };
@@ -230,7 +262,7 @@ impl AddrMan {
         if entry.tried || entry.references == 0 {
             return false;
         }
-        let bucket = entry.tried_bucket(&self.key);
+        let bucket = entry.tried_bucket(&self.key, &self.map);
         let at = (bucket, entry.position(&self.key, false, bucket));
         if test_before_evict && let Some(holder) = self.tried[slot(at)] {
             if self.collisions.len() < MAX_COLLISIONS {
@@ -270,7 +302,7 @@ impl AddrMan {
         entry.tried = false;
         entry.references = 1;
         let (entry, source) = (*entry, entry.source);
-        let bucket = entry.new_bucket(&self.key, &source);
+        let bucket = entry.new_bucket(&self.key, &self.map, &source);
         let at = (bucket, entry.position(&self.key, true, bucket));
         self.tried_count -= 1;
         self.new_count += 1;

@@ -2,5 +2,6 @@
 
 pub mod engine;
 pub mod process;
+pub mod tor_dialogue;
 
 mod rpc;

@@ -1,5 +1,7 @@
 //! bitcoin-net: the process that faces the network.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::TcpListener as StdListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -8,20 +10,27 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bitcoin::secp256k1::rand::{Rng, thread_rng};
-use bitcoin_net::engine::{AddedNode, Engine};
-use bitcoin_net::process::files::{Files, FilesError};
+use bitcoin_net::engine::{AddedNode, Engine, LOCAL_INTERFACE, LOCAL_MANUAL};
+use bitcoin_net::process::broker::Broker;
+use bitcoin_net::process::files::{Files, FilesError, read_key};
+use bitcoin_net::process::i2p::{self, I2p};
+use bitcoin_net::process::proxies::{Proxies, ProxyError};
+use bitcoin_net::process::resolve::Resolver;
 use bitcoin_net::process::settings::{ListenerKind, SettingError, engine_config, listener_kind};
+use bitcoin_net::process::tor::{self, Tor};
 use bitcoin_net::process::{Info, Node};
+use bulkhead_addrman::{AddrMan, AsMap};
 use bulkhead_control::{Component, ControlError, Edge, Event, Handle, NetConfig, birth, clock};
 use bulkhead_link::LinkError;
-use bulkhead_wire::{Endpoint, NetAddr};
+use bulkhead_wire::{Endpoint, NetAddr, Network};
 use thiserror::Error;
 
 /// How often peers.dat is written.
 const DUMP_PAUSE: Duration = Duration::from_secs(15 * 60);
-/// Score of an address of one of our interfaces, and of one that the user named (Core: `LOCAL_IF`, `LOCAL_MANUAL`).
-const LOCAL_INTERFACE: i32 = 1;
-const LOCAL_MANUAL: i32 = 4;
+/// Largest map of autonomous systems, bytes.
+const MAX_MAP: u64 = 64 * 1024 * 1024;
+/// Between two reports on how peers are spread over autonomous systems.
+const HEALTH_PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Events of the supervisor that may wait.
 const EVENT_QUEUE: usize = 16;
 
@@ -35,6 +44,12 @@ enum NetError {
     Files(#[from] FilesError),
     #[error("{0}")]
     Link(#[from] LinkError),
+    #[error("{0}")]
+    Proxy(#[from] ProxyError),
+    #[error("Could not parse asmap file \"{0}\"")]
+    Map(String),
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
     #[error("cannot use a listening socket: {0}")]
     Listener(std::io::Error),
 }
@@ -54,8 +69,9 @@ fn start() -> Result<(), NetError> {
     let config = birth.config.clone();
     let mut descriptors = birth.take_descriptors();
     let listeners: Vec<OwnedFd> = descriptors.take_all("p2p").into_iter().map(|(_, descriptor)| descriptor).collect();
-    let node = match prepare(&config) {
-        Ok(node) => node,
+    let asmap = descriptors.take_all("asmap").into_iter().next().map(|(_, descriptor)| descriptor);
+    let (node, tor) = match prepare(&config, asmap) {
+        Ok(prepared) => prepared,
         Err(error) => {
             birth.init_error(&error.to_string());
             return Err(error);
@@ -64,17 +80,32 @@ fn start() -> Result<(), NetError> {
     let control = birth.confine(&[])?;
     let wires = control.receive_wires()?;
     let (handle, events) = control.split()?;
-    bulkhead_link::run(serve(node, config, listeners, wires, handle, events))?
+    bulkhead_link::run(serve(node, tor, config, listeners, wires, handle, events))?
 }
 
 /// Everything that needs files or may fail, before confinement.
-fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
+fn prepare(config: &NetConfig, asmap: Option<OwnedFd>) -> Result<(Rc<Node>, Option<Tor>), NetError> {
     let settings = engine_config(config)?;
     let mut rng = thread_rng();
     let fixed = config.test.iter().any(|option| option == "addrman");
-    let (files, addrman, bans) = Files::load(Path::new(&config.datadir), settings.magic, fixed, rng.r#gen(), clock::now())?;
+    let datadir = Path::new(&config.datadir);
+    let map = match asmap {
+        Some(descriptor) => load_map(config, descriptor)?,
+        None => {
+            tracing::info!(target: "net", "Using /16 prefix for IP bucketing");
+            AsMap::default()
+        }
+    };
+    let seed = rng.r#gen();
+    let fresh = || if fixed { AddrMan::deterministic() } else { AddrMan::new(seed) }.with_map(map.clone());
+    let mut loaded = Files::load(datadir, settings.magic, fresh, clock::now())?;
+    loaded.addrman.set_check_ratio(u32::try_from(config.checkaddrman).unwrap_or(0));
     let port = settings.default_port;
-    let mut engine = Engine::new(settings, addrman, bans, rng.r#gen(), clock::now_micros());
+    let mut engine = Engine::new(settings, loaded.addrman, loaded.bans, rng.r#gen(), clock::now_micros());
+    if engine.config.uses_addrman {
+        engine.set_anchors(loaded.anchors);
+    }
+    let proxies = Proxies::new(config)?;
     let v2 = engine.speaks_v2();
     engine.added_nodes =
         config.addnode.iter().map(|text| AddedNode { text: text.clone(), endpoint: Endpoint::parse(text, port), v2 }).collect();
@@ -94,10 +125,33 @@ fn prepare(config: &NetConfig) -> Result<Rc<Node>, NetError> {
         min_relay_fee: config.minrelaytxfee,
         connect_timeout: Duration::from_millis(u64::try_from(config.timeout).unwrap_or(5000)),
         warnings_as_text: config.deprecatedrpc.iter().any(|name| name == "warnings"),
-        proxy: config.proxy.last().filter(|proxy| !proxy.is_empty() && proxy.as_str() != "0").cloned(),
-        proxy_randomize: config.proxyrandomize,
+        isolation_prefix: hex::encode(rng.r#gen::<[u8; 8]>()),
+        lookup_names: config.dns,
+        resolver: Resolver::load(),
     };
-    Ok(Node::new(engine, files, info))
+    let bridge = proxies.leads_to(Network::I2p);
+    let i2p = I2p::new(bridge, config.i2pacceptincoming, read_key(datadir, i2p::KEY_FILE));
+    let tor = Tor::new(config, port, read_key(datadir, tor::KEY_FILE));
+    Ok((Node::new(engine, Files::default(), info, proxies, i2p), tor))
+}
+
+/// Reads the map of autonomous systems.
+fn load_map(config: &NetConfig, descriptor: OwnedFd) -> Result<AsMap, NetError> {
+    let mut bytes = Vec::new();
+    let shown = &config.asmap_path;
+    // A net that was killed has read it before.
+    let mut file = File::from(descriptor);
+    let read = file.rewind().and_then(|()| file.take(MAX_MAP).read_to_end(&mut bytes));
+    tracing::info!(target: "net", "Opened asmap file \"{shown}\" ({} bytes) from disk", bytes.len());
+    let map = read.ok().and_then(|_| AsMap::new(bytes));
+    let Some(map) = map else {
+        tracing::warn!(target: "net", "Sanity check of asmap file \"{shown}\" failed");
+        return Err(NetError::Map(shown.clone()));
+    };
+    let mut version = map.version();
+    version.reverse();
+    tracing::info!(target: "net", "Using asmap version {} for IP bucketing", hex::encode(version));
+    Ok(map)
 }
 
 /// Adds the public addresses of this machine's interfaces to those that we tell peers (Core: `Discover`).
@@ -122,21 +176,40 @@ fn discover(engine: &mut Engine) {
 
 async fn serve(
     node: Rc<Node>,
+    tor: Option<Tor>,
     config: NetConfig,
     listeners: Vec<OwnedFd>,
     wires: Vec<(Edge, OwnedFd)>,
     handle: Handle,
     events: std::sync::mpsc::Receiver<Event>,
 ) -> Result<(), NetError> {
+    node.files.borrow_mut().set_broker(Broker::start(handle.clone()).map_err(NetError::Thread)?);
     wire(&node, wires)?;
     for (descriptor, entry) in listeners.into_iter().zip(&config.listeners) {
         listen(&node, descriptor, listener_kind(entry))?;
     }
     tracing::info!(target: "net", "net thread start");
     tracing::info!(target: "net", "msghand thread start");
+    if config.dnsseed {
+        tracing::info!(target: "net", "dnsseed thread start");
+        tokio::task::spawn_local(Rc::clone(&node).seed_from_dns(config.clone()));
+    } else {
+        tracing::info!(target: "net", "DNS seeding disabled");
+    }
     node.start_dialling(&config);
+    if let Some(tor) = tor {
+        tracing::info!(target: "net", "torcontrol thread start");
+        tokio::task::spawn_local(Rc::clone(&node).keep_onion_service(tor));
+    }
+    if config.i2pacceptincoming && !config.i2psam.is_empty() {
+        tracing::info!(target: "net", "i2paccept thread start");
+        tokio::task::spawn_local(Rc::clone(&node).accept_i2p());
+    }
     tokio::task::spawn_local(Rc::clone(&node).run_timers());
     tokio::task::spawn_local(dump_regularly(Rc::clone(&node)));
+    if node.look(|engine| !engine.addrman.map().is_empty()) {
+        tokio::task::spawn_local(report_systems(Rc::clone(&node)));
+    }
     handle.ready()?;
     let mut events = forward(events);
     while let Some(event) = events.recv().await {
@@ -148,7 +221,7 @@ async fn serve(
             Event::Run(_) | Event::LogLevels(_) | Event::ReopenLog => {}
         }
     }
-    node.save();
+    node.save_at_end();
     tracing::info!(target: "net", "net thread exit");
     Ok(())
 }
@@ -187,6 +260,13 @@ fn listen(node: &Rc<Node>, descriptor: OwnedFd, kind: ListenerKind) -> Result<()
     let listener = tokio::net::TcpListener::from_std(listener).map_err(NetError::Listener)?;
     tokio::task::spawn_local(Rc::clone(node).listen(listener, kind));
     Ok(())
+}
+
+async fn report_systems(node: Rc<Node>) {
+    loop {
+        node.with(Engine::report_systems);
+        tokio::time::sleep(HEALTH_PAUSE).await;
+    }
 }
 
 async fn dump_regularly(node: Rc<Node>) {

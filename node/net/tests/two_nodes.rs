@@ -15,6 +15,8 @@ use bitcoin_net::engine::peer::NewPeer;
 use bitcoin_net::engine::permission::Permissions;
 use bitcoin_net::engine::presync::Sampling;
 use bitcoin_net::process::files::Files;
+use bitcoin_net::process::i2p::I2p;
+use bitcoin_net::process::proxies::Proxies;
 use bitcoin_net::process::{Info, Node};
 use bulkhead_addrman::{AddrMan, BanList};
 use bulkhead_control::clock;
@@ -277,6 +279,10 @@ fn node(seed: u8) -> Rc<Node> {
         subversion: format!("/Bulkhead:31.99.0(node{seed})/"),
         services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED | services::P2P_V2,
         reachable: vec![Network::Ipv4, Network::Ipv6],
+        uses_addrman: true,
+        discover: false,
+        capture: false,
+        tx_reconciliation: false,
         listen: true,
         max_connections: 125,
         prune: false,
@@ -293,7 +299,7 @@ fn node(seed: u8) -> Rc<Node> {
         max_send: 1_000_000,
     };
     let engine = Engine::new(config, AddrMan::new([seed; 32]), BanList::default(), [seed; 32], clock::now_micros());
-    let node = Node::new(engine, Files::default(), Info::default());
+    let node = Node::new(engine, Files::default(), Info::default(), Proxies::default(), I2p::default());
     tokio::task::spawn_local(Rc::clone(&node).run_timers());
     node
 }
@@ -308,15 +314,8 @@ fn attach(node: &Rc<Node>, chain: &Rc<SmallChain>) {
 /// One node connects to the other, with the v2 transport or without.
 fn join(from: &Rc<Node>, to: &Rc<Node>, v2: bool) {
     let (near, far) = tokio::net::UnixStream::pair().unwrap();
-    let new = |kind| NewPeer {
-        addr: Endpoint::parse("127.0.0.1:18444", 0).unwrap(),
-        destination: String::new(),
-        addr_bind: None,
-        kind,
-        inbound_onion: false,
-        permissions: Permissions::NONE,
-        v2,
-    };
+    let new =
+        |kind| NewPeer { addr: Endpoint::parse("127.0.0.1:18444", 0).unwrap(), kind, v2, ..NewPeer::inbound(Permissions::NONE) };
     let (reader, writer) = far.into_split();
     to.adopt(new(ConnectionKind::Inbound), reader, writer).unwrap();
     let (reader, writer) = near.into_split();

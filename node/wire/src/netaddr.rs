@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use sha2::Sha256;
 use sha3::{Digest, Sha3_256};
 
 use crate::base32;
@@ -76,6 +77,15 @@ pub enum NetAddr {
 }
 
 impl NetAddr {
+    /// An address that stands for a name: the source of what a seed told (Core: `CNetAddr::SetInternal`).
+    #[must_use]
+    pub fn internal(name: &str) -> Self {
+        let hash: [u8; 32] = Sha256::digest(name.as_bytes()).into();
+        let mut bytes = [0; 10];
+        bytes.copy_from_slice(&hash[..10]);
+        Self::Internal(bytes)
+    }
+
     /// `::`, which counts as no address.
     pub const NONE: Self = Self::Ipv6([0; 16]);
 

@@ -41,6 +41,8 @@ pub struct EngineConfig {
     pub services: u64,
     /// Networks that we can reach (`-onlynet`, `-onion`, `-i2psam`, `-cjdnsreachable`).
     pub reachable: Vec<Network>,
+    /// Automatic connections are made: `-connect` was not given.
+    pub uses_addrman: bool,
     /// Announce ourselves to others.
     pub listen: bool,
     /// `-maxconnections`.
@@ -49,6 +51,12 @@ pub struct EngineConfig {
     pub prune: bool,
     /// `-blocksonly`.
     pub blocks_only: bool,
+    /// `-discover`: take hints on our own address.
+    pub discover: bool,
+    /// `-capturemessages`.
+    pub capture: bool,
+    /// `-txreconciliation`.
+    pub tx_reconciliation: bool,
     /// `-maxuploadtarget`, bytes per day; 0: no limit.
     pub max_upload: u64,
     /// `-peertimeout`, seconds.

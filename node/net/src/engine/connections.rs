@@ -1,9 +1,11 @@
 //! Connections that come and go, and the rules on how many there may be.
 
+use bitcoin::hashes::{Hash as _, HashEngine, siphash24};
 use bitcoin::secp256k1::rand::Rng;
-use bulkhead_wire::{Endpoint, Subnet, services};
+use bulkhead_wire::{Endpoint, NetAddr, Subnet, services};
 
 use super::config::MAX_ADDNODE;
+use super::eviction::{self, Candidate};
 use super::kind::ConnectionKind;
 use super::peer::{NewPeer, Peer, PeerId};
 use super::permission::Permissions;
@@ -101,7 +103,8 @@ impl Engine {
             offered |= services::BLOOM;
         }
         let transport = self.transport_for(&new);
-        let peer = Peer::new(id, new, transport, offered, nonce, self.now);
+        let group = self.keyed_group(&new.addr);
+        let peer = Peer::new(id, new, transport, group, offered, nonce, self.now);
         let shown = if self.config.log_ips { format!(" to {}", peer.name) } else { String::new() };
         tracing::debug!(target: "net", "Added connection{shown} peer={id}");
         self.peers.insert(id, peer);
@@ -234,14 +237,32 @@ impl Engine {
         self.peers.values().any(|peer| peer.name == name)
     }
 
-    /// Groups of the automatic outbound connections, which should differ.
+    /// Whether there is a connection to this address, whatever the port.
     #[must_use]
-    pub fn outbound_groups(&self) -> Vec<Vec<u8>> {
-        self.peers
-            .values()
-            .filter(|peer| peer.kind.is_automatic() || peer.kind == ConnectionKind::Manual)
-            .map(|peer| peer.addr.addr.group())
-            .collect()
+    pub fn is_connected_to_addr(&self, addr: &NetAddr) -> bool {
+        self.peers.values().any(|peer| peer.addr.addr == *addr)
+    }
+
+    /// Whether an automatic connection to this address must not be made.
+    #[must_use]
+    pub fn refuses_to_dial(&self, endpoint: &Endpoint, now: i64) -> bool {
+        let addr = &endpoint.addr;
+        self.is_local(endpoint)
+            || self.bans.is_discouraged(addr)
+            || self.bans.is_banned(addr, now)
+            || self.is_connected_to_addr(addr)
+    }
+
+    /// Connections of a kind that have finished their handshake.
+    #[must_use]
+    pub fn count_established(&self, kind: ConnectionKind) -> usize {
+        self.peers.values().filter(|peer| peer.kind == kind && peer.handshaken && !peer.disconnect).count()
+    }
+
+    fn keyed_group(&self, endpoint: &Endpoint) -> u64 {
+        let mut hash = siphash24::HashEngine::with_keys(self.secret.0, self.secret.1);
+        hash.input(&self.addrman.group(&endpoint.addr));
+        siphash24::Hash::from_engine(hash).as_u64()
     }
 
     /// What `getaddednodeinfo` shows.
@@ -262,36 +283,34 @@ impl Engine {
             .collect()
     }
 
-    /// Makes room for an inbound connection. Peers that are hard to replace by an attacker are protected: of the
-    /// rest, the youngest of the largest group goes.
+    /// Makes room for an inbound connection; whether there is some now.
     fn evict_inbound(&mut self) -> bool {
-        let mut candidates: Vec<&Peer> = self
+        let candidates = self
             .peers
             .values()
             .filter(|peer| peer.kind.is_inbound() && !peer.may(Permissions::NO_BAN) && !peer.disconnect)
+            .map(|peer| self.eviction_candidate(peer))
             .collect();
-        protect(&mut candidates, 4, |peer| {
-            peer.addr.addr.group().iter().fold(peer.our_nonce, |sum, byte| sum.rotate_left(8) ^ u64::from(*byte))
-        });
-        protect(&mut candidates, 8, |peer| u64::MAX - u64::try_from(peer.min_ping).unwrap_or(0));
-        protect(&mut candidates, 4, |peer| u64::try_from(peer.last_tx).unwrap_or(0));
-        protect(&mut candidates, 4, |peer| u64::try_from(peer.last_block).unwrap_or(0));
-        let half = candidates.len() / 2;
-        protect(&mut candidates, half, |peer| u64::MAX - u64::try_from(peer.connected_at).unwrap_or(0));
-        if candidates.iter().any(|peer| peer.prefer_evict) {
-            candidates.retain(|peer| peer.prefer_evict);
-        }
-        let size = |group: &[u8]| candidates.iter().filter(|peer| peer.addr.addr.group() == group).count();
-        let victim = candidates.iter().max_by_key(|peer| (size(&peer.addr.addr.group()), peer.connected_at)).map(|peer| peer.id);
-        let Some(id) = victim else { return false };
+        let Some(id) = eviction::select(candidates) else { return false };
         tracing::debug!(target: "net", "selected inbound connection for eviction, {}", self.disconnect_text(id));
         self.drop_peer(id);
         true
     }
-}
 
-/// Takes the `count` candidates with the highest value out of consideration.
-fn protect(candidates: &mut Vec<&Peer>, count: usize, value: impl Fn(&Peer) -> u64) {
-    candidates.sort_by_key(|peer| value(peer));
-    candidates.truncate(candidates.len().saturating_sub(count));
+    fn eviction_candidate(&self, peer: &Peer) -> Candidate {
+        Candidate {
+            id: peer.id,
+            connected: peer.connected_at,
+            min_ping: peer.min_ping,
+            last_block: peer.last_block,
+            last_tx: peer.last_tx,
+            useful: self.has_desirable_services(peer.services),
+            relays_txs: peer.tx.as_ref().is_some_and(|tx| tx.relay),
+            bloom_filter: peer.tx.as_ref().is_some_and(|tx| tx.bloom.is_some()),
+            group: peer.keyed_group,
+            prefer: peer.prefer_evict,
+            local: peer.addr.addr.is_local(),
+            network: peer.network(),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Addresses of other nodes: taking them in, passing them on, answering `getaddr`.
 
+use std::collections::BTreeSet;
+
 use bitcoin::hashes::{Hash as _, HashEngine, siphash24};
 use bitcoin::secp256k1::rand::Rng;
 use bitcoin::secp256k1::rand::seq::SliceRandom;
@@ -36,6 +38,38 @@ impl Engine {
         }
         peer.addr_relay = true;
         true
+    }
+
+    /// An address of ours became known (Core: `AddLocal`).
+    pub fn add_local(&mut self, at: Endpoint, score: i32) {
+        tracing::info!(target: "net", "AddLocal({at},{score})");
+        self.local_addresses.insert(at.addr, (at.port, score));
+    }
+
+    /// Logs over how many autonomous systems the known addresses are spread (Core: `ASMapHealthCheck`).
+    pub fn report_systems(&mut self) {
+        let now = self.seconds();
+        let clear = [Network::Ipv4, Network::Ipv6].map(|network| self.addrman.sample(0, 0, Some(network), now));
+        let systems: Vec<u32> = clear.iter().flatten().map(|address| self.addrman.map().system(&address.endpoint.addr)).collect();
+        let known: BTreeSet<u32> = systems.iter().copied().filter(|system| *system != 0).collect();
+        tracing::info!(
+            target: "net",
+            "ASMap Health Check: {} clearnet peers are mapped to {} ASNs with {} peers being unmapped",
+            systems.len(), known.len(), systems.iter().filter(|system| **system == 0).count()
+        );
+    }
+
+    /// A network can be reached from now on.
+    pub fn add_reachable(&mut self, network: Network) {
+        if !self.config.reachable.contains(&network) {
+            self.config.reachable.push(network);
+        }
+    }
+
+    /// An address of ours is no more.
+    pub fn remove_local(&mut self, at: &Endpoint) {
+        tracing::info!(target: "net", "RemoveLocal({at})");
+        self.local_addresses.remove(&at.addr);
     }
 
     pub(crate) fn seen_local(&mut self, addr: &NetAddr) {
@@ -148,7 +182,7 @@ impl Engine {
         let hash = key(&address.endpoint);
         let day = (self.seconds() + i64::from(hash[0]) * 338) / DAY;
         let weight = |id: Option<PeerId>| {
-            let mut engine = siphash24::HashEngine::with_keys(0x3cac_0035_b586_6b90, u64::from(self.salt()));
+            let mut engine = siphash24::HashEngine::with_keys(self.secret.0, self.secret.1);
             engine.input(&hash);
             engine.input(&day.to_le_bytes());
             if let Some(id) = id {
@@ -167,11 +201,6 @@ impl Engine {
         for (_, id) in candidates.into_iter().take(count) {
             self.push_address(id, *address);
         }
-    }
-
-    fn salt(&self) -> u32 {
-        // Any value that stays the same while we run and that peers do not know.
-        u32::from_le_bytes([self.addrman.key()[0], self.addrman.key()[1], self.addrman.key()[2], self.addrman.key()[3]])
     }
 
     fn push_address(&mut self, id: PeerId, address: PeerAddress) {
@@ -248,7 +277,7 @@ impl Engine {
             return;
         }
         let local_due = self.config.listen && !self.chain.tip.initial_download && peer.next_local_addr < now;
-        let local = if local_due { self.local_for(peer) } else { None };
+        let local = if local_due { self.local_for(id) } else { None };
         if local_due {
             self.send_local(id, local);
         }

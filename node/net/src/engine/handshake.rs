@@ -53,6 +53,12 @@ impl Engine {
         })
     }
 
+    /// Whether a peer with these services is worth an automatic connection.
+    pub(crate) fn has_desirable_services(&self, offered: u64) -> bool {
+        let wanted = self.config.desirable(offered, self.tip_depth());
+        offered & wanted == wanted
+    }
+
     fn tip_depth(&self) -> i64 {
         let ChainView { tip, .. } = self.chain;
         (self.seconds() - tip.time) / self.config.spacing.max(1)
@@ -138,6 +144,7 @@ impl Engine {
             self.send(id, &Message::WtxidRelay);
             self.send(id, &Message::SendAddrV2);
         }
+        self.maybe_offer_reconciliation(id);
         self.send(id, &Message::Verack);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let trusted = !peer.kind.is_inbound() || peer.may(Permissions::NO_BAN);
@@ -186,6 +193,7 @@ impl Engine {
         if peer.common_version >= SHORT_IDS_BLOCKS_VERSION {
             self.send(id, &Message::SendCompact(0, super::compact::VERSION));
         }
+        self.settle_reconciliation(id);
         let Some(peer) = self.peers.get_mut(&id) else { return };
         peer.handshaken = true;
         let (preferred, wtxid) = (peer.preferred_download, peer.wtxid_relay);

@@ -25,15 +25,20 @@ mod blocks;
 mod compact;
 mod connections;
 mod download;
+mod eviction;
+mod extra_peers;
 mod filters;
 mod gossip;
 mod handshake;
 mod headers;
 mod inventory;
+mod local;
 mod mempool_view;
+mod outbound;
 mod ping;
 mod punish;
 mod receive;
+mod reconciliation;
 mod requests;
 mod serve;
 mod stats;
@@ -55,6 +60,7 @@ use bulkhead_addrman::{AddrMan, BanList};
 use bulkhead_wire::{Endpoint, Message, Network, PeerAddress};
 
 pub use connections::{AddedNode, AddedNodeInfo};
+pub use outbound::Choice;
 pub use stats::PeerStats;
 
 use answers::Continuation;
@@ -73,6 +79,10 @@ use upload::Upload;
 
 /// One second in the engine's unit of time.
 pub const SECOND: i64 = 1_000_000;
+/// Score of an address of one of our interfaces (Core: `LOCAL_IF`).
+pub const LOCAL_INTERFACE: i32 = 1;
+/// Score of an address that the user or a service of the machine named (Core: `LOCAL_MANUAL`).
+pub const LOCAL_MANUAL: i32 = 4;
 
 /// What the process must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +125,17 @@ pub enum Effect {
     DropPartial(u64),
     /// The ban list changed: write it.
     SaveBans,
+    /// Write a message down (`-capturemessages`).
+    Capture {
+        /// Whose.
+        addr: Endpoint,
+        /// It came, or it was sent.
+        incoming: bool,
+        /// Command.
+        command: String,
+        /// Body.
+        body: Vec<u8>,
+    },
 }
 
 /// The state of the whole network side.
@@ -134,6 +155,10 @@ pub struct Engine {
     pub(crate) network_active: bool,
     pub(crate) total_sent: u64,
     pub(crate) total_received: u64,
+    outbound: outbound::Outbound,
+    extra_peers: extra_peers::ExtraPeers,
+    /// Keys of the hashes that peers must not be able to predict.
+    secret: (u64, u64),
     peers: BTreeMap<PeerId, Peer>,
     next_peer: PeerId,
     now: i64,
@@ -180,6 +205,9 @@ impl Engine {
             network_active: true,
             total_sent: 0,
             total_received: 0,
+            outbound: outbound::Outbound::default(),
+            extra_peers: extra_peers::ExtraPeers::default(),
+            secret: (rng.r#gen(), rng.r#gen()),
             peers: BTreeMap::new(),
             next_peer: 0,
             now,
@@ -236,6 +264,10 @@ impl Engine {
             return false;
         }
         tracing::debug!(target: "net", "sending {} ({} bytes) peer={peer}", bulkhead_wire::sanitize(command.as_bytes()), body.len());
+        if self.config.capture {
+            let (addr, command, body) = (state.addr, command.to_owned(), body.clone());
+            self.effects.push(Effect::Capture { addr, incoming: false, command, body });
+        }
         if state.transport.is_ready() {
             self.effects.push(Effect::Send { peer, command: command.to_owned(), body });
         } else {
@@ -293,18 +325,5 @@ impl Engine {
     pub fn connection_counts(&self) -> (usize, usize) {
         let inbound = self.peers.values().filter(|peer| peer.kind.is_inbound()).count();
         (self.peers.len(), inbound)
-    }
-
-    /// Our address as told to peers: none without `-listen`.
-    pub(crate) fn local_for(&self, peer: &Peer) -> Option<Endpoint> {
-        if !self.config.listen {
-            return None;
-        }
-        let best = self.local_addresses.iter().max_by_key(|(_, (_, score))| *score);
-        match best {
-            Some((addr, (port, _))) => Some(Endpoint::new(*addr, *port)),
-            // What the peer believes of us will do when it could be reached there.
-            None => peer.addr_local.filter(|local| local.addr.is_routable()),
-        }
     }
 }

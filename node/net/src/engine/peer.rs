@@ -10,6 +10,7 @@ use super::kind::ConnectionKind;
 use super::permission::Permissions;
 use super::presync::HeadersSync;
 use super::recent::RecentSet;
+use super::reconciliation::Reconciliation;
 
 /// Number of a connection, counted up from 0.
 pub type PeerId = u64;
@@ -87,6 +88,10 @@ pub struct Peer {
     pub(crate) kind: ConnectionKind,
     pub(crate) inbound_onion: bool,
     pub(crate) prefer_evict: bool,
+    /// Its network group, mixed with a secret.
+    pub(crate) keyed_group: u64,
+    /// Services that the address manager knew of when we connected, and when it had heard of the address.
+    pub(crate) listed: (u64, u32),
     pub(crate) permissions: Permissions,
     pub(crate) our_services: u64,
     pub(crate) our_nonce: u64,
@@ -132,6 +137,7 @@ pub struct Peer {
     pub(crate) min_ping: i64,
 
     pub(crate) wtxid_relay: bool,
+    pub(crate) reconciliation: Reconciliation,
     pub(crate) wants_addrv2: bool,
     pub(crate) prefers_headers: bool,
     pub(crate) sent_sendheaders: bool,
@@ -182,6 +188,10 @@ pub struct Peer {
 pub struct NewPeer {
     /// The other end.
     pub addr: Endpoint,
+    /// Services that the address manager knows of.
+    pub services: u64,
+    /// When the address manager heard of it last, seconds since 1970; 0: never.
+    pub last_seen: u32,
     /// What the user asked for; empty for other peers.
     pub destination: String,
     /// Our end.
@@ -196,8 +206,44 @@ pub struct NewPeer {
     pub v2: bool,
 }
 
+impl NewPeer {
+    fn of_kind(kind: ConnectionKind, permissions: Permissions) -> Self {
+        Self {
+            addr: Endpoint::NONE,
+            services: 0,
+            last_seen: 0,
+            destination: String::new(),
+            addr_bind: None,
+            kind,
+            inbound_onion: false,
+            permissions,
+            v2: false,
+        }
+    }
+
+    /// Someone connected to us.
+    #[must_use]
+    pub fn inbound(permissions: Permissions) -> Self {
+        Self::of_kind(ConnectionKind::Inbound, permissions)
+    }
+
+    /// We connected to someone.
+    #[must_use]
+    pub fn outbound(kind: ConnectionKind) -> Self {
+        Self::of_kind(kind, Permissions::NONE)
+    }
+}
+
 impl Peer {
-    pub(crate) fn new(id: PeerId, new: NewPeer, transport: Transport, our_services: u64, nonce: u64, now: i64) -> Self {
+    pub(crate) fn new(
+        id: PeerId,
+        new: NewPeer,
+        transport: Transport,
+        keyed_group: u64,
+        our_services: u64,
+        nonce: u64,
+        now: i64,
+    ) -> Self {
         let name = if new.destination.is_empty() { new.addr.to_string() } else { new.destination.clone() };
         Self {
             id,
@@ -209,6 +255,8 @@ impl Peer {
             kind: new.kind,
             inbound_onion: new.inbound_onion,
             prefer_evict: false,
+            keyed_group,
+            listed: (new.services, new.last_seen),
             permissions: new.permissions,
             our_services,
             our_nonce: nonce,
@@ -245,6 +293,7 @@ impl Peer {
             last_ping: 0,
             min_ping: i64::MAX,
             wtxid_relay: false,
+            reconciliation: Reconciliation::None,
             wants_addrv2: false,
             prefers_headers: false,
             sent_sendheaders: false,
@@ -291,6 +340,14 @@ impl Peer {
     #[must_use]
     pub fn network(&self) -> Network {
         if self.inbound_onion { Network::Onion } else { self.addr.addr.class() }
+    }
+
+    /// The address as the address manager had it.
+    pub(crate) fn listed(&self) -> PeerAddress {
+        let (services, last_seen) = self.listed;
+        // Core's time of addresses that nobody told.
+        let time = if last_seen == 0 { 100_000_000 } else { last_seen };
+        PeerAddress { time, services, endpoint: self.addr }
     }
 
     pub(crate) fn can_serve_blocks(&self) -> bool {

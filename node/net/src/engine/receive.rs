@@ -5,9 +5,9 @@ use bulkhead_wire::message::KNOWN_COMMANDS;
 use bulkhead_wire::v2::V2Error;
 use bulkhead_wire::{Message, TransportError, sanitize};
 
-use super::Engine;
 use super::filters::Wanted;
 use super::peer::{PeerId, Waiting};
+use super::{Effect, Engine};
 
 /// Blocks of one peer that may be under judgement at once.
 const MAX_SUBMITTING: usize = 16;
@@ -148,6 +148,10 @@ impl Engine {
         let command = sanitize(waiting.command.as_bytes());
         tracing::debug!(target: "net", "received: {command} ({} bytes) peer={id}", waiting.body.len());
         let Some(peer) = self.peers.get(&id) else { return };
+        if self.config.capture {
+            let (addr, command, body) = (peer.addr, waiting.command.clone(), waiting.body.clone());
+            self.effects.push(Effect::Capture { addr, incoming: true, command, body });
+        }
         if waiting.command == "version" && peer.version != 0 {
             tracing::debug!(target: "net", "redundant version message from peer={id}");
             return;
@@ -233,16 +237,13 @@ impl Engine {
             Message::Mempool => self.on_mempool(id),
             Message::Addr(addresses, long) => self.on_addr(id, addresses, if long { "addrv2" } else { "addr" }),
             Message::GetAddr => self.on_getaddr(id),
-            Message::Unknown(command) => Self::on_other(id, &command),
+            Message::Unknown(command) => self.on_other(id, &command, &waiting.body),
         }
     }
 
-    fn on_other(id: PeerId, command: &str) {
+    fn on_other(&mut self, id: PeerId, command: &str, body: &[u8]) {
         if command == "sendtxrcncl" {
-            tracing::debug!(
-                target: "net",
-                "sendtxrcncl from peer={id} ignored, as our node does not have txreconciliation enabled"
-            );
+            self.on_sendtxrcncl(id, body);
         } else {
             let shown = sanitize(command.as_bytes());
             tracing::debug!(target: "net", "Unknown message type \"{shown}\" from peer={id}");

@@ -52,6 +52,7 @@ pub struct PeerStats {
     pub kind: &'static str,
     pub transport: &'static str,
     pub session_id: Option<[u8; 32]>,
+    pub mapped_as: u32,
 }
 
 impl Engine {
@@ -104,6 +105,7 @@ impl Engine {
             kind: peer.kind.name(),
             transport: peer.transport.protocol().name(),
             session_id: peer.transport.session_id(),
+            mapped_as: self.addrman.map().system(&peer.addr.addr),
         }
     }
 

@@ -35,6 +35,10 @@ fn config() -> EngineConfig {
         subversion: "/Bulkhead:31.99.0/".into(),
         services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED,
         reachable: vec![Network::Ipv4, Network::Ipv6],
+        uses_addrman: true,
+        discover: false,
+        capture: false,
+        tx_reconciliation: false,
         listen: true,
         max_connections: 125,
         prune: false,
@@ -67,20 +71,12 @@ pub(super) fn engine() -> Engine {
     engine
 }
 
-fn connect(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
-    let new = NewPeer {
-        addr: Endpoint::parse("9.9.9.9:1234", 0).unwrap(),
-        destination: String::new(),
-        addr_bind: None,
-        kind,
-        inbound_onion: false,
-        permissions: Permissions::NONE,
-        v2: false,
-    };
+pub(super) fn connect(engine: &mut Engine, kind: ConnectionKind) -> PeerId {
+    let new = NewPeer { addr: Endpoint::parse("9.9.9.9:1234", 0).unwrap(), kind, ..NewPeer::inbound(Permissions::NONE) };
     if kind.is_inbound() { engine.accept(new).unwrap() } else { engine.opened(new) }
 }
 
-fn version() -> Message {
+pub(super) fn version() -> Message {
     Message::Version(Box::new(Version {
         version: 70017,
         services: services::NETWORK | services::WITNESS,

@@ -26,6 +26,7 @@ impl Engine {
                 self.drop_peer(*id);
             }
         }
+        self.check_extra_peers();
         self.send_all();
     }
 

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use super::Node;
+use super::i2p::Session;
 use crate::engine::peer::{NewPeer, PeerId};
 
 /// Bytes read at once.
@@ -31,6 +32,8 @@ pub struct Outgoing {
     paused: Cell<bool>,
     wake_reader: Notify,
     closing: Cell<bool>,
+    /// What must live as long as the connection.
+    kept: RefCell<Option<Session>>,
 }
 
 impl Outgoing {
@@ -40,6 +43,10 @@ impl Outgoing {
         self.queue.borrow_mut().push_back(Queued { command, bytes });
         self.wake_writer.notify_one();
         self.queued_bytes.get()
+    }
+
+    pub(super) fn keep(&self, session: Session) {
+        *self.kept.borrow_mut() = Some(session);
     }
 
     pub(crate) fn set_reading(&self, reading: bool) {

@@ -1,15 +1,18 @@
-//! The files of net: read before confinement, and kept open for writing, because a confined net opens nothing.
-//!
-//! Without a temporary file and a rename there is no atomic replacement: a file is overwritten in place by one
-//! write and padded to its old length with bytes that its format ignores.
+//! The files of net: read before confinement. Afterwards net opens nothing; the supervisor replaces its files as a
+//! whole, so that a kill at any moment leaves the old content or the new.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use bulkhead_addrman::{AddrMan, BanList, FileError, decode_peers, encode_peers};
+use bulkhead_addrman::{AddrMan, BanList, FileError, decode_anchors, decode_peers, encode_peers};
+use bulkhead_wire::{Endpoint, PeerAddress};
 use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::broker::Broker;
 
 /// Largest file that is read.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
@@ -29,9 +32,9 @@ pub enum FilesError {
         /// Quoted path.
         path: String,
     },
-    /// A file can't be opened.
-    #[error("cannot open {path}: {source}")]
-    Open {
+    /// A file can't be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
         /// The path.
         path: String,
         /// What the system says.
@@ -42,43 +45,22 @@ pub enum FilesError {
     Rename,
 }
 
-/// One file that stays open.
-#[derive(Debug)]
-struct Kept {
-    file: File,
-    length: usize,
-    filler: u8,
-}
-
-impl Kept {
-    fn open(path: &Path, filler: u8) -> Result<Self, FilesError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|source| FilesError::Open { path: path.display().to_string(), source })?;
-        let length = file.metadata().map_or(0, |meta| usize::try_from(meta.len()).unwrap_or(0));
-        Ok(Self { file, length, filler })
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut padded = bytes.to_vec();
-        padded.resize(self.length.max(bytes.len()), self.filler);
-        self.file.write_all_at(&padded, 0)?;
-        self.length = padded.len();
-        Ok(())
-    }
-}
-
-/// The open files. Without them (tests) nothing is written.
+/// The files. Without a broker (tests, and until net is confined) nothing is written.
 #[derive(Debug, Default)]
 pub struct Files {
-    peers: Option<Kept>,
-    bans: Option<Kept>,
+    broker: Option<Broker>,
     last_bans: String,
+}
+
+/// What the files held at the start.
+#[derive(Debug)]
+pub struct Loaded {
+    /// peers.dat.
+    pub addrman: AddrMan,
+    /// banlist.json.
+    pub bans: BanList,
+    /// anchors.dat, which is gone afterwards.
+    pub anchors: Vec<PeerAddress>,
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
@@ -87,22 +69,23 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The private key in a file of Tor or I2P, if there is one. Before confinement.
+#[must_use]
+pub fn read_key(datadir: &Path, name: &str) -> Option<Vec<u8>> {
+    read(&datadir.join(name))
+}
+
 /// Where bugs are reported, as config.ini of the functional suite has it.
 pub const REPORT: &str = "https://github.com/bulkhead/bulkhead/issues";
 
 impl Files {
-    /// Reads what is there, and opens the files for writing. Before confinement.
+    /// Reads what is there, and writes what is not. Before confinement.
+    ///
+    /// `fresh` makes an empty address manager.
     ///
     /// # Errors
     /// [`FilesError`]: the node must not start.
-    pub fn load(
-        datadir: &Path,
-        magic: [u8; 4],
-        fixed: bool,
-        seed: [u8; 32],
-        now: i64,
-    ) -> Result<(Self, AddrMan, BanList), FilesError> {
-        let fresh = || if fixed { AddrMan::deterministic() } else { AddrMan::new(seed) };
+    pub fn load(datadir: &Path, magic: [u8; 4], fresh: impl Fn() -> AddrMan, now: i64) -> Result<Loaded, FilesError> {
         let path = datadir.join("peers.dat");
         let quoted = format!("\"{}\"", path.display());
         let addrman = match read(&path).filter(|bytes| !bytes.is_empty()) {
@@ -128,11 +111,28 @@ impl Files {
         };
         let bans_path = datadir.join("banlist.json");
         let bans = Self::load_bans(&bans_path, now);
-        let mut files =
-            Self { peers: Some(Kept::open(&path, 0)?), bans: Some(Kept::open(&bans_path, b'\n')?), last_bans: String::new() };
-        files.write_peers(&encode_peers(magic, &addrman));
-        files.write_bans(&bans.to_json());
-        Ok((files, addrman, bans))
+        write(&path, &encode_peers(magic, &addrman))?;
+        write(&bans_path, bans.to_json().as_bytes())?;
+        Ok(Loaded { addrman, bans, anchors: Self::load_anchors(datadir, magic) })
+    }
+
+    /// Reads anchors.dat and removes it: after a crash that an anchor caused, it is not tried again.
+    fn load_anchors(datadir: &Path, magic: [u8; 4]) -> Vec<PeerAddress> {
+        let path = datadir.join("anchors.dat");
+        let Some(bytes) = read(&path) else { return Vec::new() };
+        let anchors = decode_anchors(magic, &bytes);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(target: "net", "cannot remove {}: {error}", path.display());
+        }
+        if let Ok(anchors) = &anchors {
+            tracing::info!(target: "net", "Loaded {} addresses from \"anchors.dat\"", anchors.len());
+        }
+        anchors.unwrap_or_default()
+    }
+
+    /// From now on files are written.
+    pub fn set_broker(&mut self, broker: Broker) {
+        self.broker = Some(broker);
     }
 
     fn load_bans(path: &Path, now: i64) -> BanList {
@@ -155,48 +155,94 @@ impl Files {
     }
 
     /// Writes peers.dat.
-    pub fn write_peers(&mut self, bytes: &[u8]) {
-        if let Some(kept) = &mut self.peers
-            && let Err(error) = kept.write(bytes)
-        {
-            tracing::error!(target: "net", "Failed to write peers.dat: {error}");
-        }
+    pub fn write_peers(&self, bytes: Vec<u8>) {
+        self.write("peers.dat", bytes);
+    }
+
+    /// Writes anchors.dat.
+    pub fn write_anchors(&self, bytes: Vec<u8>) {
+        self.write("anchors.dat", bytes);
     }
 
     /// Writes banlist.json, if it changed.
-    pub fn write_bans(&mut self, text: &str) {
-        if self.last_bans == text {
-            return;
-        }
-        if let Some(kept) = &mut self.bans {
-            match kept.write(text.as_bytes()) {
-                Ok(()) => text.clone_into(&mut self.last_bans),
-                Err(error) => tracing::error!(target: "net", "Failed to write banlist.json: {error}"),
-            }
+    pub fn write_bans(&mut self, text: String) {
+        if self.last_bans != text {
+            self.write("banlist.json", text.clone().into_bytes());
+            self.last_bans = text;
         }
     }
+
+    fn write(&self, name: &'static str, bytes: Vec<u8>) {
+        if let Some(broker) = &self.broker {
+            broker.replace(name, bytes);
+        }
+    }
+
+    /// Writes a private key of Tor or I2P.
+    pub fn write_key(&self, name: &'static str, bytes: Vec<u8>) {
+        self.write(name, bytes);
+    }
+
+    /// Adds a record to the messages of a peer.
+    pub fn capture(&self, addr: &Endpoint, incoming: bool, record: Vec<u8>) {
+        if let Some(broker) = &self.broker {
+            let file = if incoming { "msgs_recv.dat" } else { "msgs_sent.dat" };
+            broker.append(format!("{}/{file}", addr.to_string().replace(':', "_")), record);
+        }
+    }
+
+    /// A descriptor that only the supervisor can open; it comes later.
+    pub(super) fn open(&self, purpose: &'static str, path: &str) -> Option<oneshot::Receiver<Option<OwnedFd>>> {
+        self.broker.as_ref().map(|broker| broker.open(purpose, path))
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(&mut self) {
+        self.broker = None;
+    }
+}
+
+/// Replaces a file as a whole, before confinement.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), FilesError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let written = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()))
+        .and_then(|()| std::fs::rename(&new, path));
+    written.map_err(|source| FilesError::Write { path: path.display().to_string(), source })
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use bulkhead_addrman::encode_anchors;
+
+    const MAGIC: [u8; 4] = [1, 2, 3, 4];
 
     #[test]
-    fn shorter_content_is_padded_with_what_the_format_ignores() {
-        let dir = std::env::temp_dir().join(format!("bulkhead-net-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let (mut files, addrman, _) = Files::load(&dir, [1, 2, 3, 4], false, [1; 32], 0).unwrap();
-        files.write_bans(&format!("{}{}", BanList::default().to_json(), " ".repeat(500)));
-        files.write_bans(&BanList::default().to_json());
-        files.write_peers(&[encode_peers([1, 2, 3, 4], &addrman), vec![9; 100]].concat());
-        files.write_peers(&encode_peers([1, 2, 3, 4], &addrman));
-        drop(files);
-        let again = Files::load(&dir, [1, 2, 3, 4], false, [2; 32], 0);
-        std::fs::write(dir.join("peers.dat"), [1, 2, 3, 4, 4, 36]).unwrap();
-        let broken = Files::load(&dir, [1, 2, 3, 4], false, [2; 32], 0);
-        std::fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(again.unwrap().1.key(), addrman.key());
-        assert!(matches!(broken, Err(FilesError::Corrupt { .. })));
+    fn what_was_written_is_read_and_what_is_damaged_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |seed| Files::load(dir.path(), MAGIC, || AddrMan::new([seed; 32]), 0);
+        let first = load(1).unwrap();
+        std::fs::write(dir.path().join("peers.dat.new"), "left by a kill").unwrap();
+        assert_eq!(load(2).unwrap().addrman.key(), first.addrman.key());
+        std::fs::write(dir.path().join("peers.dat"), [1, 2, 3, 4, 4, 36]).unwrap();
+        assert!(matches!(load(3), Err(FilesError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn anchors_are_used_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let anchor = PeerAddress { time: 5, services: 9, endpoint: bulkhead_wire::Endpoint::parse("1.2.3.4:5", 0).unwrap() };
+        std::fs::write(dir.path().join("anchors.dat"), encode_anchors(MAGIC, &[anchor])).unwrap();
+        let load = || Files::load(dir.path(), MAGIC, || AddrMan::new([1; 32]), 0).unwrap().anchors;
+        assert_eq!(load(), [anchor]);
+        assert!(load().is_empty());
     }
 }

@@ -4,34 +4,56 @@
 //! One thread. [`Node::with`] is the only way into the engine: it sets the time, runs the caller's step and carries out
 //! the effects, until there are none. The engine is never borrowed across an await.
 
+pub mod broker;
 pub mod chain;
 pub mod chain_answers;
+pub mod connect;
 pub mod connection;
 pub mod dial;
 pub mod events;
 pub mod files;
 pub mod front_door;
+pub mod i2p;
+pub mod proxies;
+pub mod resolve;
 pub mod settings;
+pub mod stream;
+pub mod tor;
+
+mod seeding;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bulkhead_control::clock;
 use bulkhead_link::Peer as PeerSlot;
 use bulkhead_schema::wire::net_chain_capnp::net_chain;
+use bulkhead_wire::frame::COMMAND_SIZE;
 
 use crate::engine::chain_view::{Answer, Question};
 use crate::engine::peer::PeerId;
 use crate::engine::{Effect, Engine};
 use chain::Partials;
 use connection::Outgoing;
-use dial::Target;
 use files::Files;
+use i2p::I2p;
+use proxies::Proxies;
+use resolve::Resolver;
 
 /// How often the engine looks at its timers.
 const TICK: Duration = Duration::from_millis(100);
+
+/// A message as `-capturemessages` writes it: time in microseconds, command, length, body.
+fn capture_record(time: i64, command: &str, body: &[u8]) -> Vec<u8> {
+    let mut record = time.to_le_bytes().to_vec();
+    record.extend(command.bytes().chain(std::iter::repeat(0)).take(COMMAND_SIZE));
+    record.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+    record.extend_from_slice(body);
+    record
+}
 
 /// The running process.
 pub struct Node {
@@ -45,6 +67,14 @@ pub struct Node {
     pub files: RefCell<Files>,
     /// Figures that only RPCs need.
     pub info: Info,
+    /// Which proxy leads where. Tor may tell later.
+    pub proxies: RefCell<Proxies>,
+    /// I2P sessions.
+    pub(crate) i2p: I2p,
+    /// Connections through proxies that got credentials of their own.
+    isolated: Cell<u64>,
+    /// Whom to ask for addresses.
+    addr_fetches: RefCell<VecDeque<String>>,
     settling: Cell<bool>,
 }
 
@@ -59,16 +89,18 @@ pub struct Info {
     pub connect_timeout: Duration,
     /// `-deprecatedrpc=warnings`: warnings as one text.
     pub warnings_as_text: bool,
-    /// `-proxy` for IPv4 and IPv6, as given.
-    pub proxy: Option<String>,
-    /// `-proxyrandomize`.
-    pub proxy_randomize: bool,
+    /// Begins the credentials of every connection through a proxy.
+    pub isolation_prefix: String,
+    /// Names may be looked up (`-dns`).
+    pub lookup_names: bool,
+    /// How.
+    pub resolver: Resolver,
 }
 
 impl Node {
     /// A process without connections.
     #[must_use]
-    pub fn new(engine: Engine, files: Files, info: Info) -> Rc<Self> {
+    pub fn new(engine: Engine, files: Files, info: Info, proxies: Proxies, i2p: I2p) -> Rc<Self> {
         Rc::new(Self {
             engine: RefCell::new(engine),
             connections: RefCell::new(HashMap::new()),
@@ -76,6 +108,10 @@ impl Node {
             partials: Partials::default(),
             files: RefCell::new(files),
             info,
+            proxies: RefCell::new(proxies),
+            i2p,
+            isolated: Cell::new(0),
+            addr_fetches: RefCell::default(),
             settling: Cell::new(false),
         })
     }
@@ -122,19 +158,20 @@ impl Node {
                     self.write(peer, Some(command), bytes);
                 }
             }
+            Effect::Capture { addr, incoming, command, body } => {
+                self.files.borrow().capture(&addr, incoming, capture_record(clock::now_micros(), &command, &body));
+            }
             Effect::Handshake { peer, bytes } => self.write(peer, None, bytes),
             Effect::Reconnect { addr, destination, kind } => {
                 let node = Rc::clone(self);
-                tokio::task::spawn_local(async move {
-                    node.open(Target { endpoint: Some(addr), destination: &destination, kind, last_seen: 0, v2: false }).await
-                });
+                tokio::task::spawn_local(async move { node.reopen(addr, &destination, kind).await });
             }
             Effect::Close(peer) => self.forget(peer, ""),
             Effect::Ask { token, question } => self.ask(token, question),
             Effect::DropPartial(key) => self.partials.drop_one(key),
             Effect::SaveBans => {
                 let text = self.look(|engine| engine.bans.to_json());
-                self.files.borrow_mut().write_bans(&text);
+                self.files.borrow_mut().write_bans(text);
             }
         }
     }
@@ -197,7 +234,29 @@ impl Node {
     pub fn save(&self) {
         let engine = self.engine.borrow();
         let mut files = self.files.borrow_mut();
-        files.write_peers(&bulkhead_addrman::encode_peers(engine.config.magic, &engine.addrman));
-        files.write_bans(&engine.bans.to_json());
+        files.write_peers(bulkhead_addrman::encode_peers(engine.config.magic, &engine.addrman));
+        files.write_bans(engine.bans.to_json());
+    }
+
+    /// Writes what must survive, and waits until it is written.
+    pub fn save_at_end(&self) {
+        let engine = self.engine.borrow();
+        if engine.config.uses_addrman {
+            let anchors = engine.anchors();
+            tracing::info!(
+                target: "net",
+                "DumpAnchors: Flush {} outbound block-relay-only peer addresses to anchors.dat started", anchors.len()
+            );
+            self.files.borrow().write_anchors(bulkhead_addrman::encode_anchors(engine.config.magic, &anchors));
+        }
+        drop(engine);
+        self.save();
+        self.files.borrow_mut().finish();
+    }
+
+    /// A descriptor that only the supervisor can open.
+    async fn ask_broker(&self, purpose: &'static str, path: &str) -> Option<OwnedFd> {
+        let coming = self.files.borrow().open(purpose, path)?;
+        coming.await.ok().flatten()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use bulkhead_addrman::{Entry, Position};
+use bulkhead_addrman::{AsMap, Entry, Position};
 use bulkhead_control::clock;
 use bulkhead_rpc_util::error::CLIENT_INVALID_IP_OR_SUBNET;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult};
@@ -78,10 +78,10 @@ pub(super) fn getaddrmaninfo(node: &Rc<Node>) -> Value {
     })
 }
 
-fn table(entries: Vec<(Entry, Position)>) -> Value {
+fn table(entries: Vec<(Entry, Position)>, map: &AsMap) -> Value {
     let rows = entries.into_iter().map(|(entry, (bucket, place))| {
         let endpoint = entry.address.endpoint;
-        let row = json!({
+        let mut row = json!({
             "address": endpoint.addr.to_string(),
             "port": endpoint.port,
             "services": entry.address.services,
@@ -90,6 +90,11 @@ fn table(entries: Vec<(Entry, Position)>) -> Value {
             "source": entry.source.to_string(),
             "source_network": entry.source.class().name(),
         });
+        for (key, system) in [("mapped_as", map.system(&endpoint.addr)), ("source_mapped_as", map.system(&entry.source))] {
+            if system != 0 {
+                row[key] = json!(system);
+            }
+        }
         (format!("{bucket}/{place}"), row)
     });
     Value::Object(rows.collect())
@@ -97,5 +102,8 @@ fn table(entries: Vec<(Entry, Position)>) -> Value {
 
 /// `getrawaddrman`.
 pub(super) fn getrawaddrman(node: &Rc<Node>) -> Value {
-    node.look(|engine| json!({ "new": table(engine.addrman.table(false)), "tried": table(engine.addrman.table(true)) }))
+    node.look(|engine| {
+        let shown = |tried| table(engine.addrman.table(tried), engine.addrman.map());
+        json!({ "new": shown(false), "tried": shown(true) })
+    })
 }

@@ -21,13 +21,13 @@ pub(super) async fn getnetworkinfo(node: &Rc<Node>) -> Value {
         .into_iter()
         .map(|network| {
             let reachable = reachable.contains(&network);
-            let proxy = info.proxy.clone().filter(|_| network != Network::I2p);
+            let proxy = node.proxies.borrow().leads_to(network).cloned();
             json!({
                 "name": network.name(),
                 "limited": !reachable,
                 "reachable": reachable,
-                "proxy": proxy.clone().unwrap_or_default(),
-                "proxy_randomize_credentials": proxy.is_some() && info.proxy_randomize,
+                "proxy": proxy.as_ref().map(ToString::to_string).unwrap_or_default(),
+                "proxy_randomize_credentials": proxy.is_some_and(|proxy| proxy.isolate),
             })
         })
         .collect();

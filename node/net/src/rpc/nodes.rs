@@ -79,7 +79,7 @@ pub(super) async fn addconnection(node: &Rc<Node>, params: &Params) -> RpcResult
     if !node.look(|engine| engine.has_room_for(kind)) {
         return Err(RpcError::new(CLIENT_NODE_CAPACITY_REACHED, "Error: Already at capacity for specified connection type."));
     }
-    node.open(Target { endpoint: None, destination: address, kind, last_seen: 0, v2 }).await;
+    node.open(Target { kind, ..Node::by_hand(address, v2) }).await;
     Ok(json!({ "address": address, "connection_type": word }))
 }
 

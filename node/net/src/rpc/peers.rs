@@ -43,6 +43,9 @@ fn row(stats: &PeerStats) -> Value {
         put("addrlocal", json!(local.to_string()));
     }
     put("network", json!(stats.network.name()));
+    if stats.mapped_as != 0 {
+        put("mapped_as", json!(stats.mapped_as));
+    }
     put("services", json!(format!("{:016x}", stats.services)));
     put("servicesnames", json!(services::names(stats.services)));
     put("relaytxes", json!(stats.relays_txs));

@@ -1,5 +1,6 @@
 //! Files that a user names at run time, opened for one purpose each.
 
+use super::net_files::Step;
 use super::{code, is_inside};
 use crate::family::{Asked, Family};
 use crate::startup::files::RealFiles;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// Longest path, bytes.
 const MAX_PATH: usize = 4096;
+/// Bytes of the cookie of a Tor control port.
+const COOKIE_SIZE: u64 = 32;
 
 /// What a purpose permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,8 @@ enum Rule {
     Finish,
     /// An existing regular file.
     Read,
+    /// The cookie of a Tor control port: its name and size are fixed, so nothing else can be read that way.
+    ReadCookie,
 }
 
 type Refusal = (i32, String);
@@ -32,6 +37,13 @@ type Refusal = (i32, String);
 impl Family {
     /// Opens the file and answers with its descriptor, if the purpose is to open one.
     pub(crate) fn open_file(&mut self, asked: Asked, open: &OpenFile) {
+        match open.purpose.as_str() {
+            "writeNetFile" => return self.net_file(asked, Step::Write, &open.path),
+            "finishNetFile" => return self.net_file(asked, Step::Finish, &open.path),
+            "captureFile" => return self.capture_file(asked, &open.path),
+            "connectProxy" => return self.connect_proxy(asked, &open.path),
+            _ => {}
+        }
         match self.try_open_file(open) {
             Ok((file, path)) => {
                 let text = path.display().to_string();
@@ -51,6 +63,7 @@ impl Family {
             "exportWallet" => (Rule::CreateIncomplete, false),
             "finishExport" => (Rule::Finish, false),
             "restoreWallet" | "importMempool" | "loadBlock" => (Rule::Read, false),
+            "torCookie" => (Rule::ReadCookie, false),
             _ => return Err((code::MISC, "unknown purpose of a file".into())),
         };
         if open.path.is_empty() || open.path.len() > MAX_PATH || open.path.contains('\0') {
@@ -74,6 +87,7 @@ impl Family {
         let opened = match rule {
             Rule::Create => create(&path).map(Some),
             Rule::Read => read(&path).map(Some),
+            Rule::ReadCookie => read_cookie(&path).map(Some),
             Rule::CreateIncomplete => create_incomplete(&path).map(|file| {
                 self.incomplete_files.insert(path.clone());
                 Some(file)
@@ -125,6 +139,14 @@ fn read(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
+fn read_cookie(path: &Path) -> io::Result<File> {
+    if path.file_name() != Some("control_auth_cookie".as_ref()) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let file = read(path)?;
+    if file.metadata()?.len() == COOKIE_SIZE { Ok(file) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
 /// Core's texts where it has one.
 fn refusal(purpose: &str, path: &Path, error: &io::Error) -> Refusal {
     let shown = path.display();
@@ -162,6 +184,19 @@ mod tests {
         assert!(read(&path).is_ok());
         assert!(read(folder.path()).is_err());
         assert!(read(Path::new("/dev/null")).is_err());
+    }
+
+    #[test]
+    fn test_cookies_have_one_name_and_one_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control_auth_cookie");
+        std::fs::write(&path, [0; 33]).unwrap();
+        assert!(read_cookie(&path).is_err());
+        std::fs::write(&path, [0; 32]).unwrap();
+        assert!(read_cookie(&path).is_ok());
+        let other = folder.path().join("other");
+        std::fs::write(&other, [0; 32]).unwrap();
+        assert!(read_cookie(&other).is_err());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The broker: what children ask for by name. It decides by rules of its own; a name from another process is
 //! untrusted.
 
+mod captures;
 mod echo;
 mod files;
 mod keystores;
+mod net_files;
+mod proxy_streams;
 mod sandbox_info;
 mod settings;
 mod snapshot;

@@ -149,6 +149,7 @@ fn may_ask(component: Component, request: &Request) -> bool {
         },
         Request::OpenFile(open) => match open.purpose.as_str() {
             "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport" => component == Component::Wallet,
+            "writeNetFile" | "finishNetFile" | "captureFile" | "connectProxy" | "torCookie" => component == Component::Net,
             "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
             _ => false,
         },
@@ -178,6 +179,8 @@ mod tests {
             }
         }
         assert!(may_ask(Component::Rpc, &open(true)) && !may_ask(Component::Rpc, &open(false)));
+        assert!(may_ask(Component::Net, &file("writeNetFile")) && !may_ask(Component::Chain, &file("writeNetFile")));
+        assert!(!may_ask(Component::Wallet, &file("connectProxy")));
         assert!(!may_ask(Component::Chain, &file("backupWallet")));
         assert!(!may_ask(Component::Wallet, &file("dumpTxOutSet")));
         assert!(may_ask(Component::Chain, &Request::ActivateSnapshot) && !may_ask(Component::Wallet, &Request::ActivateSnapshot));

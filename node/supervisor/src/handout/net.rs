@@ -5,9 +5,15 @@ use crate::error::{NodeError, init};
 use crate::listen::p2p;
 use crate::startup::amounts::relay_fees;
 use crate::startup::arguments::Options;
+use crate::startup::endpoints::split_host_port;
 use crate::startup::network::subversion;
-use bulkhead_config::ArgsManager;
+use bulkhead_config::{ArgsManager, join};
 use bulkhead_control::NetConfig;
+use std::net::{IpAddr, ToSocketAddrs};
+
+const TOR_SOCKS_PORT: u16 = 9050;
+const TOR_CONTROL_PORT: u16 = 9051;
+const SAM_PORT: u16 = 7656;
 
 /// Fills the struct from the options.
 pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetConfig, NodeError> {
@@ -31,17 +37,17 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         connect_given,
         addnode: args.get_all("-addnode"),
         seednode: args.get_all("-seednode"),
-        externalip: args.get_all("-externalip"),
+        externalip: args.get_all("-externalip").iter().map(|given| numeric(given, p2p::port(options))).collect(),
         onlynet: args.get_all("-onlynet"),
         onlynet_given: args.is_set("-onlynet"),
-        proxy: args.get_all("-proxy"),
-        onion: args.get_or("-onion", ""),
+        proxy: args.get_all("-proxy").iter().map(|given| numeric_proxy(given)).collect(),
+        onion: numeric(&args.get_or("-onion", ""), TOR_SOCKS_PORT),
         proxyrandomize: flag("-proxyrandomize", true),
-        i2psam: args.get_or("-i2psam", ""),
+        i2psam: numeric(&args.get_or("-i2psam", ""), SAM_PORT),
         i2pacceptincoming: flag("-i2pacceptincoming", true),
         cjdnsreachable: flag("-cjdnsreachable", false),
         listenonion: flag("-listenonion", true),
-        torcontrol: args.get_or("-torcontrol", "127.0.0.1:9051"),
+        torcontrol: numeric(&args.get_or("-torcontrol", "127.0.0.1:9051"), TOR_CONTROL_PORT),
         torpassword: args.get_or("-torpassword", ""),
         discover: flag("-discover", true),
         natpmp: flag("-natpmp", true),
@@ -70,6 +76,7 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         whitelistrelay: flag("-whitelistrelay", true),
         whitelistforcerelay: flag("-whitelistforcerelay", false),
         asmap: args.is_set("-asmap") && !args.is_negated("-asmap"),
+        asmap_path: path_text(&join(&options.datadir, &args.path_arg("-asmap", ""))),
         checkaddrman: args.int_or("-checkaddrman", 0),
         test: args.get_all("-test"),
         capturemessages: flag("-capturemessages", false),
@@ -79,6 +86,26 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         minrelaytxfee: fees.minimum,
         incrementalrelayfee: fees.incremental,
     })
+}
+
+/// An endpoint with an address instead of a name: a confined net has no resolver of libc. What is no name of the
+/// DNS, or can't be resolved now, stays as it is.
+fn numeric(given: &str, default: u16) -> String {
+    let special = given.is_empty() || given == "0" || given.starts_with("unix:");
+    let Some((host, port)) = split_host_port(given, default).filter(|_| !special) else { return given.to_owned() };
+    if host.parse::<IpAddr>().is_ok() || host.ends_with(".onion") || host.ends_with(".i2p") {
+        return given.to_owned();
+    }
+    let resolved = (host.as_str(), port).to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    resolved.map_or_else(|| given.to_owned(), |address| address.to_string())
+}
+
+/// The same for an entry of `-proxy`, which may end in "=network".
+fn numeric_proxy(given: &str) -> String {
+    match given.rsplit_once('=') {
+        Some((proxy, network)) => format!("{}={network}", numeric(proxy, TOR_SOCKS_PORT)),
+        None => numeric(given, TOR_SOCKS_PORT),
+    }
 }
 
 /// `-maxuploadtarget` in bytes: units k, m, g, t are decimal, K, M, G, T binary, M without unit.
@@ -112,6 +139,15 @@ fn parse_bytes(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn test_names_of_proxies_become_addresses_and_all_else_stays() {
+        let local = numeric_proxy("localhost:9=ipv4");
+        assert!(local == "127.0.0.1:9=ipv4" || local == "[::1]:9=ipv4", "{local}");
+        for given in ["", "0", "unix:/run/tor", "1.2.3.4", "[::1]:9", "abc.onion:8333", "0=cjdns"] {
+            assert_eq!(numeric_proxy(given), given);
+        }
+    }
 
     #[test]
     fn test_parse_bytes_like_core() {

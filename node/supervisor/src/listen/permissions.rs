@@ -25,6 +25,10 @@ pub(crate) fn split(option: &str, directions: bool) -> Result<(String, String), 
             other => return Err(init(format!("Invalid P2P permission: '{other}'"))),
         }
     }
+    let only_directions = !kept.is_empty() && kept.iter().all(|flag| matches!(*flag, "in" | "out"));
+    if only_directions {
+        return Err(init(format!("Only direction was set, no permissions: '{option}'")));
+    }
     // No flag at all is different from no "@": it means none.
     let kept = if kept.is_empty() { "none".to_owned() } else { kept.join(",") };
     Ok((kept, address.to_owned()))
@@ -81,5 +85,7 @@ mod tests {
         assert_eq!(split("@1.2.3.4", false).unwrap().0, "none");
         assert_eq!(split("oopsie@1.2.3.4", false).unwrap_err().to_string(), "Invalid P2P permission: 'oopsie'");
         assert!(split("out,noban@1.2.3.4", true).is_ok() && split("out@1.2.3.4", false).is_err());
+        let directions = split("in,out@1.2.3.4", true).unwrap_err().to_string();
+        assert_eq!(directions, "Only direction was set, no permissions: 'in,out@1.2.3.4'");
     }
 }

@@ -107,6 +107,8 @@ crate::config! {
         pub whitelistforcerelay: bool,
         /// `-asmap`: a file comes as descriptor "asmap".
         pub asmap: bool,
+        /// Its path, for the log.
+        pub asmap_path: String,
         /// `-checkaddrman`.
         pub checkaddrman: i64,
         /// `-test` entries.

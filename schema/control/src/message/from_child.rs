@@ -24,7 +24,8 @@ pub struct OpenKeystore {
 /// Ask for a file that the user named at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenFile {
-    /// "backupWallet", "restoreWallet", "exportWallet", "finishExport", "dumpTxOutSet", "loadTxOutSet", "importMempool" or "loadBlock".
+    /// "backupWallet", "restoreWallet", "exportWallet", "finishExport", "dumpTxOutSet", "finishTxOutSet", "loadTxOutSet",
+    /// "importMempool" or "loadBlock"; of net: "writeNetFile", "finishNetFile", "captureFile", "connectProxy", "torCookie".
     pub purpose: String,
     /// The path as the user wrote it.
     pub path: String,
