@@ -11,12 +11,15 @@ use bitcoin::hex::FromHex;
 use bitcoin::opcodes::all as op;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use bulkhead_consensus::tx::check_transaction;
 use bulkhead_script::sighash::MidstateCache;
 use bulkhead_script::{Engine, Flags, Hashes, ScriptError, TxData, VerifyError, interpret, sighash, verify_input};
 use serde_json::Value;
 
 fn vectors(name: &str) -> Vec<Value> {
-    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version", "1", "--offline"]).output().unwrap();
+    // Crates of other platforms need not be there.
+    let arguments = ["metadata", "--format-version", "1", "--offline", "--filter-platform", "host-tuple"];
+    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let package = metadata["packages"].as_array().unwrap().iter().find(|it| it["name"] == "libbitcoinkernel-sys").unwrap();
     let folder = PathBuf::from(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("bitcoin/src/test/data");
@@ -164,6 +167,21 @@ fn transactions_that_core_calls_invalid_fail() {
         checked += 1;
     }
     assert!(checked > 60, "{checked}");
+}
+
+#[test]
+fn transactions_that_are_bad_without_a_look_at_scripts_are_refused() {
+    let mut checked = 0;
+    for case in vectors("tx_invalid.json") {
+        let [Value::Array(_), Value::String(tx), Value::String(flags)] = case.as_array().unwrap().as_slice() else { continue };
+        if flags != "BADTX" {
+            continue;
+        }
+        let read = deserialize::<Transaction>(&Vec::from_hex(tx).unwrap());
+        assert!(read.is_err() || check_transaction(&read.unwrap()).is_err(), "{case}");
+        checked += 1;
+    }
+    assert!(checked >= 9, "{checked}");
 }
 
 /// All rules that Core has names for.
