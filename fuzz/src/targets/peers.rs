@@ -336,7 +336,7 @@ impl Run {
                 match effect {
                     Effect::Send { peer, command, body } => {
                         assert!(body.len() <= 4_000_000, "{command} is too long");
-                        self.engine.sent(peer, &command, body.len() + 24);
+                        self.engine.sent(peer, Some(&command), body.len() + 24);
                     }
                     Effect::Close(peer) => self.engine.closed(peer, ""),
                     Effect::Ask { token, question } => self.waiting.push_back((token, question)),
