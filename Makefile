@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR ?= $(BULKHEAD_CACHE)/target
 BIN := $(CARGO_TARGET_DIR)/release
 export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
-PACKAGES := capnproto libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
+PACKAGES := capnproto libcapnp-dev libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
 .PHONY: all build demo run test deps style unit functional security kill-test bench deny fuzz-seeds clean-cache
 

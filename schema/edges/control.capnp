@@ -20,6 +20,8 @@ struct ToChild {
     setMockTime @6 :Int64;
     logCategories @7 :List(LogLevel);
     # The complete list that is now in force.
+    forwardScheduler @8 :Int64;
+    # Seconds by which what is planned for later comes sooner.
   }
 }
 
@@ -42,7 +44,7 @@ struct FromChild {
     notify @7 :Command;
     # Ask for a notification command (alert, block, wallet, startup, shutdown).
     applied @8 :Void;
-    # A setMockTime or logCategories is in force here.
+    # A setMockTime, logCategories or forwardScheduler is in force here.
   }
 }
 
@@ -121,6 +123,8 @@ struct Request {
     # echoipc: a second bitcoin-node is spawned, echoes the text and leaves.
     activateSnapshot @10 :Void;
     # chainstate/snapshot_next becomes chainstate_snapshot. Answer: empty.
+    forwardScheduler @11 :Int64;
+    # Seconds. Broadcast to every component. Answer: empty.
   }
 }
 
@@ -134,7 +138,8 @@ struct OpenKeystore {
 struct OpenFile {
   purpose @0 :Text;
   # backupWallet, exportWallet (create only), restoreWallet (read), dumpTxOutSet (create only), loadTxOutSet (read),
-  # importMempool (read), loadBlock (read)
+  # importMempool (read), loadBlock (read); without a path, files of fixed names in the network's directory: saveMempool
+  # (create or replace mempool.dat.new), finishMempool (it becomes mempool.dat), saveFeeEstimates (create or replace)
   path @1 :Text;
 }
 

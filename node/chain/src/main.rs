@@ -1,20 +1,24 @@
 //! bitcoin-chain: validation, mempool and block templates. No socket of its own, no key, no exec.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
-use bitcoin_chain::mempool_accept::MempoolFile;
 use bitcoin_chain::rpc::Context;
+use bitcoin_chain::saved::{self, Saved};
 use bitcoin_chain::serve::{self, Hub, Node, Relay, Startup};
 use bitcoin_chain::start::{self, StartError};
 use bulkhead_control::{ChainConfig, Component, ControlError, Event, Handle, PathGrant};
 use bulkhead_link::LinkError;
 use bulkhead_store::snapshot_dir;
 use tokio::sync::mpsc;
+
+/// How often fee estimates are written.
+const FEE_FLUSH_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Why the process ends early.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +54,7 @@ fn run() -> Result<(), RunError> {
         birth.init_error(&error.to_string());
         return Err(error.into());
     }
-    let mempool_file = open_mempool_file(&config);
+    let saved = Saved::open(&config);
     let control = birth.confine(&grants(&config))?;
     let wires = control.receive_wires()?;
     let (handle, events) = control.split()?;
@@ -59,20 +63,42 @@ fn run() -> Result<(), RunError> {
     let (hub, relay, happenings) = Hub::new();
     let node_thread = {
         let (config, handle, startup) = (Arc::clone(&config), handle, Arc::clone(&startup));
-        let work = move || run_node(&config, &handle, &startup, &relay, files, mempool_file);
+        let work = move || run_node(&config, &handle, &startup, &relay, files, saved);
         std::thread::Builder::new().name("initload".into()).spawn(work).map_err(RunError::Thread)?
     };
-    let watched = Arc::clone(&startup);
-    let waking = Arc::clone(&startup);
+    let (watched, ending, waking) = (Arc::clone(&startup), Arc::clone(&startup), Arc::clone(&startup));
     let outcome = bulkhead_link::run(async move {
         tokio::task::spawn_local(Rc::clone(&hub).run(happenings));
+        let announcing = Rc::clone(&hub);
         let node = Node::new(startup, hub).map_err(RunError::Thread)?;
         for (edge, descriptor) in wires {
             serve::serve(&node, &edge.name, descriptor)?;
         }
         let mut events = forward(events);
-        while let Some(event) = events.recv().await {
+        let mut next_flush = Instant::now() + FEE_FLUSH_INTERVAL;
+        let mut next_broadcast = Instant::now() + broadcast_delay();
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = tokio::time::sleep_until(next_flush.into()) => {
+                    next_flush = Instant::now() + FEE_FLUSH_INTERVAL;
+                    flush_estimates(&watched);
+                    continue;
+                }
+                () = tokio::time::sleep_until(next_broadcast.into()) => {
+                    next_broadcast = Instant::now() + broadcast_delay();
+                    tokio::task::spawn_local(broadcast_again(Arc::clone(&watched), Rc::clone(&announcing)));
+                    continue;
+                }
+            };
+            let Some(event) = event else { break };
             match event {
+                Event::ForwardScheduler(seconds) => {
+                    let by = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+                    for next in [&mut next_flush, &mut next_broadcast] {
+                        *next -= by.min(next.saturating_duration_since(Instant::now()));
+                    }
+                }
                 Event::Wire(wires) => {
                     for (edge, descriptor) in wires {
                         serve::serve(&node, &edge.name, descriptor)?;
@@ -92,8 +118,44 @@ fn run() -> Result<(), RunError> {
         }
         Ok(())
     })?;
-    shut_down(&watched, node_thread);
+    shut_down(&ending, node_thread);
     outcome
+}
+
+/// Writes the fee estimates on a thread that may wait for the supervisor.
+fn flush_estimates(startup: &Startup) {
+    let Some(context) = startup.context() else { return };
+    // Nobody waits for it; what is missed comes with the next flush or at the end.
+    drop(tokio::task::spawn_blocking(move || {
+        if let Some(supervisor) = &context.supervisor {
+            saved::save_estimates(supervisor, &context.pool, &context.config);
+        }
+    }));
+}
+
+/// From 10 to 15 minutes, so that observers cannot tell ours by the time.
+fn broadcast_delay() -> Duration {
+    Duration::from_secs(600 + u64::from(bitcoin::secp256k1::rand::random::<u16>() % 300))
+}
+
+/// Has net announce those transactions of ours again that no peer has asked for (Core: `ReattemptInitialBroadcast`).
+async fn broadcast_again(startup: Arc<Startup>, hub: Rc<Hub>) {
+    let Some(context) = startup.context() else { return };
+    let gather = move || {
+        let pool = context.pool.lock();
+        let entries = pool.unbroadcast().iter().filter_map(|txid| pool.get(txid));
+        let figures = |entry: &bulkhead_mempool::Entry| {
+            let rate = bulkhead_mempool::FeeFrac::new(entry.new.fee, entry.vsize()).per_kilo();
+            let size = u32::try_from(entry.vsize()).unwrap_or(u32::MAX);
+            (Arc::clone(&entry.new.tx), u64::try_from(rate).unwrap_or(0), size)
+        };
+        entries.map(figures).collect::<Vec<_>>()
+    };
+    if let Ok(transactions) = tokio::task::spawn_blocking(gather).await {
+        for (tx, fee_rate, vsize) in &transactions {
+            hub.announce(tx, *fee_rate, *vsize);
+        }
+    }
 }
 
 /// Stops the engine and writes what is only in memory.
@@ -102,24 +164,21 @@ fn shut_down(startup: &Startup, node_thread: std::thread::JoinHandle<()>) {
     // A thread that has panicked has said so in the log.
     let _ = node_thread.join();
     let Some(context) = context.or_else(|| startup.interrupt()) else { return };
-    if let Some(Err(error)) = context.save_mempool() {
-        tracing::info!("Failed to dump mempool: {error}. Continuing anyway.");
+    if let Some(supervisor) = &context.supervisor {
+        let dumped = (context.config.persistmempool && context.pool.lock().loaded)
+            .then(|| saved::save_mempool(supervisor, &context.pool, context.config.persistmempoolv1));
+        if let Some(Err(error)) = dumped {
+            tracing::info!("Failed to dump mempool: {error}. Continuing anyway.");
+        }
+        let waiting = context.pool.estimator().end();
+        tracing::debug!(target: "estimatefee", "Recorded {waiting} unconfirmed txs from mempool");
+        saved::save_estimates(supervisor, &context.pool, &context.config);
     }
     let indexes = context.indexes.stop();
     if let Err(error) = context.chain.flush() {
         tracing::error!("flush at the end: {error}");
     }
     indexes.record();
-}
-
-/// Opened before confinement, because its directory is out of reach afterwards.
-fn open_mempool_file(config: &ChainConfig) -> Option<MempoolFile> {
-    if !config.persistmempool {
-        return None;
-    }
-    MempoolFile::open(Path::new(&config.datadir), config.persistmempoolv1)
-        .inspect_err(|error| tracing::warn!("mempool.dat: {error}"))
-        .ok()
 }
 
 /// Opens the engine, lets calls in, imports.
@@ -129,27 +188,26 @@ fn run_node(
     startup: &Arc<Startup>,
     relay: &Relay,
     files: Vec<(String, File)>,
-    mempool_file: Option<MempoolFile>,
+    mut saved: Saved,
 ) {
-    let context = match start::open(config, handle, startup, relay) {
+    let context = match start::open(config, handle, startup, relay, &mut saved) {
         Ok(context) => context,
         Err(error) => {
             handle.init_error(&error.to_string());
             return;
         }
     };
-    *context.mempool_file.lock().unwrap_or_else(PoisonError::into_inner) = mempool_file;
     startup.finish(Arc::clone(&context));
     if handle.ready().is_err() {
         return; // the supervisor is gone, which the events tell too
     }
     tracing::info!("initload thread start");
-    import(&context, config, handle, files);
+    import(&context, config, handle, files, saved);
     tracing::info!("initload thread exit");
 }
 
-fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) {
-    match start::import(context, config, handle, files) {
+fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>, saved: Saved) {
+    match start::import(context, config, handle, files, saved) {
         Err(error @ StartError::StartIndexes(_)) => handle.init_error(&error.to_string()),
         Err(error) => handle.fatal(&error.to_string()),
         Ok(()) => {}

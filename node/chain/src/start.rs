@@ -16,8 +16,10 @@ use bulkhead_store::space::has_room;
 use crate::engine::{ChainManager, EngineOptions, ImportSource, Notifier, OpenError};
 use crate::indexes::{IndexError, IndexOptions, Indexes, coin_stats, filters, transactions};
 use crate::mempool_accept::Pool;
+use crate::mempool_accept::persist::{self, ImportOptions};
 use crate::recent::RecentTransactions;
 use crate::rpc::Context;
+use crate::saved::Saved;
 use crate::serve::{Relay, Startup};
 use crate::warnings::{Warning, Warnings};
 
@@ -284,6 +286,7 @@ pub fn open(
     handle: &Handle,
     startup: &Arc<Startup>,
     relay: &Relay,
+    saved: &mut Saved,
 ) -> Result<Arc<Context>, StartError> {
     let params = params(config)?;
     let warnings = Arc::new(Warnings::default());
@@ -301,7 +304,8 @@ pub fn open(
         }
         other => other?,
     };
-    let pool = Arc::new(Pool::new(pool_options(config), params, bulkhead_control::clock::now));
+    let pool = Pool::new(pool_options(config), params, bulkhead_control::clock::now);
+    let pool = Arc::new(pool.with_estimator(saved.estimator(config)));
     chain.subscribe(pool.clone());
     let recent = Arc::new(RecentTransactions::new(config.blockreconstructionextratxn));
     chain.subscribe(recent.clone());
@@ -327,7 +331,13 @@ pub fn open(
 ///
 /// # Errors
 /// Disk or database.
-pub fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: Vec<(String, File)>) -> Result<(), StartError> {
+pub fn import(
+    context: &Context,
+    config: &ChainConfig,
+    handle: &Handle,
+    files: Vec<(String, File)>,
+    mut saved: Saved,
+) -> Result<(), StartError> {
     let sources = files.into_iter().map(|(name, file)| ImportSource { name, reader: Box::new(file) as Box<_> });
     context.chain.import(sources.collect())?;
     if config.stopafterblockimport {
@@ -338,7 +348,10 @@ pub fn import(context: &Context, config: &ChainConfig, handle: &Handle, files: V
     if !context.chain.is_interrupted() {
         context.indexes.start(&context.chain).map_err(StartError::StartIndexes)?;
     }
-    context.load_mempool();
+    if config.persistmempool {
+        persist::import(saved.take_mempool(), &context.chain, &context.pool, ImportOptions::ALL);
+    }
+    context.pool.lock().loaded = !context.chain.is_interrupted();
     Ok(())
 }
 

@@ -23,6 +23,16 @@ pub fn root(mut hashes: Vec<sha256d::Hash>) -> (sha256d::Hash, bool) {
     (hashes[0], mutated)
 }
 
+/// Hashes that, joined from the right one after the other, lead from the first of `hashes` to the root.
+pub fn path_of_first(mut hashes: Vec<sha256d::Hash>) -> Vec<sha256d::Hash> {
+    let mut path = Vec::new();
+    while hashes.len() > 1 {
+        path.push(hashes[1]);
+        hashes = hashes.chunks(2).map(|pair| join(pair[0], pair[pair.len() - 1])).collect();
+    }
+    path
+}
+
 fn join(left: sha256d::Hash, right: sha256d::Hash) -> sha256d::Hash {
     let mut engine = sha256d::Hash::engine();
     engine.input(left.as_byte_array());
@@ -46,6 +56,15 @@ mod tests {
 
     fn leaf(byte: u8) -> sha256d::Hash {
         sha256d::Hash::from_byte_array([byte; 32])
+    }
+
+    #[test]
+    fn path_leads_from_the_first_to_the_root() {
+        for count in 1..9_u8 {
+            let hashes: Vec<_> = (0..count).map(|byte| sha256d::Hash::from_byte_array([byte; 32])).collect();
+            let reached = path_of_first(hashes.clone()).into_iter().fold(hashes[0], join);
+            assert_eq!(reached, root(hashes).0, "{count}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One unconfirmed transaction with what policy needs to know about it.
 
+use crate::cluster::ClusterId;
 use crate::feerate::FeeFrac;
 use bitcoin::{Transaction, Txid, Wtxid};
 use std::collections::BTreeSet;
@@ -45,13 +46,15 @@ pub struct Entry {
     pub parents: BTreeSet<Txid>,
     /// Direct children in the pool.
     pub children: BTreeSet<Txid>,
+    /// Its cluster.
+    pub(crate) cluster: ClusterId,
 }
 
 impl Entry {
-    pub(crate) fn new(new: NewEntry, fee_delta: i64, bytes_per_sigop: i64) -> Self {
+    pub(crate) fn new(new: NewEntry, txid: Txid, fee_delta: i64, bytes_per_sigop: i64, cluster: ClusterId) -> Self {
         let weight = new.tx.weight().to_wu() as i64;
         Self {
-            txid: new.tx.compute_txid(),
+            txid,
             wtxid: new.tx.compute_wtxid(),
             weight,
             adjusted_weight: weight.max(new.sigop_cost * bytes_per_sigop),
@@ -59,6 +62,7 @@ impl Entry {
             memory: estimate_memory(&new.tx),
             parents: BTreeSet::new(),
             children: BTreeSet::new(),
+            cluster,
             new,
         }
     }

@@ -17,9 +17,9 @@ impl FeeFrac {
         Self { fee, size }
     }
 
-    /// Sum of fees and of sizes.
+    /// Sum of fees and of sizes. Priorities may add up to more than a number holds: the largest then.
     pub fn plus(self, other: Self) -> Self {
-        Self { fee: self.fee + other.fee, size: self.size + other.size }
+        Self { fee: self.fee.saturating_add(other.fee), size: self.size + other.size }
     }
 
     /// Compares by rate only.

@@ -3,16 +3,24 @@
 //! Pure: coins, scripts and the clock belong to the caller.
 
 pub mod cluster;
+pub mod diagram;
 pub mod entry;
+pub mod ephemeral;
+pub mod estimator;
 pub mod feerate;
+mod flow;
 pub mod limit;
 pub mod linearize;
 pub mod options;
 pub mod pool;
 pub mod reject;
+mod reorg;
 pub mod replace;
+pub mod stage;
 pub mod standard;
+pub mod truc;
 
+pub use cluster::TxChunk;
 pub use entry::{Entry, NewEntry};
 pub use feerate::{FeeFrac, FeeRate};
 pub use options::Options;

@@ -1,4 +1,4 @@
-//! Size limit, expiry, and the rolling minimum fee that follows eviction.
+//! Size limit, and the rolling minimum fee that follows eviction.
 
 use crate::feerate::{FeeFrac, FeeRate};
 use crate::pool::{Mempool, RemovalReason};
@@ -52,28 +52,16 @@ impl RollingFee {
 }
 
 impl Mempool {
-    /// Drops what is older than the expiry. Gives the number dropped.
-    pub fn expire(&mut self, now: i64) -> usize {
-        let oldest = now - self.options.expiry;
-        let mut stage = BTreeSet::new();
-        let old: Vec<Txid> = self.iter().filter(|entry| entry.new.time < oldest).map(|entry| entry.txid).collect();
-        for txid in old {
-            stage.extend(self.descendants(&txid));
-        }
-        self.remove_all(&stage, RemovalReason::Expiry);
-        stage.len()
-    }
-
     /// Drops the worst chunks until the memory limit holds. Gives the number dropped.
     pub fn trim(&mut self) -> usize {
         let mut removed = 0;
         while self.memory() > self.options.max_bytes {
-            let worst = self.mining_order().pop();
-            let Some((members, frac)) = worst else { break };
+            let Some(worst) = self.mining_order().next_back() else { break };
+            let (members, frac): (BTreeSet<Txid>, FeeFrac) = (worst.members.iter().copied().collect(), worst.frac);
             let vsize = FeeFrac::new(frac.fee, (frac.size + 3) / 4);
             self.rolling.bump((vsize.per_kilo() + self.options.incremental.0) as f64);
             removed += members.len();
-            self.remove_all(&members.into_iter().collect(), RemovalReason::SizeLimit);
+            self.remove_all(&members, RemovalReason::SizeLimit);
         }
         removed
     }

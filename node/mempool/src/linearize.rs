@@ -1,10 +1,14 @@
 //! Orders the transactions of one cluster by fee rate, and splits the order into chunks.
 //!
-//! The order repeatedly takes the set "one transaction with its remaining ancestors" of the highest rate. It is optimal for
-//! chains, for one parent with children and one child with parents; Core's spanning-forest search can do better on tangled
-//! clusters.
+//! The result is optimal: at no size could another order pay more. A set of transactions that contains all its ancestors is a
+//! closure; the closures of one rate are found as minimum cuts of a flow network. A set whose best closure pays more than the
+//! whole is cut in two there, and both parts are treated alike; what cannot be cut is of one rate, and falls apart into the
+//! strongly connected components of the network's residual graph, the smallest chunks that there are. Smallest chunks are
+//! unique, so are the rules by which they and their transactions are put in order: the result is the one that Core's
+//! spanning-forest search reaches when it ends (src/cluster_linearize.h).
 
 use crate::feerate::FeeFrac;
+use crate::flow::Network;
 use std::cmp::Ordering;
 
 /// One transaction of a cluster.
@@ -27,138 +31,226 @@ pub struct Chunk {
     pub frac: FeeFrac,
 }
 
-fn ancestors_of<K>(items: &[Item<K>], start: usize, placed: &[bool]) -> Vec<usize> {
-    let mut seen = vec![false; items.len()];
-    let mut stack = vec![start];
-    let mut found = Vec::new();
-    while let Some(i) = stack.pop() {
-        if seen[i] || placed[i] {
-            continue;
-        }
-        seen[i] = true;
-        found.push(i);
-        stack.extend(&items[i].parents);
-    }
-    found
-}
-
-/// Chunks of a cluster in descending rate.
+/// Chunks of a cluster, best first. The items may be of several clusters.
 pub fn chunks<K: Ord>(items: &[Item<K>]) -> Vec<Chunk> {
-    let mut placed = vec![false; items.len()];
-    let mut chunks: Vec<Chunk> = Vec::new();
-    for _ in 0..items.len() {
-        let Some((mut set, frac)) = best_set(items, &placed) else { break };
-        // Fewer ancestors first is a topological order; keys decide among siblings.
-        let depths: Vec<usize> = (0..items.len()).map(|i| ancestors_of(items, i, &placed).len()).collect();
-        set.sort_by(|a, b| depths[*a].cmp(&depths[*b]).then_with(|| items[*a].key.cmp(&items[*b].key)));
-        for i in &set {
-            placed[*i] = true;
-        }
-        let mut chunk = Chunk { members: set, frac };
-        while let Some(last) = chunks.last()
-            && chunk.frac.cmp_rate(&last.frac) == Ordering::Greater
-            && let Some(mut last) = chunks.pop()
-        {
-            last.members.append(&mut chunk.members);
-            chunk = Chunk { frac: last.frac.plus(chunk.frac), members: last.members };
-        }
-        chunks.push(chunk);
-    }
-    chunks
-}
-
-fn best_set<K: Ord>(items: &[Item<K>], placed: &[bool]) -> Option<(Vec<usize>, FeeFrac)> {
-    let mut best: Option<(Vec<usize>, FeeFrac, usize)> = None;
-    for i in (0..items.len()).filter(|i| !placed[*i]) {
-        let set = ancestors_of(items, i, placed);
-        let frac = set.iter().fold(FeeFrac::default(), |sum, i| sum.plus(items[*i].frac));
-        let better = best.as_ref().is_none_or(|(_, old, j)| {
-            let order = frac.cmp_rate(old).then(old.size.cmp(&frac.size));
-            order.then_with(|| items[*j].key.cmp(&items[i].key)) == Ordering::Greater
-        });
-        if better {
-            best = Some((set, frac, i));
+    let mut sets = Vec::new();
+    let mut work = vec![(0..items.len()).collect::<Vec<usize>>()];
+    while let Some(set) = work.pop() {
+        match set.len() {
+            0 => {}
+            1 => sets.push(set),
+            _ => match divide(items, &set) {
+                Division::Parts(best, rest) => work.extend([rest, best]),
+                Division::Chunks(mut smallest) => sets.append(&mut smallest),
+            },
         }
     }
-    best.map(|(set, frac, _)| (set, frac))
+    let chunk = |members: Vec<usize>| Chunk { frac: sum(items, &members), members };
+    put_in_order(items, sets.into_iter().map(chunk).collect())
 }
 
-/// Compares two sets of chunks, each in descending rate: `Greater` if `a` pays at least as much as `b` at every size and
-/// more at one, `None` if neither is above the other.
-pub fn compare_diagrams(a: &[FeeFrac], b: &[FeeFrac]) -> Option<Ordering> {
-    let points = |chunks: &[FeeFrac]| {
-        let mut sum = FeeFrac::default();
-        let mut points = vec![sum];
-        for chunk in chunks {
-            sum = sum.plus(*chunk);
-            points.push(sum);
+fn sum<K>(items: &[Item<K>], members: &[usize]) -> FeeFrac {
+    members.iter().fold(FeeFrac::default(), |sum, i| sum.plus(items[*i].frac))
+}
+
+enum Division {
+    /// A closure that pays more than the whole, and the rest.
+    Parts(Vec<usize>, Vec<usize>),
+    /// All of one rate: its smallest chunks.
+    Chunks(Vec<Vec<usize>>),
+}
+
+fn divide<K>(items: &[Item<K>], set: &[usize]) -> Division {
+    let total_fee: i128 = set.iter().map(|i| i128::from(items[*i].frac.fee)).sum();
+    let total_size: i128 = set.iter().map(|i| i128::from(items[*i].frac.size)).sum();
+    let mut place = vec![usize::MAX; items.len()];
+    for (position, i) in set.iter().enumerate() {
+        place[*i] = position;
+    }
+    // What each pays above the rate of the whole, times the size of the whole. Parents outside the set come before it anyway.
+    let mut network = Network::new(set.len());
+    for (position, i) in set.iter().enumerate() {
+        let FeeFrac { fee, size } = items[*i].frac;
+        network.weigh(position, i128::from(fee) * total_size - total_fee * i128::from(size));
+        for parent in &items[*i].parents {
+            if place[*parent] != usize::MAX {
+                network.require(position, place[*parent]);
+            }
         }
-        points
+    }
+    let named = |positions: Vec<usize>| positions.into_iter().map(|position| set[position]).collect::<Vec<_>>();
+    let best = network.best_closure();
+    if best.is_empty() {
+        return Division::Chunks(network.components().into_iter().map(named).collect());
+    }
+    let best = named(best);
+    let rest = set.iter().copied().filter(|i| !best.contains(i)).collect();
+    Division::Parts(best, rest)
+}
+
+/// Chunks by rate, then the smaller, then the one whose largest key is smallest; each after what it depends on.
+fn put_in_order<K: Ord>(items: &[Item<K>], mut chunks: Vec<Chunk>) -> Vec<Chunk> {
+    let mut chunk_of = vec![0; items.len()];
+    for (c, chunk) in chunks.iter_mut().enumerate() {
+        for i in &chunk.members {
+            chunk_of[*i] = c;
+        }
+        order_members(items, &mut chunk.members);
+    }
+    let mut waits_for = vec![0_usize; chunks.len()];
+    let mut needed_by: Vec<Vec<usize>> = vec![Vec::new(); chunks.len()];
+    for (i, item) in items.iter().enumerate() {
+        for parent in &item.parents {
+            let (own, other) = (chunk_of[i], chunk_of[*parent]);
+            if own != other {
+                waits_for[own] += 1;
+                needed_by[other].push(own);
+            }
+        }
+    }
+    let largest = |chunk: &Chunk| chunk.members.iter().map(|i| &items[*i].key).max();
+    let better = |a: usize, b: usize| {
+        let (left, right) = (&chunks[a], &chunks[b]);
+        let by_rate = right.frac.cmp_rate(&left.frac).then(left.frac.size.cmp(&right.frac.size));
+        by_rate.then_with(|| largest(left).cmp(&largest(right)))
     };
-    let (left, right) = (points(a), points(b));
-    let (mut above, mut below) = (false, false);
-    for (own, other, flip) in [(&left, &right, false), (&right, &left, true)] {
-        for point in own.iter() {
-            let order = order_against(*point, other);
-            let order = if flip { order.reverse() } else { order };
-            above |= order == Ordering::Greater;
-            below |= order == Ordering::Less;
+    let mut ready: Vec<usize> = (0..chunks.len()).filter(|c| waits_for[*c] == 0).collect();
+    let mut order = Vec::with_capacity(chunks.len());
+    while let Some(position) = best_position(&ready, better) {
+        let c = ready.swap_remove(position);
+        order.push(c);
+        for next in &needed_by[c] {
+            waits_for[*next] -= 1;
+            if waits_for[*next] == 0 {
+                ready.push(*next);
+            }
         }
     }
-    match (above, below) {
-        (true, true) => None,
-        (true, false) => Some(Ordering::Greater),
-        (false, true) => Some(Ordering::Less),
-        (false, false) => Some(Ordering::Equal),
+    let mut chunks: Vec<Option<Chunk>> = chunks.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|c| chunks[c].take()).collect()
+}
+
+/// By own rate, then the smaller, then the key; each after its parents in the chunk.
+fn order_members<K: Ord>(items: &[Item<K>], members: &mut Vec<usize>) {
+    if members.len() < 2 {
+        return;
+    }
+    let better = |a: usize, b: usize| {
+        let (left, right) = (&items[a], &items[b]);
+        let by_rate = right.frac.cmp_rate(&left.frac).then(left.frac.size.cmp(&right.frac.size));
+        by_rate.then_with(|| left.key.cmp(&right.key))
+    };
+    let mut waiting = std::mem::take(members);
+    while !waiting.is_empty() {
+        let is_ready = |i: &usize| !items[*i].parents.iter().any(|parent| waiting.contains(parent));
+        let ready: Vec<usize> = waiting.iter().copied().filter(is_ready).collect();
+        let Some(position) = best_position(&ready, better) else { break };
+        let chosen = ready[position];
+        waiting.retain(|i| *i != chosen);
+        members.push(chosen);
     }
 }
 
-/// Whether a point lies above, on or below the line through `points`; behind its end the line is flat.
-fn order_against(point: FeeFrac, points: &[FeeFrac]) -> Ordering {
-    for pair in points.windows(2) {
-        let (start, end) = (pair[0], pair[1]);
-        if point.size <= end.size {
-            let run = i128::from(end.size - start.size).max(1);
-            let rise = i128::from(end.fee - start.fee) * i128::from(point.size - start.size);
-            return (i128::from(point.fee - start.fee) * run).cmp(&rise);
-        }
-    }
-    point.fee.cmp(&points.last().map_or(0, |last| last.fee))
+fn best_position(candidates: &[usize], order: impl Fn(usize, usize) -> Ordering) -> Option<usize> {
+    (0..candidates.len()).min_by(|a, b| order(candidates[*a], candidates[*b]))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use crate::diagram::compare_diagrams;
+    use proptest::prelude::*;
 
     fn item(key: u32, fee: i64, parents: &[usize]) -> Item<u32> {
         Item { key, frac: FeeFrac::new(fee, 100), parents: parents.to_vec() }
     }
 
+    fn members(found: &[Chunk]) -> Vec<Vec<usize>> {
+        found.iter().map(|chunk| chunk.members.clone()).collect()
+    }
+
     #[test]
     fn child_pays_for_parent_in_one_chunk() {
         let found = chunks(&[item(1, 10, &[]), item(2, 1000, &[0]), item(3, 5, &[1])]);
-        assert_eq!(found[0].members, [0, 1]);
+        assert_eq!(members(&found), [vec![0, 1], vec![2]]);
         assert_eq!(found[0].frac, FeeFrac::new(1010, 200));
-        assert_eq!(found[1].members, [2]);
     }
 
     #[test]
-    fn order_is_topological_and_rates_fall() {
-        let items = [item(1, 100, &[]), item(2, 1, &[0]), item(3, 500, &[0, 1]), item(4, 90, &[0])];
-        let found = chunks(&items);
-        let order: Vec<usize> = found.iter().flat_map(|chunk| chunk.members.clone()).collect();
-        for (position, i) in order.iter().enumerate() {
-            assert!(items[*i].parents.iter().all(|parent| order[..position].contains(parent)));
+    fn two_children_pay_for_a_parent_together() {
+        // No child alone lifts the parent above the other transaction; both do.
+        let found = chunks(&[item(1, 0, &[]), item(2, 300, &[0]), item(3, 300, &[0]), item(4, 160, &[])]);
+        assert_eq!(members(&found), [vec![0, 1, 2], vec![3]]);
+    }
+
+    #[test]
+    fn equal_rates_stay_in_smallest_chunks() {
+        let found = chunks(&[item(9, 100, &[]), item(1, 100, &[0]), item(5, 100, &[])]);
+        assert_eq!(members(&found), [vec![2], vec![0], vec![1]]);
+        // Two parents with one child: the smallest chunk that holds the child holds all.
+        let found = chunks(&[item(1, 50, &[]), item(2, 50, &[]), item(3, 200, &[0, 1])]);
+        assert_eq!(members(&found), [vec![0, 1, 2]]);
+    }
+
+    /// Diagram of the best of all orders, by trying them all.
+    fn best_by_force(items: &[Item<u32>]) -> Vec<FeeFrac> {
+        fn walk(items: &[Item<u32>], placed: &mut Vec<usize>, best: &mut Vec<FeeFrac>) {
+            if placed.len() == items.len() {
+                let mut found: Vec<FeeFrac> = Vec::new();
+                for i in placed.iter() {
+                    let mut next = items[*i].frac;
+                    while let Some(last) = found.pop_if(|last| next.cmp_rate(last).is_gt()) {
+                        next = last.plus(next);
+                    }
+                    found.push(next);
+                }
+                if best.is_empty() || compare_diagrams(&found, best) == Some(Ordering::Greater) {
+                    *best = found;
+                }
+                return;
+            }
+            for i in 0..items.len() {
+                if !placed.contains(&i) && items[i].parents.iter().all(|parent| placed.contains(parent)) {
+                    placed.push(i);
+                    walk(items, placed, best);
+                    placed.pop();
+                }
+            }
         }
-        assert!(found.windows(2).all(|pair| pair[0].frac.cmp_rate(&pair[1].frac) != Ordering::Less));
+        let mut best = Vec::new();
+        walk(items, &mut Vec::new(), &mut best);
+        best
     }
 
-    #[test]
-    fn diagrams_compare_at_every_size() {
-        let frac = |fee, size| FeeFrac::new(fee, size);
-        assert_eq!(compare_diagrams(&[frac(20, 10)], &[frac(10, 10)]), Some(Ordering::Greater));
-        assert_eq!(compare_diagrams(&[frac(20, 100)], &[frac(10, 10)]), None);
-        assert_eq!(compare_diagrams(&[], &[frac(0, 10)]), Some(Ordering::Equal));
+    fn clusters(size: usize) -> impl Strategy<Value = Vec<Item<u32>>> {
+        let one = (-50i64..400, 1i64..40, any::<u64>());
+        proptest::collection::vec(one, 1..size).prop_map(|facts| {
+            let make = |(i, (fee, size, links)): (usize, (i64, i64, u64))| Item {
+                key: (i as u32).wrapping_mul(0x9e37_79b9),
+                frac: FeeFrac::new(fee, size),
+                parents: (0..i).filter(|parent| links >> (2 * (parent % 32)) & 3 == 0).collect(),
+            };
+            facts.into_iter().enumerate().map(make).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_order_pays_more(items in clusters(7)) {
+            let found: Vec<FeeFrac> = chunks(&items).iter().map(|chunk| chunk.frac).collect();
+            prop_assert_eq!(compare_diagrams(&found, &best_by_force(&items)), Some(Ordering::Equal));
+        }
+
+        #[test]
+        fn order_is_topological_and_rates_fall(items in clusters(64)) {
+            let found = chunks(&items);
+            let order: Vec<usize> = found.iter().flat_map(|chunk| chunk.members.clone()).collect();
+            prop_assert_eq!(order.len(), items.len());
+            for (position, i) in order.iter().enumerate() {
+                prop_assert!(items[*i].parents.iter().all(|parent| order[..position].contains(parent)));
+            }
+            prop_assert!(found.windows(2).all(|pair| pair[0].frac.cmp_rate(&pair[1].frac) != Ordering::Less));
+        }
     }
 }

@@ -29,6 +29,13 @@ pub struct Options {
     pub cluster_vbytes: i64,
 }
 
+impl Options {
+    /// Adjusted weight in one cluster.
+    pub fn cluster_weight(&self) -> i64 {
+        self.cluster_vbytes * 4
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -1,7 +1,8 @@
 //! The pool: entries, their dependencies, and what changed.
 
+use crate::cluster::Clusters;
 use crate::entry::{Entry, NewEntry};
-use crate::feerate::{FeeFrac, FeeRate};
+use crate::feerate::FeeRate;
 use crate::options::Options;
 use bitcoin::{OutPoint, Transaction, Txid, Wtxid};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -47,6 +48,17 @@ pub enum Event {
         tx: Arc<Transaction>,
         /// Number of the change.
         sequence: u64,
+        /// Base fee, satoshi.
+        fee: i64,
+        /// Virtual size.
+        vsize: i64,
+        /// Height of the tip at acceptance.
+        height: i32,
+        /// Ancestors here, itself included.
+        ancestors: u32,
+        /// Whether how soon it confirms says something about its fee: it came alone, to a node in step with the network, and
+        /// has no parents in the pool.
+        counts_for_fees: bool,
     },
     /// A transaction left; confirmed ones are reported by their block instead.
     Removed {
@@ -68,6 +80,8 @@ pub enum Event {
 pub struct Mempool {
     pub(crate) options: Options,
     pub(crate) entries: HashMap<Txid, Entry>,
+    pub(crate) clusters: Clusters,
+    by_time: BTreeSet<(i64, Txid)>,
     by_wtxid: HashMap<Wtxid, Txid>,
     spent: HashMap<OutPoint, Txid>,
     deltas: BTreeMap<Txid, i64>,
@@ -89,6 +103,8 @@ impl Mempool {
         Self {
             options,
             entries: HashMap::new(),
+            clusters: Clusters::default(),
+            by_time: BTreeSet::new(),
             by_wtxid: HashMap::new(),
             spent: HashMap::new(),
             deltas: BTreeMap::new(),
@@ -169,51 +185,70 @@ impl Mempool {
         std::mem::take(&mut self.events)
     }
 
-    /// Numbers the next change and gives its number.
-    fn next_sequence(&mut self) -> u64 {
-        let sequence = self.sequence;
-        self.sequence += 1;
-        sequence
+    /// Adds transactions whose checks have passed and that are not in here, parents first. Children that are here already are
+    /// linked by [`Mempool::link_children`]. Others hear of them with [`Mempool::announce`].
+    pub fn add(&mut self, new: Vec<NewEntry>) {
+        for new in new {
+            self.add_one(new);
+        }
+        self.settle();
     }
 
-    /// Adds a transaction whose checks have passed and that is not in here.
-    pub fn add(&mut self, new: NewEntry) -> Txid {
+    fn add_one(&mut self, new: NewEntry) {
         let txid = new.tx.compute_txid();
-        let delta = self.deltas.get(&txid).copied().unwrap_or(0);
-        let mut entry = Entry::new(new, delta, self.options.bytes_per_sigop);
-        for input in &entry.new.tx.input {
-            self.spent.insert(input.previous_output, txid);
-            if let Some(parent) = self.entries.get_mut(&input.previous_output.txid) {
-                parent.children.insert(txid);
-                entry.parents.insert(input.previous_output.txid);
-            }
-        }
-        // After a reorganisation children may be here before their parent.
-        for vout in 0..entry.new.tx.output.len() as u32 {
-            if let Some(child) = self.spent.get(&OutPoint { txid, vout }).copied()
-                && let Some(child_entry) = self.entries.get_mut(&child)
-            {
-                child_entry.parents.insert(txid);
-                entry.children.insert(child);
-            }
-        }
+        let delta = self.delta(&txid);
+        let entry = Entry::new(new, txid, delta, self.options.bytes_per_sigop, self.clusters.start(txid));
         self.total_vsize += entry.vsize();
         self.total_fee += entry.new.fee;
         self.memory += entry.memory;
         self.updates += 1;
         self.by_wtxid.insert(entry.wtxid, txid);
-        let tx = entry.new.tx.clone();
+        self.by_time.insert((entry.new.time, txid));
+        let tx = Arc::clone(&entry.new.tx);
         self.entries.insert(txid, entry);
-        let sequence = self.next_sequence();
-        self.events.push(Event::Added { tx, sequence });
-        txid
+        for input in &tx.input {
+            self.spent.insert(input.previous_output, txid);
+            self.link(&input.previous_output.txid, &txid);
+        }
     }
 
-    fn remove_one(&mut self, txid: &Txid, reason: RemovalReason) {
-        let Some(entry) = self.entries.remove(txid) else { return };
+    /// Makes one here a parent of another here; their clusters are ordered anew with the next [`Mempool::settle`].
+    pub(crate) fn link(&mut self, parent: &Txid, child: &Txid) {
+        if !self.entries.contains_key(child) {
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(parent) else { return };
+        entry.children.insert(*child);
+        self.clusters.touch(entry.cluster);
+        if let Some(entry) = self.entries.get_mut(child) {
+            entry.parents.insert(*parent);
+            self.clusters.touch(entry.cluster);
+        }
+    }
+
+    /// Tells others of a transaction that was added. `counts_for_fees`: neither from a block that was taken back nor judged with
+    /// others, and the chain is current.
+    pub fn announce(&mut self, txid: &Txid, counts_for_fees: bool) {
+        let sequence = self.sequence;
+        let Some(entry) = self.entries.get(txid) else { return };
+        self.events.push(Event::Added {
+            tx: Arc::clone(&entry.new.tx),
+            sequence,
+            fee: entry.new.fee,
+            vsize: entry.vsize(),
+            height: entry.new.height,
+            ancestors: u32::try_from(self.ancestors(txid).len()).unwrap_or(u32::MAX),
+            counts_for_fees: counts_for_fees && entry.parents.is_empty(),
+        });
+        self.sequence += 1;
+    }
+
+    fn remove_one(&mut self, txid: &Txid, reason: RemovalReason) -> Option<Entry> {
+        let entry = self.entries.remove(txid)?;
+        let sequence = self.sequence;
+        self.sequence += 1;
         if reason != RemovalReason::Block {
-            let sequence = self.next_sequence();
-            self.events.push(Event::Removed { tx: entry.new.tx.clone(), reason, sequence });
+            self.events.push(Event::Removed { tx: Arc::clone(&entry.new.tx), reason, sequence });
         }
         for input in &entry.new.tx.input {
             self.spent.remove(&input.previous_output);
@@ -228,12 +263,15 @@ impl Mempool {
                 child.parents.remove(txid);
             }
         }
+        self.clusters.touch(entry.cluster);
         self.by_wtxid.remove(&entry.wtxid);
+        self.by_time.remove(&(entry.new.time, *txid));
         self.unbroadcast.remove(txid);
         self.total_vsize -= entry.vsize();
         self.total_fee -= entry.new.fee;
         self.memory -= entry.memory;
         self.updates += 1;
+        Some(entry)
     }
 
     /// Removes exactly these.
@@ -241,48 +279,57 @@ impl Mempool {
         for txid in txids {
             self.remove_one(txid, reason);
         }
+        self.settle();
     }
 
-    /// Removes a transaction and everything that depends on it.
-    pub fn remove_recursive(&mut self, txid: &Txid, reason: RemovalReason) {
-        let all = self.descendants(txid);
+    /// Removes transactions and everything that depends on them.
+    pub fn remove_recursive(&mut self, txids: &[Txid], reason: RemovalReason) {
+        let all = self.descendants_of_all(txids);
         self.remove_all(&all, reason);
     }
 
-    /// Removes what depends on outputs of a transaction that is not in here itself.
-    pub fn remove_spenders_of(&mut self, tx: &Transaction, reason: RemovalReason) {
+    /// Removes a transaction with what depends on it, or if it is not here, what spends its outputs.
+    pub fn remove_with_spenders(&mut self, tx: &Transaction, reason: RemovalReason) {
         let txid = tx.compute_txid();
-        for vout in 0..tx.output.len() as u32 {
-            if let Some(child) = self.spender(&OutPoint { txid, vout }) {
-                self.remove_recursive(&child, reason);
-            }
+        if self.entries.contains_key(&txid) {
+            return self.remove_recursive(&[txid], reason);
         }
+        let outputs = 0..tx.output.len() as u32;
+        let spenders: Vec<Txid> = outputs.filter_map(|vout| self.spender(&OutPoint { txid, vout })).collect();
+        self.remove_recursive(&spenders, reason);
     }
 
-    /// Takes out what a block confirmed, and what now spends coins twice. `now` in unix seconds.
-    pub fn remove_for_block(&mut self, transactions: &[Transaction], now: i64) {
+    /// Takes out what a block confirmed, and what now spends coins twice. `now` in unix seconds. Gives the ids of the
+    /// confirmed ones that were here.
+    pub fn remove_for_block(&mut self, transactions: &[Transaction], now: i64) -> Vec<Txid> {
+        let mut confirmed = Vec::new();
         if !(self.entries.is_empty() && self.deltas.is_empty()) {
             for tx in transactions {
                 let txid = tx.compute_txid();
-                self.remove_one(&txid, RemovalReason::Block);
+                confirmed.extend(self.remove_one(&txid, RemovalReason::Block).map(|entry| entry.txid));
                 for input in &tx.input {
                     if let Some(conflict) = self.spender(&input.previous_output) {
                         self.deltas.remove(&conflict);
-                        self.remove_recursive(&conflict, RemovalReason::Conflict);
+                        for txid in self.descendants(&conflict) {
+                            self.remove_one(&txid, RemovalReason::Conflict);
+                        }
                     }
                 }
                 self.deltas.remove(&txid);
             }
+            self.settle();
         }
         self.rolling.block_seen(now);
+        confirmed
     }
 
-    /// Drops what `is_bad` names after the tip moved back, with all that depends on it.
-    pub fn remove_for_reorg(&mut self, mut is_bad: impl FnMut(&Entry) -> bool) {
-        let bad: Vec<Txid> = self.entries.values().filter(|entry| is_bad(entry)).map(|entry| entry.txid).collect();
-        for txid in bad {
-            self.remove_recursive(&txid, RemovalReason::Reorg);
-        }
+    /// Drops what is older than the expiry. Gives the number dropped.
+    pub fn expire(&mut self, now: i64) -> usize {
+        let oldest = now - self.options.expiry;
+        let old: Vec<Txid> = self.by_time.iter().take_while(|(time, _)| *time < oldest).map(|(_, txid)| *txid).collect();
+        let before = self.len();
+        self.remove_recursive(&old, RemovalReason::Expiry);
+        before - self.len()
     }
 
     /// Changes the fee by which a transaction is ranked.
@@ -290,8 +337,10 @@ impl Mempool {
         let sum = self.deltas.get(&txid).copied().unwrap_or(0).saturating_add(delta);
         if let Some(entry) = self.entries.get_mut(&txid) {
             entry.modified_fee = entry.modified_fee.saturating_add(delta);
+            self.clusters.touch(entry.cluster);
             self.updates += 1;
         }
+        self.settle();
         if sum == 0 {
             self.deltas.remove(&txid);
         } else {
@@ -326,9 +375,8 @@ impl Mempool {
         &self.unbroadcast
     }
 
-    fn walk(&self, start: &Txid, next: impl Fn(&Entry) -> &BTreeSet<Txid>) -> BTreeSet<Txid> {
+    fn walk(&self, mut stack: Vec<Txid>, next: impl Fn(&Entry) -> &BTreeSet<Txid>) -> BTreeSet<Txid> {
         let mut found = BTreeSet::new();
-        let mut stack = vec![*start];
         while let Some(txid) = stack.pop() {
             if let Some(entry) = self.entries.get(&txid)
                 && found.insert(txid)
@@ -341,21 +389,23 @@ impl Mempool {
 
     /// The transaction and all its ancestors here.
     pub fn ancestors(&self, txid: &Txid) -> BTreeSet<Txid> {
-        self.walk(txid, |entry| &entry.parents)
+        self.walk(vec![*txid], |entry| &entry.parents)
     }
 
     /// The transaction and all its descendants here.
     pub fn descendants(&self, txid: &Txid) -> BTreeSet<Txid> {
-        self.walk(txid, |entry| &entry.children)
+        self.walk(vec![*txid], |entry| &entry.children)
+    }
+
+    /// Transactions with all their descendants here.
+    pub fn descendants_of_all(&self, txids: &[Txid]) -> BTreeSet<Txid> {
+        self.walk(txids.to_vec(), |entry| &entry.children)
     }
 
     /// Ancestors that a transaction outside would have.
     pub fn ancestors_of_new(&self, tx: &Transaction) -> BTreeSet<Txid> {
-        let mut found = BTreeSet::new();
-        for input in &tx.input {
-            found.extend(self.ancestors(&input.previous_output.txid));
-        }
-        found
+        let parents = tx.input.iter().map(|input| input.previous_output.txid);
+        self.walk(parents.collect(), |entry| &entry.parents)
     }
 
     /// Count, virtual size and modified fees of a set.
@@ -368,15 +418,6 @@ impl Mempool {
     pub fn min_fee(&mut self, now: i64) -> FeeRate {
         let (memory, max, incremental) = (self.memory, self.options.max_bytes, self.options.incremental);
         self.rolling.min_fee(now, memory, max, incremental)
-    }
-
-    /// Modified fee and adjusted weight of the chunk that would mine this transaction.
-    pub fn chunk_of(&self, txid: &Txid) -> FeeFrac {
-        let cluster = self.cluster(txid);
-        self.chunks_of(&cluster)
-            .into_iter()
-            .find(|(members, _)| members.contains(txid))
-            .map_or(FeeFrac::default(), |(_, frac)| frac)
     }
 
     /// Verifies the links, for tests and `-checkmempool`.
@@ -401,9 +442,9 @@ impl Mempool {
             }
         }
         let spent: usize = self.entries.values().map(|entry| entry.new.tx.input.len()).sum();
-        if spent != self.spent.len() || vsize != self.total_vsize {
+        if spent != self.spent.len() || vsize != self.total_vsize || self.by_time.len() != self.entries.len() {
             return Err("totals differ".into());
         }
-        Ok(())
+        self.check_clusters()
     }
 }

@@ -1,17 +1,13 @@
-//! Replacement by fee, and the rules of version 3 transactions (BIP431).
+//! Replacement by fee (Core: src/policy/rbf.cpp, `ReplacementChecks` and `PackageRBFChecks` in src/validation.cpp).
 
-use crate::feerate::FeeFrac;
-use crate::linearize::{Item, chunks, compare_diagrams};
+use crate::feerate::{FeeFrac, FeeRate};
 use crate::pool::Mempool;
 use crate::reject::{Kind, Reject};
 use bitcoin::{Transaction, Txid};
 use bulkhead_consensus::amount::format_money;
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 const MAX_CONFLICTING_CLUSTERS: usize = 100;
-const TRUC_MAX_VSIZE: i64 = 10_000;
-const TRUC_CHILD_MAX_VSIZE: i64 = 1_000;
 
 /// A transaction that wants in, measured.
 #[derive(Debug, Clone, Copy)]
@@ -28,13 +24,16 @@ pub struct Candidate<'a> {
     pub vsize: i64,
 }
 
-/// A version 3 rule that is broken; `sibling` may be replaced to heal it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrucViolation {
-    /// Core's words.
-    pub message: String,
-    /// The only other child of the parent.
-    pub sibling: Option<Txid>,
+impl Candidate<'_> {
+    /// Modified fee for the adjusted weight.
+    pub fn frac(&self) -> FeeFrac {
+        FeeFrac::new(self.modified_fee, self.adjusted_weight)
+    }
+
+    /// Modified fee for the virtual size.
+    pub fn rate(&self) -> FeeFrac {
+        FeeFrac::new(self.modified_fee, self.vsize)
+    }
 }
 
 impl Mempool {
@@ -49,6 +48,11 @@ impl Mempool {
         tx.input.iter().filter_map(|input| self.spender(&input.previous_output)).collect()
     }
 
+    /// Whether transactions, parents first, would keep all clusters within the limits once `replaced` are gone.
+    pub fn fits(&self, new: &[Candidate<'_>], replaced: &BTreeSet<Txid>) -> bool {
+        self.stage(new, replaced).fits(self.options.cluster_count, self.options.cluster_weight())
+    }
+
     /// Checks whether `new` may replace `conflicts`; gives everything that would go.
     ///
     /// # Errors
@@ -60,148 +64,89 @@ impl Mempool {
         sibling_eviction: bool,
     ) -> Result<BTreeSet<Txid>, Reject> {
         let suffix = if sibling_eviction { " (including sibling eviction)" } else { "" };
-        let mut clusters = BTreeSet::new();
-        let mut evicted = BTreeSet::new();
-        for txid in conflicts {
-            clusters.insert(self.cluster(txid));
-            evicted.extend(self.descendants(txid));
-        }
-        if clusters.len() > MAX_CONFLICTING_CLUSTERS {
-            return Err(Reject::with_debug(
-                Kind::MempoolPolicy,
-                format!("too many potential replacements{suffix}"),
-                format!(
-                    "rejecting replacement {}; too many conflicting clusters ({} > {MAX_CONFLICTING_CLUSTERS})",
-                    new.txid,
-                    clusters.len()
-                ),
-            ));
-        }
-        let (_, _, old_fees) = self.totals(&evicted);
-        let low = |debug: String| Reject::with_debug(Kind::Reconsiderable, format!("insufficient fee{suffix}"), debug);
-        if new.modified_fee < old_fees {
-            return Err(low(format!(
-                "rejecting replacement {}, less fees than conflicting txs; {} < {}",
-                new.txid,
-                format_money(new.modified_fee),
-                format_money(old_fees)
-            )));
-        }
-        let (extra, wanted) = (new.modified_fee - old_fees, self.options.incremental.fee(new.vsize));
-        if extra < wanted {
-            return Err(low(format!(
-                "rejecting replacement {}, not enough additional fees to relay; {} < {}",
-                new.txid,
-                format_money(extra),
-                format_money(wanted)
-            )));
-        }
-        let parents = self.parents_of_new(new.tx);
-        if !self.fits_cluster(&parents, new.vsize, &evicted) {
+        let evicted = self.all_conflicts(&new.txid, conflicts).map_err(|debug| {
+            Reject::with_debug(Kind::MempoolPolicy, format!("too many potential replacements{suffix}"), debug)
+        })?;
+        pays_for_replacement(self.totals(&evicted).2, new.modified_fee, new.vsize, self.options.incremental, &new.txid)
+            .map_err(|debug| Reject::with_debug(Kind::Reconsiderable, format!("insufficient fee{suffix}"), debug))?;
+        let staged = self.stage(&[new], &evicted);
+        if !staged.fits(self.options.cluster_count, self.options.cluster_weight()) {
             return Err(Reject::new(Kind::MempoolPolicy, "too-large-cluster"));
         }
-        if !self.improves_diagram(new, &parents, &evicted) {
-            return Err(Reject::with_debug(
-                Kind::Reconsiderable,
-                "replacement-failed",
-                "insufficient feerate: does not improve feerate diagram",
-            ));
+        if !staged.improves_diagram() {
+            return Err(Reject::with_debug(Kind::Reconsiderable, "replacement-failed", NO_IMPROVEMENT));
         }
         Ok(evicted)
     }
 
-    fn improves_diagram(&self, new: Candidate<'_>, parents: &BTreeSet<Txid>, evicted: &BTreeSet<Txid>) -> bool {
-        let mut touched = BTreeSet::new();
-        for txid in parents.iter().chain(evicted) {
-            touched.extend(self.cluster(txid));
-        }
-        let mut before: Vec<FeeFrac> = self.chunks_of(&touched).into_iter().map(|(_, frac)| frac).collect();
-        let kept: Vec<Txid> = touched.difference(evicted).copied().collect();
-        let mut items: Vec<Item<Txid>> = kept
-            .iter()
-            .filter_map(|txid| self.get(txid))
-            .map(|entry| Item {
-                key: entry.txid,
-                frac: entry.frac(),
-                parents: entry.parents.iter().filter_map(|parent| kept.binary_search(parent).ok()).collect(),
-            })
-            .collect();
-        items.push(Item {
-            key: new.txid,
-            frac: FeeFrac::new(new.modified_fee, new.adjusted_weight),
-            parents: parents.iter().filter_map(|parent| kept.binary_search(parent).ok()).collect(),
-        });
-        let mut after: Vec<FeeFrac> = chunks(&items).into_iter().map(|chunk| chunk.frac).collect();
-        before.sort_by(|a, b| b.cmp_rate(a));
-        after.sort_by(|a, b| b.cmp_rate(a));
-        compare_diagrams(&after, &before) == Some(Ordering::Greater)
-    }
-
-    fn label(&self, txid: &Txid) -> String {
-        self.get(txid).map_or_else(|| txid.to_string(), |entry| format!("{} (wtxid={})", entry.txid, entry.wtxid))
-    }
-
-    /// Rules of version 3 for one transaction with its parents here.
+    /// Checks whether a parent and a child that pays for it, neither with a parent in the pool, may replace `conflicts` of
+    /// either; gives everything that would go.
     ///
     /// # Errors
-    /// The broken rule.
-    pub fn check_truc(&self, new: Candidate<'_>, conflicts: &BTreeSet<Txid>) -> Result<(), TrucViolation> {
-        let fail = |message: String| Err(TrucViolation { message, sibling: None });
-        let own = format!("tx {} (wtxid={})", new.txid, new.tx.compute_wtxid());
-        let is_truc = new.tx.version.0 == 3;
-        let parents = self.parents_of_new(new.tx);
-        for parent in parents.iter().filter_map(|txid| self.get(txid)) {
-            let parent_is_truc = parent.new.tx.version.0 == 3;
-            if !is_truc && parent_is_truc {
-                return fail(format!("non-version=3 {own} cannot spend from version=3 tx {}", self.label(&parent.txid)));
-            }
-            if is_truc && !parent_is_truc {
-                return fail(format!("version=3 {own} cannot spend from non-version=3 tx {}", self.label(&parent.txid)));
-            }
+    /// Core's reasons, "package RBF failed: ..." and "too-large-cluster".
+    pub fn check_package_replacement(
+        &self,
+        parent: Candidate<'_>,
+        child: Candidate<'_>,
+        conflicts: &BTreeSet<Txid>,
+    ) -> Result<BTreeSet<Txid>, Reject> {
+        let fail = |reason: &str, debug: String| {
+            Err(Reject::with_debug(Kind::MempoolPolicy, format!("package RBF failed: {reason}"), debug))
+        };
+        let evicted = match self.all_conflicts(&child.txid, conflicts) {
+            Ok(evicted) => evicted,
+            Err(debug) => return fail("too many potential replacements", debug),
+        };
+        let total = parent.rate().plus(child.rate());
+        let old_fees = self.totals(&evicted).2;
+        if let Err(debug) = pays_for_replacement(old_fees, total.fee, total.size, self.options.incremental, &child.txid) {
+            return fail("insufficient anti-DoS fees", debug);
         }
-        if !is_truc {
-            return Ok(());
+        if total.cmp_rate(&parent.rate()).is_le() {
+            let (package, alone) = (FeeRate(total.per_kilo()), FeeRate(parent.rate().per_kilo()));
+            let debug = format!("package feerate {package} <= parent feerate is {alone}");
+            return fail("package feerate is less than or equal to parent feerate", debug);
         }
-        if new.vsize > TRUC_MAX_VSIZE {
-            return fail(format!("version=3 {own} is too big: {} > {TRUC_MAX_VSIZE} virtual bytes", new.vsize));
+        let staged = self.stage(&[parent, child], &evicted);
+        if !staged.fits(self.options.cluster_count, self.options.cluster_weight()) {
+            return Err(Reject::new(Kind::MempoolPolicy, "too-large-cluster"));
         }
-        let Some(parent) = parents.first() else { return Ok(()) };
-        if parents.len() > 1 || self.ancestors(parent).len() > 1 {
-            return fail(format!("{own} would have too many ancestors"));
+        if !staged.improves_diagram() {
+            return fail(NO_IMPROVEMENT, String::new());
         }
-        if new.vsize > TRUC_CHILD_MAX_VSIZE {
-            return fail(format!("version=3 child {own} is too big: {} > {TRUC_CHILD_MAX_VSIZE} virtual bytes", new.vsize));
-        }
-        let mut others = self.descendants(parent);
-        others.remove(parent);
-        if others.is_empty() || others.iter().any(|txid| conflicts.contains(txid)) {
-            return Ok(());
-        }
-        let sibling = others.first().filter(|sibling| others.len() == 1 && self.ancestors(sibling).len() == 2);
-        Err(TrucViolation {
-            message: format!("tx {} would exceed descendant count limit", self.label(parent)),
-            sibling: sibling.copied(),
-        })
+        Ok(evicted)
     }
 
-    /// A transaction that spends from a parent with dust must spend that dust.
-    ///
-    /// # Errors
-    /// "missing-ephemeral-spends".
-    pub fn check_ephemeral_spends(&self, tx: &Transaction) -> Result<(), Reject> {
-        for parent in self.parents_of_new(tx).iter().filter_map(|txid| self.get(txid)) {
-            for vout in crate::standard::dust_outputs(&parent.new.tx, self.options.dust) {
-                let spent = tx
-                    .input
-                    .iter()
-                    .any(|input| input.previous_output.txid == parent.txid && input.previous_output.vout as usize == vout);
-                if !spent {
-                    let debug =
-                        format!("tx {} (wtxid={}) did not spend parent's ephemeral dust", tx.compute_txid(), tx.compute_wtxid());
-                    return Err(Reject::with_debug(Kind::MempoolPolicy, "missing-ephemeral-spends", debug));
-                }
-            }
+    /// Conflicts with their descendants.
+    fn all_conflicts(&self, txid: &Txid, conflicts: &BTreeSet<Txid>) -> Result<BTreeSet<Txid>, String> {
+        let clusters = self.count_clusters(conflicts);
+        if clusters > MAX_CONFLICTING_CLUSTERS {
+            return Err(format!(
+                "rejecting replacement {txid}; too many conflicting clusters ({clusters} > {MAX_CONFLICTING_CLUSTERS})"
+            ));
         }
-        Ok(())
+        Ok(self.descendants_of_all(&conflicts.iter().copied().collect::<Vec<_>>()))
     }
+}
+
+const NO_IMPROVEMENT: &str = "insufficient feerate: does not improve feerate diagram";
+
+/// Rules 3 and 4 of BIP125: at least the old fees, and more by what relaying the new ones costs.
+fn pays_for_replacement(old_fees: i64, new_fees: i64, vsize: i64, incremental: FeeRate, txid: &Txid) -> Result<(), String> {
+    if new_fees < old_fees {
+        return Err(format!(
+            "rejecting replacement {txid}, less fees than conflicting txs; {} < {}",
+            format_money(new_fees),
+            format_money(old_fees)
+        ));
+    }
+    let (extra, wanted) = (new_fees - old_fees, incremental.fee(vsize));
+    if extra < wanted {
+        return Err(format!(
+            "rejecting replacement {txid}, not enough additional fees to relay; {} < {}",
+            format_money(extra),
+            format_money(wanted)
+        ));
+    }
+    Ok(())
 }

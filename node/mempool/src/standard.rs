@@ -95,14 +95,6 @@ pub fn check_size(tx: &Transaction) -> Result<(), Reject> {
     Ok(())
 }
 
-/// Dust is only bearable in a transaction that nobody is paid to mine alone.
-pub fn check_ephemeral(tx: &Transaction, dust: FeeRate, fee: i64, modified_fee: i64) -> Result<(), Reject> {
-    if (fee != 0 || modified_fee != 0) && !dust_outputs(tx, dust).is_empty() {
-        return Err(Reject::with_debug(Kind::NotStandard, "dust", "tx with dust output must be 0-fee"));
-    }
-    Ok(())
-}
-
 /// Last push of an input script that only pushes; pushes such as OP_1 give their byte.
 fn redeem_script(input: &TxIn) -> Option<Vec<u8>> {
     let mut last = None;

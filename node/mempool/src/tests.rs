@@ -33,6 +33,15 @@ fn entry(tx: &Transaction, fee: i64, time: i64) -> NewEntry {
     NewEntry { tx: Arc::new(tx.clone()), fee, time, height: 1, sequence: 1, spends_coinbase: false, sigop_cost: 1 }
 }
 
+/// Adds and announces.
+fn put(pool: &mut Mempool, new: NewEntry) -> Txid {
+    let txid = new.tx.compute_txid();
+    pool.add(vec![new]);
+    pool.announce(&txid, true);
+    pool.check().unwrap();
+    txid
+}
+
 fn out(txid: Txid, vout: u32) -> OutPoint {
     OutPoint { txid, vout }
 }
@@ -45,10 +54,10 @@ fn candidate(tx: &Transaction, fee: i64) -> Candidate<'_> {
 #[test]
 fn block_confirms_and_evicts_conflicts_with_descendants() {
     let mut pool = Mempool::new(Options::default());
-    let confirmed = pool.add(entry(&tx(&[coin(1)], 1, 0), 100, 0));
-    let child = pool.add(entry(&tx(&[out(confirmed, 0)], 1, 0), 100, 0));
-    let loser = pool.add(entry(&tx(&[coin(2)], 1, 0), 100, 0));
-    pool.add(entry(&tx(&[out(loser, 0)], 1, 0), 100, 0));
+    let confirmed = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 100, 0));
+    let child = put(&mut pool, entry(&tx(&[out(confirmed, 0)], 1, 0), 100, 0));
+    let loser = put(&mut pool, entry(&tx(&[coin(2)], 1, 0), 100, 0));
+    put(&mut pool, entry(&tx(&[out(loser, 0)], 1, 0), 100, 0));
     let other_spend = tx(&[coin(2)], 1, 9);
     pool.take_events();
     pool.remove_for_block(&[tx(&[coin(1)], 1, 0), other_spend], 5);
@@ -67,8 +76,10 @@ fn block_confirms_and_evicts_conflicts_with_descendants() {
 fn parent_added_late_finds_its_child() {
     let mut pool = Mempool::new(Options::default());
     let parent = tx(&[coin(1)], 2, 0);
-    let child = pool.add(entry(&tx(&[out(parent.compute_txid(), 1)], 1, 0), 100, 0));
-    let parent = pool.add(entry(&parent, 100, 0));
+    let child = put(&mut pool, entry(&tx(&[out(parent.compute_txid(), 1)], 1, 0), 100, 0));
+    let parent = put(&mut pool, entry(&parent, 100, 0));
+    assert_eq!(pool.ancestors(&child), BTreeSet::from([child]));
+    pool.link_children(&[parent]);
     pool.check().unwrap();
     assert_eq!(pool.ancestors(&child), BTreeSet::from([child, parent]));
     assert_eq!(pool.descendants(&parent).len(), 2);
@@ -78,7 +89,7 @@ fn parent_added_late_finds_its_child() {
 #[test]
 fn replacement_needs_absolute_fee_relay_fee_and_better_diagram() {
     let mut pool = Mempool::new(Options::default());
-    let old = pool.add(entry(&tx(&[coin(1)], 1, 0), 1000, 0));
+    let old = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 1000, 0));
     let new = tx(&[coin(1)], 1, 1);
     let conflicts = pool.conflicts_of(&new);
     let reason = |pool: &Mempool, tx: &Transaction, fee| {
@@ -96,21 +107,52 @@ fn replacement_needs_absolute_fee_relay_fee_and_better_diagram() {
 }
 
 #[test]
-fn cluster_limit_counts_whole_cluster() {
-    let options = Options { cluster_count: 3, ..Options::default() };
-    let mut pool = Mempool::new(options);
-    let parent = pool.add(entry(&tx(&[coin(1)], 3, 0), 100, 0));
-    assert!(pool.fits_cluster(&BTreeSet::from([parent]), 100, &BTreeSet::new()));
-    pool.add(entry(&tx(&[out(parent, 0)], 1, 0), 100, 0));
-    pool.add(entry(&tx(&[out(parent, 1)], 1, 0), 100, 0));
-    assert!(!pool.fits_cluster(&BTreeSet::from([parent]), 100, &BTreeSet::new()));
+fn cluster_limit_counts_whole_cluster_without_what_is_replaced() {
+    let mut pool = Mempool::new(Options { cluster_count: 3, ..Options::default() });
+    let parent = put(&mut pool, entry(&tx(&[coin(1)], 3, 0), 100, 0));
+    let third = tx(&[out(parent, 2)], 1, 0);
+    assert!(pool.fits(&[candidate(&third, 100)], &BTreeSet::new()));
+    put(&mut pool, entry(&tx(&[out(parent, 0)], 1, 0), 100, 0));
+    let second = put(&mut pool, entry(&tx(&[out(parent, 1)], 1, 0), 100, 0));
+    assert!(!pool.fits(&[candidate(&third, 100)], &BTreeSet::new()));
+    assert!(pool.fits(&[candidate(&third, 100)], &BTreeSet::from([second])));
+}
+
+#[test]
+fn clusters_join_over_a_child_and_part_without_it() {
+    let mut pool = Mempool::new(Options::default());
+    let left = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 100, 0));
+    let right = put(&mut pool, entry(&tx(&[coin(2)], 1, 0), 100, 0));
+    let child = put(&mut pool, entry(&tx(&[out(left, 0), out(right, 0)], 1, 0), 900, 0));
+    assert_eq!(pool.cluster(&left).len(), 3);
+    assert_eq!(pool.chunk_of(&left), pool.chunk_of(&child));
+    pool.remove_recursive(&[child], RemovalReason::Expiry);
+    pool.check().unwrap();
+    assert_eq!(pool.cluster(&left), [left]);
+}
+
+#[test]
+fn reorganisation_cuts_clusters_to_the_limit() {
+    let mut pool = Mempool::new(Options { cluster_count: 4, ..Options::default() });
+    let parent = tx(&[coin(1)], 6, 0);
+    let children: Vec<Txid> = (0..6)
+        .map(|vout| put(&mut pool, entry(&tx(&[out(parent.compute_txid(), vout)], 1, 0), 1000 + i64::from(vout), 0)))
+        .collect();
+    let parent = put(&mut pool, entry(&parent, 0, 0));
+    pool.link_children(&[parent]);
+    pool.check().unwrap();
+    // The best children stay.
+    let mut kept: Vec<Txid> = vec![parent, children[5], children[4], children[3]];
+    pool.sort_for_mining(&mut kept);
+    assert_eq!(pool.ordered_txids(), kept);
+    assert_eq!(pool.len(), 4);
 }
 
 #[test]
 fn trim_drops_the_worst_and_raises_the_minimum() {
     let mut pool = Mempool::new(Options::default());
-    let good = pool.add(entry(&tx(&[coin(1)], 1, 0), 10_000, 0));
-    pool.add(entry(&tx(&[coin(2)], 1, 0), 10, 0));
+    let good = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 10_000, 0));
+    put(&mut pool, entry(&tx(&[coin(2)], 1, 0), 10, 0));
     assert_eq!(pool.min_fee(0), FeeRate(0));
     pool.options.max_bytes = pool.memory() - 1;
     assert_eq!(pool.trim(), 1);
@@ -126,9 +168,9 @@ fn trim_drops_the_worst_and_raises_the_minimum() {
 #[test]
 fn expiry_takes_descendants_along() {
     let mut pool = Mempool::new(Options { expiry: 10, ..Options::default() });
-    let old = pool.add(entry(&tx(&[coin(1)], 1, 0), 100, 0));
-    pool.add(entry(&tx(&[out(old, 0)], 1, 0), 100, 100));
-    let young = pool.add(entry(&tx(&[coin(2)], 1, 0), 100, 100));
+    let old = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 100, 0));
+    put(&mut pool, entry(&tx(&[out(old, 0)], 1, 0), 100, 100));
+    let young = put(&mut pool, entry(&tx(&[coin(2)], 1, 0), 100, 100));
     assert_eq!(pool.expire(10), 0);
     assert_eq!(pool.expire(11), 2);
     assert_eq!(pool.ordered_txids(), [young]);
@@ -137,9 +179,9 @@ fn expiry_takes_descendants_along() {
 #[test]
 fn mining_order_prefers_packages_by_rate() {
     let mut pool = Mempool::new(Options::default());
-    let medium = pool.add(entry(&tx(&[coin(1)], 1, 0), 500, 0));
-    let poor = pool.add(entry(&tx(&[coin(2)], 1, 0), 10, 0));
-    let rich_child = pool.add(entry(&tx(&[out(poor, 0)], 1, 0), 5000, 0));
+    let medium = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 500, 0));
+    let poor = put(&mut pool, entry(&tx(&[coin(2)], 1, 0), 10, 0));
+    let rich_child = put(&mut pool, entry(&tx(&[out(poor, 0)], 1, 0), 5000, 0));
     assert_eq!(pool.ordered_txids(), [poor, rich_child, medium]);
     pool.prioritise(medium, 1_000_000);
     assert_eq!(pool.ordered_txids(), [medium, poor, rich_child]);
@@ -152,14 +194,54 @@ fn version_3_child_may_have_one_parent_and_no_sibling() {
     let mut pool = Mempool::new(Options::default());
     let mut parent = tx(&[coin(1)], 2, 0);
     parent.version = Version(3);
-    let parent = pool.add(entry(&parent, 0, 0));
+    let parent = put(&mut pool, entry(&parent, 0, 0));
     let mut child = tx(&[out(parent, 0)], 1, 0);
     assert!(pool.check_truc(candidate(&child, 10), &BTreeSet::new()).unwrap_err().message.starts_with("non-version=3 tx"));
     child.version = Version(3);
     pool.check_truc(candidate(&child, 10), &BTreeSet::new()).unwrap();
-    let child = pool.add(entry(&child, 10, 0));
+    let child = put(&mut pool, entry(&child, 10, 0));
     let mut second = tx(&[out(parent, 1)], 1, 0);
     second.version = Version(3);
     let violation = pool.check_truc(candidate(&second, 10), &BTreeSet::new()).unwrap_err();
     assert_eq!(violation.sibling, Some(child));
+}
+
+#[test]
+fn version_3_rules_hold_inside_a_package() {
+    let pool = Mempool::new(Options::default());
+    let mut parent = tx(&[coin(1)], 2, 0);
+    parent.version = Version(3);
+    let mut child = tx(&[out(parent.compute_txid(), 0)], 1, 0);
+    let check = |child: &Transaction, package: &[&Transaction]| {
+        let package: Vec<_> = package.iter().map(|tx| candidate(tx, 0)).collect();
+        pool.check_package_truc(candidate(child, 0), &package)
+    };
+    assert!(check(&child, &[&parent, &child]).unwrap_err().starts_with("non-version=3 tx"));
+    child.version = Version(3);
+    check(&child, &[&parent, &child]).unwrap();
+    let mut grandchild = tx(&[out(child.compute_txid(), 0)], 1, 0);
+    grandchild.version = Version(3);
+    assert!(check(&child, &[&parent, &child, &grandchild]).unwrap_err().ends_with("would have too many ancestors"));
+    let mut sibling = tx(&[out(parent.compute_txid(), 1)], 1, 0);
+    sibling.version = Version(3);
+    assert!(check(&child, &[&parent, &child, &sibling]).unwrap_err().ends_with("would exceed descendant count limit"));
+}
+
+#[test]
+fn package_replacement_must_beat_parent_and_pool() {
+    let mut pool = Mempool::new(Options::default());
+    let old = put(&mut pool, entry(&tx(&[coin(1)], 1, 0), 1000, 0));
+    let parent = tx(&[coin(1)], 1, 1);
+    let child = tx(&[out(parent.compute_txid(), 0)], 1, 0);
+    let conflicts = BTreeSet::from([old]);
+    let reason = |fees: (i64, i64)| {
+        let (parent, child) = (candidate(&parent, fees.0), candidate(&child, fees.1));
+        pool.check_package_replacement(parent, child, &conflicts).map_err(|reject| reject.reason)
+    };
+    assert_eq!(reason((0, 1000)).unwrap_err(), "package RBF failed: insufficient anti-DoS fees");
+    let text = "package RBF failed: package feerate is less than or equal to parent feerate";
+    assert_eq!(reason((2000, 100)).unwrap_err(), text);
+    let text = "package RBF failed: insufficient feerate: does not improve feerate diagram";
+    assert_eq!(reason((0, 1500)).unwrap_err(), text);
+    assert_eq!(reason((0, 5000)).unwrap(), conflicts);
 }

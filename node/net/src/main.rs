@@ -218,7 +218,7 @@ async fn serve(
             Event::Shutdown => break,
             Event::PeerGone => return Ok(()),
             Event::MockTime(_) => node.with(Engine::tick),
-            Event::Run(_) | Event::LogLevels(_) | Event::ReopenLog => {}
+            Event::Run(_) | Event::LogLevels(_) | Event::ForwardScheduler(_) | Event::ReopenLog => {}
         }
     }
     node.save_at_end();

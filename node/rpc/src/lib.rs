@@ -19,3 +19,4 @@ pub mod local;
 pub mod owners;
 pub mod rest;
 pub mod warmup;
+pub mod zmq;

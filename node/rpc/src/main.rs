@@ -8,13 +8,15 @@ use std::rc::Rc;
 use std::sync::mpsc::Receiver;
 
 use bulkhead_control::{Component, ControlError, Edge, Event, RpcConfig};
-use bulkhead_link::{LinkError, connect};
+use bulkhead_link::{Connection, LinkError, connect};
 use bulkhead_rpc::door::Door;
 use bulkhead_rpc::gui::Gui;
 use bulkhead_rpc::http::server::Server;
 use bulkhead_rpc::ipc;
 use bulkhead_rpc::owners::Owners;
+use bulkhead_rpc::zmq::{Events, Publisher};
 use bulkhead_schema::wire::gui_node_capnp::gui_rpc;
+use bulkhead_schema::wire::rpc_chain_capnp::rpc_chain;
 use tokio::sync::mpsc;
 
 /// Why the front door cannot run.
@@ -47,15 +49,17 @@ fn run() -> Result<(), RunError> {
     let mut descriptors = birth.take_descriptors();
     let listeners = descriptors.take_all("http");
     let sockets = descriptors.take_all("ipc");
+    let publishers = descriptors.take_all("zmq");
     let control = birth.confine(&[])?;
     let wires = control.receive_wires()?;
     let (control, events) = control.split()?;
 
     bulkhead_link::run(async move {
         let owners = Owners::default();
+        let publisher = Publisher::start(&config.zmq, publishers).map_err(RunError::Listener)?;
         let door = Rc::new(Door::new(config, owners.clone(), control.clone()).ok_or(RunError::Credential)?);
         for (edge, descriptor) in wires {
-            wire(&door, &edge, descriptor)?;
+            wire(&door, publisher.as_ref(), &edge, descriptor)?;
         }
         let server = Server::new(Rc::clone(&door));
         for (_, descriptor) in listeners {
@@ -84,7 +88,7 @@ fn run() -> Result<(), RunError> {
             match event {
                 Event::Wire(wires) => {
                     for (edge, descriptor) in wires {
-                        wire(&door, &edge, descriptor)?;
+                        wire(&door, publisher.as_ref(), &edge, descriptor)?;
                     }
                 }
                 Event::Shutdown => break,
@@ -99,9 +103,21 @@ fn run() -> Result<(), RunError> {
 }
 
 /// Puts a new stream to another process into its slot.
-fn wire(door: &Rc<Door>, edge: &Edge, descriptor: OwnedFd) -> Result<(), LinkError> {
+fn wire(door: &Rc<Door>, publisher: Option<&Rc<Publisher>>, edge: &Edge, descriptor: OwnedFd) -> Result<(), LinkError> {
     match edge.name.as_str() {
-        "rpc-chain" => door.owners.chain.set(connect(descriptor, "rpc-chain", None)?),
+        "rpc-chain" => {
+            let chain: Connection<rpc_chain::Client> = connect(descriptor, "rpc-chain", None)?;
+            if let Some(publisher) = publisher {
+                let mut call = chain.client.subscribe_request();
+                call.get().set_events(capnp_rpc::new_client(Events(Rc::clone(publisher))));
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = call.send().promise.await {
+                        tracing::warn!("zmq: chain sends no notifications: {}", error.extra);
+                    }
+                });
+            }
+            door.owners.chain.set(chain);
+        }
         "rpc-net" => door.owners.net.set(connect(descriptor, "rpc-net", None)?),
         "rpc-wallet" => door.owners.wallet.set(connect(descriptor, "rpc-wallet", None)?),
         "gui-rpc" => {

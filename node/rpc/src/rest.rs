@@ -15,7 +15,7 @@ pub async fn answer(door: &Door, request: &Request) -> Reply {
         return Reply::typed(503, "text/plain", format!("Service temporarily unavailable: {}\r\n", error.message).into_bytes());
     }
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-    match ask(door, path, query).await {
+    match ask(door, path, query, &request.body).await {
         Ok(reply) => reply,
         Err(error) => {
             tracing::warn!("REST request failed: {error}");
@@ -37,10 +37,11 @@ enum RestError {
     ContentType,
 }
 
-async fn ask(door: &Door, path: &str, query: &str) -> Result<Reply, RestError> {
+async fn ask(door: &Door, path: &str, query: &str, body: &[u8]) -> Result<Reply, RestError> {
     let mut call = door.owners.chain.get()?.rest_request();
     call.get().set_path(path);
     call.get().set_query(query);
+    call.get().set_body(body);
     let response = call.send().promise.await?;
     let results = response.get()?;
     let content_type = decode::text("contentType", results.get_content_type()?, MAX_TYPE_BYTES)?;

@@ -163,7 +163,7 @@ impl Control {
                         Some(Event::PeerGone)
                     }
                 };
-                if matches!(event, Some(Event::MockTime(_) | Event::LogLevels(_))) {
+                if matches!(event, Some(Event::MockTime(_) | Event::LogLevels(_) | Event::ForwardScheduler(_))) {
                     // The supervisor answers who asked for the change when everybody has said this.
                     let _ = send_on(reader.socket(), &FromChild::Applied);
                 }

@@ -21,6 +21,8 @@ pub enum Event {
     Run(Command),
     /// The mocked time changed (already applied).
     MockTime(i64),
+    /// What is planned for later comes sooner by this many seconds.
+    ForwardScheduler(i64),
     /// The enabled categories changed (already applied).
     LogLevels(Vec<LogLevel>),
     /// The log file was replaced (already applied).
@@ -78,6 +80,7 @@ pub(crate) fn apply(message: ToChild, mut descriptors: Vec<OwnedFd>, shared: Opt
             clock::set_mock_time(seconds);
             Some(Event::MockTime(seconds))
         }
+        ToChild::ForwardScheduler(seconds) => Some(Event::ForwardScheduler(seconds)),
         ToChild::LogCategories(levels) => {
             log::set_levels(&levels);
             Some(Event::LogLevels(levels))

@@ -157,6 +157,11 @@ impl ChainManager {
         self.tip_changed.wait(self, deadline, done)
     }
 
+    /// Has those that wait for a tip look again whether they are done.
+    pub fn wake_waiting(&self) {
+        self.tip_changed.wake();
+    }
+
     /// Adds a listener; it hears of everything from now on.
     pub fn subscribe(&self, listener: Arc<dyn Listener>) {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);

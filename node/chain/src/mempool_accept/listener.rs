@@ -4,12 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Transaction, Txid};
+use bulkhead_consensus::amount::format_money;
 use bulkhead_consensus::tx::is_final;
 use bulkhead_consensus::{COINBASE_MATURITY, HeaderView, Params, PreparedBlock};
+use bulkhead_mempool::estimator::Estimator;
 use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::{Entry, Event, Mempool, Options};
 
-use super::accept::{AcceptOptions, accept, are_locks_satisfied, limit};
+use super::accept::{AcceptOptions, Rules, accept, are_locks_satisfied, limit};
 use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
 use crate::engine::{BlockNode, Listener, State};
 
@@ -31,6 +33,7 @@ pub struct Pool {
     sinks: Mutex<Vec<EventSink>>,
     /// Events leave in order: whoever delivers holds this.
     delivery: Mutex<()>,
+    estimator: Mutex<Estimator>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -100,6 +103,34 @@ impl Pool {
             clock,
             sinks: Mutex::default(),
             delivery: Mutex::default(),
+            estimator: Mutex::default(),
+        }
+    }
+
+    /// Goes on from what an earlier run has learnt about fees.
+    #[must_use]
+    pub fn with_estimator(mut self, estimator: Estimator) -> Self {
+        self.estimator = Mutex::new(estimator);
+        self
+    }
+
+    /// Locks the fee estimator. It has heard of everything that was delivered. Take no other lock while you hold it.
+    pub fn estimator(&self) -> MutexGuard<'_, Estimator> {
+        self.estimator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the fee by which a transaction is ranked, present or not. Satoshi.
+    pub fn prioritise(&self, txid: Txid, delta: i64) {
+        let mut pool = self.lock();
+        pool.prioritise(txid, delta);
+        let place = if pool.get(&txid).is_some() { "" } else { "not " };
+        match pool.delta(&txid) {
+            0 => tracing::info!("PrioritiseTransaction: {txid} ({place}in mempool) delta cleared"),
+            sum => tracing::info!(
+                "PrioritiseTransaction: {txid} ({place}in mempool) fee += {}, new delta={}",
+                format_money(delta),
+                format_money(sum)
+            ),
         }
     }
 
@@ -119,6 +150,7 @@ impl Pool {
         let events = self.lock().take_events();
         let sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         for event in events {
+            self.estimator().hear(&event);
             for sink in sinks.iter() {
                 sink(event.clone());
             }
@@ -135,7 +167,7 @@ impl Pool {
         tx: &Arc<Transaction>,
         options: &AcceptOptions,
     ) -> Result<super::Accepted, bulkhead_mempool::Reject> {
-        let result = accept(state, &mut self.lock(), &PackageCoins::default(), tx, options);
+        let result = accept(state, &mut self.lock(), tx, options, Rules::ALONE);
         self.deliver();
         result
     }
@@ -159,27 +191,32 @@ impl Pool {
         let now = (self.clock)();
         let pool = &mut *self.lock();
         let options = AcceptOptions { time: now, bypass_limits: true, ..AcceptOptions::default() };
+        let mut back = Vec::with_capacity(transactions.len());
         for tx in transactions {
-            if accept(state, pool, &PackageCoins::default(), &tx, &options).is_err() {
+            match accept(state, pool, &tx, &options, Rules::ALONE) {
+                Ok(accepted) => back.push(accepted.txid),
                 // Not valid any more: neither is what spends it.
-                pool.remove_recursive(&tx.compute_txid(), RemovalReason::Reorg);
-                pool.remove_spenders_of(&tx, RemovalReason::Reorg);
+                Err(_) => pool.remove_with_spenders(&tx, RemovalReason::Reorg),
             }
         }
-        let bad: Vec<Txid> =
-            pool.iter().filter(|entry| !self.is_still_valid(state, pool, entry)).map(|entry| entry.txid).collect();
-        for txid in bad {
-            pool.remove_recursive(&txid, RemovalReason::Reorg);
-        }
+        pool.link_children(&back);
+        let median_time = state.index().view(state.active().tip()).median_time_past(state.height());
+        let is_bad = |entry: &&Entry| !self.is_still_valid(state, pool, entry, median_time);
+        let bad: Vec<Txid> = pool.iter().filter(is_bad).map(|entry| entry.txid).collect();
+        pool.remove_recursive(&bad, RemovalReason::Reorg);
         limit(pool, now);
     }
 
-    fn is_still_valid(&self, state: &State, pool: &Mempool, entry: &Entry) -> bool {
+    fn is_still_valid(&self, state: &State, pool: &Mempool, entry: &Entry, median_time: i64) -> bool {
         let next = state.height() + 1;
-        let view = state.index().view(state.active().tip());
         let tx = &entry.new.tx;
-        if !is_final(tx, next, view.median_time_past(state.height())) {
+        if !is_final(tx, next, median_time) {
             return false;
+        }
+        let has_relative_lock = tx.version.0 as u32 >= 2 && // a negative version counts as a large one
+             tx.input.iter().any(|input| input.sequence.is_relative_lock_time());
+        if !entry.new.spends_coinbase && !has_relative_lock {
+            return true;
         }
         let find = |input: &bitcoin::TxIn| find_coin(state, pool, &PackageCoins::default(), &input.previous_output);
         let Ok(Some(coins)) = tx.input.iter().map(find).collect::<Result<Option<Vec<_>>, _>>() else { return false };
@@ -191,10 +228,11 @@ impl Pool {
 }
 
 impl Listener for Pool {
-    fn block_connected(&self, _state: &State, block: &Arc<PreparedBlock>, _node: &BlockNode) {
+    fn block_connected(&self, _state: &State, block: &Arc<PreparedBlock>, node: &BlockNode) {
         self.disconnected().remove(block.txids());
-        self.lock().remove_for_block(&block.block().txdata, (self.clock)());
+        let confirmed = self.lock().remove_for_block(&block.block().txdata, (self.clock)());
         self.deliver();
+        self.estimator().block(node.height, &confirmed);
     }
 
     fn block_disconnected(&self, _state: &State, block: &Arc<PreparedBlock>, _node: &BlockNode) {
@@ -203,8 +241,9 @@ impl Listener for Pool {
             disconnected.push_block(block);
             disconnected.trim()
         };
+        let mut pool = self.lock();
         for tx in dropped {
-            self.lock().remove_spenders_of(&tx, RemovalReason::Reorg);
+            pool.remove_with_spenders(&tx, RemovalReason::Reorg);
         }
     }
 
@@ -212,8 +251,7 @@ impl Listener for Pool {
         let given_up = self.disconnected().take();
         let mut pool = self.lock();
         for tx in given_up {
-            pool.remove_recursive(&tx.compute_txid(), RemovalReason::Reorg);
-            pool.remove_spenders_of(&tx, RemovalReason::Reorg);
+            pool.remove_with_spenders(&tx, RemovalReason::Reorg);
         }
     }
 

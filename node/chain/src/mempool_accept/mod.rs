@@ -4,10 +4,12 @@ mod accept;
 mod coins;
 mod listener;
 mod package;
-mod persist;
+pub mod persist;
+mod scripts;
 
 pub use accept::{AcceptOptions, Accepted, limit};
 pub use coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
 pub use listener::{EventSink, Pool};
-pub use package::{PackageOutcome, check_package_form, submit_package, test_package};
-pub use persist::{MempoolFile, Saved};
+pub use package::{
+    MAX_PACKAGE_COUNT, PackageError, PackageOutcome, PackageResult, is_child_with_parents_tree, submit_package, test_package,
+};

@@ -1,13 +1,13 @@
 //! `mempool.dat`: the mempool between two runs, in Core's format (src/node/mempool_persist.cpp), versions 1 and 2.
 //!
-//! # Correctness
-//! The file is opened before confinement and rewritten in place. A write that was cut short leaves a file that does not
-//! decode; it is then ignored as a whole after what could be read.
+//! The file is opened before confinement and read once. It is written under another name, which the supervisor opens and
+//! then changes: a file of this name is complete.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bitcoin::consensus::encode::{Decodable, Encodable, VarInt};
 use bitcoin::{Transaction, Txid};
@@ -20,14 +20,6 @@ const VERSION_PLAIN: u64 = 1;
 const VERSION_OBFUSCATED: u64 = 2;
 /// More than any mempool writes; the file is read into memory.
 const MAX_SIZE: u64 = 4 << 30;
-
-/// The open file.
-#[derive(Debug)]
-pub struct MempoolFile {
-    file: File,
-    path: PathBuf,
-    plain: bool,
-}
 
 /// One saved transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,61 +133,64 @@ fn obfuscate(bytes: &mut [u8], from: usize, key: [u8; 8]) {
     }
 }
 
-impl MempoolFile {
-    /// Opens or creates the file in the network's data directory; before confinement.
-    ///
-    /// # Errors
-    /// The file cannot be opened for reading and writing.
-    pub fn open(datadir: &Path, plain: bool) -> std::io::Result<Self> {
-        let path = datadir.join("mempool.dat");
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
-        Ok(Self { file, path, plain })
-    }
+/// Which parts of a file are taken over.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportOptions {
+    /// Transactions count as new; else they keep their times of arrival.
+    pub use_current_time: bool,
+    /// Fee adjustments are added to those that are here.
+    pub apply_fee_deltas: bool,
+    /// Transactions that no peer has asked for are announced again.
+    pub apply_unbroadcast: bool,
+}
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
+impl ImportOptions {
+    /// What a start takes over.
+    pub const ALL: Self = Self { use_current_time: false, apply_fee_deltas: true, apply_unbroadcast: true };
+}
 
-    fn read(&mut self) -> std::io::Result<Vec<u8>> {
-        self.file.seek(SeekFrom::Start(0))?;
-        let mut bytes = Vec::new();
-        (&self.file).take(MAX_SIZE).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
+/// Opens `mempool.dat` in the network's data directory for reading; before confinement. `None` if there is none.
+pub fn open(datadir: &Path) -> Option<File> {
+    File::open(datadir.join("mempool.dat")).ok()
+}
 
-    /// Adds what was saved to the pool.
-    pub fn load(&mut self, chain: &ChainManager, pool: &Pool) {
-        let bytes = match self.read() {
-            Ok(bytes) if !bytes.is_empty() => bytes,
-            _ => {
-                tracing::info!("Failed to open mempool file. Continuing anyway.");
-                return;
-            }
-        };
-        match Contents::decode(bytes) {
-            Ok(contents) => restore(chain, pool, contents),
-            Err(error) => tracing::info!("Failed to deserialize mempool data on file: {error}. Continuing anyway."),
+/// Adds what was saved to the pool. `false`: it cannot be read, which the log says.
+pub fn import(file: Option<File>, chain: &ChainManager, pool: &Pool, options: ImportOptions) -> bool {
+    let mut bytes = Vec::new();
+    if file.and_then(|file| file.take(MAX_SIZE).read_to_end(&mut bytes).ok()).is_none() {
+        tracing::info!("Failed to open mempool file. Continuing anyway.");
+        return false;
+    }
+    match Contents::decode(bytes) {
+        Ok(contents) => restore(chain, pool, contents, options),
+        Err(error) => {
+            tracing::info!("Failed to deserialize mempool data on file: {error}. Continuing anyway.");
+            false
         }
     }
+}
 
-    /// Writes the pool.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn save(&mut self, pool: &Pool) -> std::io::Result<()> {
-        let contents = collect(pool);
-        tracing::info!("Writing {} mempool transactions to file...", contents.transactions.len());
-        tracing::info!("Writing {} unbroadcast transactions to file.", contents.unbroadcast.len());
-        let key = if self.plain { None } else { Some(bitcoin::secp256k1::rand::random::<[u8; 8]>()) };
-        let bytes = contents.encode(key);
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&bytes)?;
-        self.file.set_len(bytes.len() as u64)?;
-        self.file.sync_all()?;
-        tracing::info!("Dumped mempool: 0.000s to copy, 0.000s to dump, {} bytes dumped to file", bytes.len());
-        Ok(())
-    }
+/// Writes the pool to a file that replaces the last one afterwards. `plain`: in the old format, without obfuscation.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save(mut file: File, pool: &Pool, plain: bool) -> std::io::Result<()> {
+    let start = Instant::now();
+    let contents = collect(pool);
+    let copied = start.elapsed();
+    tracing::info!("Writing {} mempool transactions to file...", contents.transactions.len());
+    tracing::info!("Writing {} unbroadcast transactions to file.", contents.unbroadcast.len());
+    let key = if plain { None } else { Some(bitcoin::secp256k1::rand::random::<[u8; 8]>()) };
+    let bytes = contents.encode(key);
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    tracing::info!(
+        "Dumped mempool: {:.3}s to copy, {:.3}s to dump, {} bytes dumped to file",
+        copied.as_secs_f64(),
+        (start.elapsed() - copied).as_secs_f64(),
+        bytes.len()
+    );
+    Ok(())
 }
 
 fn collect(pool: &Pool) -> Contents {
@@ -211,25 +206,26 @@ fn collect(pool: &Pool) -> Contents {
     contents
 }
 
-fn restore(chain: &ChainManager, pool: &Pool, contents: Contents) {
+fn restore(chain: &ChainManager, pool: &Pool, contents: Contents, import: ImportOptions) -> bool {
     tracing::info!("Loading {} mempool transactions from file...", contents.transactions.len());
     let now = chain.now();
     let expiry = pool.lock().options().expiry;
     let (mut succeeded, mut failed, mut expired, mut known) = (0, 0, 0, 0);
     for saved in contents.transactions {
         if chain.is_interrupted() {
-            return;
+            return false;
         }
         let tx = Arc::new(saved.tx);
         let txid = tx.compute_txid();
-        if saved.fee_delta != 0 {
-            pool.lock().prioritise(txid, saved.fee_delta);
+        if saved.fee_delta != 0 && import.apply_fee_deltas {
+            pool.prioritise(txid, saved.fee_delta);
         }
-        if saved.time <= now - expiry {
+        let time = if import.use_current_time { now } else { saved.time };
+        if time <= now - expiry {
             expired += 1;
             continue;
         }
-        let options = AcceptOptions { time: saved.time, ..AcceptOptions::default() };
+        let options = AcceptOptions { time, ..AcceptOptions::default() };
         let state = chain.lock();
         match pool.accept(&state, &tx, &options) {
             Ok(_) => succeeded += 1,
@@ -237,17 +233,21 @@ fn restore(chain: &ChainManager, pool: &Pool, contents: Contents) {
             Err(_) => failed += 1,
         }
     }
-    let mut inner = pool.lock();
-    for (txid, delta) in contents.deltas {
-        inner.prioritise(txid, delta);
+    if import.apply_fee_deltas {
+        for (txid, delta) in contents.deltas {
+            pool.prioritise(txid, delta);
+        }
     }
-    let waiting = contents.unbroadcast.len();
-    for txid in contents.unbroadcast {
-        inner.add_unbroadcast(txid);
+    let waiting = if import.apply_unbroadcast { contents.unbroadcast } else { Vec::new() };
+    let mut inner = pool.lock();
+    for txid in &waiting {
+        inner.add_unbroadcast(*txid);
     }
     tracing::info!(
-        "Imported mempool transactions from file: {succeeded} succeeded, {failed} failed, {expired} expired, {known} already there, {waiting} waiting for initial broadcast"
+        "Imported mempool transactions from file: {succeeded} succeeded, {failed} failed, {expired} expired, {known} already there, {} waiting for initial broadcast",
+        waiting.len()
     );
+    true
 }
 
 #[cfg(test)]

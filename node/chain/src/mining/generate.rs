@@ -5,7 +5,8 @@ use bitcoin::{Block, BlockHash, ScriptBuf, TxMerkleNode};
 use bulkhead_consensus::header::check_proof_of_work;
 use bulkhead_consensus::{Params, Reject, merkle};
 
-use super::template::{TemplateOptions, build_template};
+use super::options::TemplateOptions;
+use super::template::build_template;
 use crate::engine::ChainManager;
 use crate::mempool_accept::Pool;
 

@@ -2,7 +2,11 @@
 //! mempool and time (facts from its src/node/miner.cpp).
 
 mod generate;
+mod options;
 mod template;
+mod wait;
 
 pub use generate::{MineError, mine, mine_blocks};
-pub use template::{BlockTemplate, TemplateOptions, build_template, minimum_time, regenerate_commitment, update_time};
+pub use options::TemplateOptions;
+pub use template::{BlockTemplate, build_template, minimum_time, regenerate_commitment, update_time};
+pub use wait::Miner;

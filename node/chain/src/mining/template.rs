@@ -1,5 +1,7 @@
 //! Assembling the next block.
 
+use std::collections::BTreeSet;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::{Hash, sha256d};
@@ -9,44 +11,14 @@ use bulkhead_consensus::block::{height_push, witness_commitment_index};
 use bulkhead_consensus::params::Buried;
 use bulkhead_consensus::tx::is_final;
 use bulkhead_consensus::{HeaderView, MAX_BLOCK_SIGOPS_COST, MAX_TIMEWARP, Params, merkle, pow, versionbits};
-use bulkhead_mempool::{FeeFrac, FeeRate, Mempool};
+use bulkhead_mempool::{FeeFrac, Mempool, TxChunk};
 
+use super::options::TemplateOptions;
 use crate::engine::State;
 
 /// After this many chunks in a row that do not fit, an almost full block is taken as full.
 const MAX_CONSECUTIVE_FAILURES: usize = 1000;
 const ALMOST_FULL: i64 = 4000;
-
-/// What to put into a block.
-#[derive(Debug, Clone)]
-pub struct TemplateOptions {
-    /// Who gets the reward.
-    pub coinbase_script: ScriptBuf,
-    /// Weight kept for header, count and coinbase.
-    pub reserved_weight: i64,
-    /// Largest weight.
-    pub max_weight: i64,
-    /// Signature operations kept for the coinbase.
-    pub coinbase_sigops: i64,
-    /// Chunks below this rate stay out.
-    pub min_fee_rate: FeeRate,
-    /// Block version, if it is not to be computed (regtest only).
-    pub version: Option<i32>,
-}
-
-impl Default for TemplateOptions {
-    fn default() -> Self {
-        Self {
-            // Core's dummy: OP_TRUE.
-            coinbase_script: ScriptBuf::from_bytes(vec![0x51]),
-            reserved_weight: 8000,
-            max_weight: 4_000_000,
-            coinbase_sigops: 400,
-            min_fee_rate: FeeRate(1),
-            version: None,
-        }
-    }
-}
 
 /// A block without proof of work, and what miners want to know of it.
 #[derive(Debug, Clone)]
@@ -197,27 +169,25 @@ fn add_chunks(
     let mut sigops_cost = options.coinbase_sigops;
     let mut failures = 0;
     // A chunk that was skipped keeps later chunks of its cluster out, because they may depend on it.
-    let mut skipped = std::collections::BTreeSet::new();
-    for (members, frac) in pool.mining_order() {
+    let mut skipped = BTreeSet::new();
+    for TxChunk { cluster, members, frac } in pool.mining_order() {
+        if skipped.contains(&cluster) {
+            continue;
+        }
         let virtual_frac = FeeFrac::new(frac.fee, (frac.size + 3) / 4);
         if virtual_frac.cmp_rate(&options.min_fee_rate.frac()).is_lt() {
             return;
         }
         let entries: Vec<_> = members.iter().filter_map(|txid| pool.get(txid)).collect();
         let chunk_sigops: i64 = entries.iter().map(|entry| entry.new.sigop_cost).sum();
-        let depends_on_skipped = entries.iter().any(|entry| skipped.contains(&entry.txid));
         let fits = template.weight + frac.size < options.max_weight
             && sigops_cost + chunk_sigops < MAX_BLOCK_SIGOPS_COST as i64
             && entries.iter().all(|entry| is_final(&entry.new.tx, template.height, lock_time));
-        if depends_on_skipped || !fits {
-            if !depends_on_skipped {
-                for txid in &members {
-                    skipped.extend(pool.cluster(txid));
-                }
-                failures += 1;
-                if failures > MAX_CONSECUTIVE_FAILURES && template.weight + ALMOST_FULL > options.max_weight {
-                    return;
-                }
+        if !fits {
+            skipped.insert(cluster);
+            failures += 1;
+            if failures > MAX_CONSECUTIVE_FAILURES && template.weight + ALMOST_FULL > options.max_weight {
+                return;
             }
             continue;
         }

@@ -1,15 +1,17 @@
 //! What the methods work on.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bitcoin::Network;
-use bulkhead_control::{ChainConfig, Handle};
+use bulkhead_control::{ChainConfig, ControlError, Handle, OpenFile, Request};
 use bulkhead_mempool::FeeRate;
+use bulkhead_rpc_util::{RpcError, RpcResult};
 
 use super::scan_control::ScanControl;
 use crate::engine::{ChainManager, State};
 use crate::indexes::Indexes;
-use crate::mempool_accept::{MempoolFile, Pool};
+use crate::mempool_accept::Pool;
 use crate::mining::TemplateOptions;
 use crate::recent::RecentTransactions;
 use crate::warnings::Warnings;
@@ -38,8 +40,6 @@ pub struct Context {
     pub block_scan: ScanControl,
     /// Weight and number of transactions of the last block that was assembled.
     pub last_template: Mutex<Option<(i64, usize)>>,
-    /// `mempool.dat`, unless `-persistmempool=0`.
-    pub mempool_file: Mutex<Option<MempoolFile>>,
     /// Warnings about the network or this node, as RPCs show them.
     pub warnings: Arc<Warnings>,
     /// Transactions that were confirmed, refused or replaced lately.
@@ -66,7 +66,6 @@ impl Context {
             scan: ScanControl::default(),
             block_scan: ScanControl::default(),
             last_template: Mutex::new(None),
-            mempool_file: Mutex::new(None),
             warnings: Arc::default(),
             recent: Arc::default(),
         }
@@ -96,20 +95,26 @@ impl Context {
         }
     }
 
-    /// Loads the saved mempool, if there is one, and says that loading was tried.
-    pub fn load_mempool(&self) {
-        if let Some(file) = self.mempool_file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            file.load(&self.chain, &self.pool);
-        }
-        self.pool.lock().loaded = true;
+    /// Asks the supervisor about a file; this process cannot open any. Gives its full path, and the open file if the purpose
+    /// comes with one.
+    ///
+    /// # Errors
+    /// The supervisor's text, or that it does not answer.
+    pub fn ask_for_file(&self, purpose: &str, path: &str) -> RpcResult<(String, Option<OwnedFd>)> {
+        self.ask(Request::OpenFile(OpenFile { purpose: purpose.into(), path: path.into() }))
     }
 
-    /// Saves the mempool. `None` if it is not kept or was never loaded.
-    pub fn save_mempool(&self) -> Option<std::io::Result<std::path::PathBuf>> {
-        let mut file = self.mempool_file.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_loaded = self.pool.lock().loaded;
-        let file = file.as_mut().filter(|_| is_loaded)?;
-        Some(file.save(&self.pool).map(|()| file.path().to_owned()))
+    /// Asks the supervisor. Gives its text, and the open file if there is one.
+    ///
+    /// # Errors
+    /// The supervisor's text, or that it does not answer.
+    pub fn ask(&self, request: Request) -> RpcResult<(String, Option<OwnedFd>)> {
+        let gone = || RpcError::internal("the supervisor does not answer");
+        match self.supervisor.as_ref().ok_or_else(gone)?.request(request) {
+            Ok(mut answer) => Ok((answer.text, answer.descriptors.pop())),
+            Err(ControlError::Refused { code, message }) => Err(RpcError::new(code, message)),
+            Err(_) => Err(gone()),
+        }
     }
 
     /// Remembers what `getmininginfo` shows of the last template.

@@ -1,15 +1,19 @@
 //! What is in the mempool.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 
 use bitcoin::Txid;
 use bulkhead_mempool::{Entry, FeeFrac, Mempool};
 use bulkhead_rpc_util::codec::parse_txid;
-use bulkhead_rpc_util::error::MISC_ERROR;
+use bulkhead_rpc_util::error::{CLIENT_IN_INITIAL_DOWNLOAD, MISC_ERROR};
+use bulkhead_rpc_util::params::as_bool;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_to_json};
 use serde_json::{Map, Value, json};
 
 use super::{Context, Handler};
+use crate::mempool_accept::persist::{self, ImportOptions};
+use crate::saved;
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getmempoolancestors", getmempoolancestors),
@@ -19,6 +23,7 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("getmempoolfeeratediagram", getmempoolfeeratediagram),
     ("getmempoolinfo", getmempoolinfo),
     ("getrawmempool", getrawmempool),
+    ("importmempool", importmempool),
     ("savemempool", savemempool),
 ];
 
@@ -133,28 +138,28 @@ fn getmempooldescendants(context: &Context, params: &Params) -> RpcResult<Value>
 
 fn getmempoolcluster(context: &Context, params: &Params) -> RpcResult<Value> {
     let pool = context.pool.lock();
-    let cluster = pool.cluster(&find(&pool, params)?.txid);
-    let chunks = pool.chunks_of(&cluster);
-    let weight: i64 = chunks.iter().map(|(_, frac)| frac.size).sum();
+    let chunks = pool.cluster_chunks(&find(&pool, params)?.txid);
+    let weight: i64 = chunks.iter().map(|chunk| chunk.frac.size).sum();
+    let count: usize = chunks.iter().map(|chunk| chunk.members.len()).sum();
     let chunks: Vec<Value> = chunks
         .iter()
-        .map(|(members, frac)| {
+        .map(|chunk| {
             json!({
-                "chunkfee": amount_to_json(frac.fee),
-                "chunkweight": frac.size,
-                "txs": members.iter().map(Txid::to_string).collect::<Vec<_>>(),
+                "chunkfee": amount_to_json(chunk.frac.fee),
+                "chunkweight": chunk.frac.size,
+                "txs": chunk.members.iter().map(Txid::to_string).collect::<Vec<_>>(),
             })
         })
         .collect();
-    Ok(json!({"clusterweight": weight, "txcount": cluster.len(), "chunks": chunks}))
+    Ok(json!({"clusterweight": weight, "txcount": count, "chunks": chunks}))
 }
 
 fn getmempoolfeeratediagram(context: &Context, _: &Params) -> RpcResult<Value> {
     let pool = context.pool.lock();
     let mut sum = FeeFrac::default();
     let mut points = vec![json!({"weight": 0, "fee": amount_to_json(0)})];
-    for (_, frac) in pool.mining_order() {
-        sum = sum.plus(frac);
+    for chunk in pool.mining_order() {
+        sum = sum.plus(chunk.frac);
         points.push(json!({"weight": sum.size, "fee": amount_to_json(sum.fee)}));
     }
     Ok(points.into())
@@ -184,8 +189,33 @@ fn savemempool(context: &Context, _: &Params) -> RpcResult<Value> {
     if !context.pool.lock().loaded {
         return Err(RpcError::new(MISC_ERROR, "The mempool was not loaded yet"));
     }
-    match context.save_mempool() {
-        Some(Ok(path)) => Ok(json!({"filename": path.display().to_string()})),
-        _ => Err(RpcError::new(MISC_ERROR, "Unable to dump mempool to disk")),
+    let supervisor = context.supervisor.as_ref().ok_or_else(|| RpcError::internal("no supervisor"))?;
+    let path = saved::save_mempool(supervisor, &context.pool, context.config.persistmempoolv1).map_err(|error| {
+        tracing::info!("Failed to dump mempool: {error}. Continuing anyway.");
+        RpcError::new(MISC_ERROR, "Unable to dump mempool to disk")
+    })?;
+    Ok(json!({"filename": path}))
+}
+
+fn importmempool(context: &Context, params: &Params) -> RpcResult<Value> {
+    if context.chain.tip().initial_download {
+        let text = "Can only import the mempool after the block download and sync is done.";
+        return Err(RpcError::new(CLIENT_IN_INITIAL_DOWNLOAD, text));
     }
+    let none = Map::new();
+    let given = params.opt_object(1)?.unwrap_or(&none);
+    let flag = |name: &str, default: bool| match given.get(name) {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => as_bool(value),
+    };
+    let options = ImportOptions {
+        use_current_time: flag("use_current_time", true)?,
+        apply_fee_deltas: flag("apply_fee_delta_priority", false)?,
+        apply_unbroadcast: flag("apply_unbroadcast_set", false)?,
+    };
+    let (_, file) = context.ask_for_file("importMempool", params.str(0)?)?;
+    if !persist::import(file.map(File::from), &context.chain, &context.pool, options) {
+        return Err(RpcError::new(MISC_ERROR, "Unable to import mempool file, see debug log for details."));
+    }
+    Ok(json!({}))
 }

@@ -270,13 +270,15 @@ fn prioritisetransaction(context: &Context, params: &Params) -> RpcResult<Value>
     if dummy.is_some_and(|dummy| dummy != 0.0) {
         return Err(RpcError::parameter("Priority is no longer supported, dummy argument to prioritisetransaction must be 0."));
     }
-    let mut pool = context.pool.lock();
-    let options = pool.options();
-    let has_dust = |entry: &bulkhead_mempool::Entry| !dust_outputs(&entry.new.tx, options.dust).is_empty();
-    if options.require_standard && pool.get(&txid).is_some_and(has_dust) {
+    let has_dust = {
+        let pool = context.pool.lock();
+        let options = pool.options();
+        options.require_standard && pool.get(&txid).is_some_and(|entry| !dust_outputs(&entry.new.tx, options.dust).is_empty())
+    };
+    if has_dust {
         return Err(RpcError::parameter("Priority is not supported for transactions with dust outputs."));
     }
-    pool.prioritise(txid, delta);
+    context.pool.prioritise(txid, delta);
     Ok(true.into())
 }
 

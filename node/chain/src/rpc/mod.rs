@@ -33,6 +33,7 @@ mod template;
 mod util;
 
 pub use context::Context;
+pub use lookup::read_undo;
 pub use submit::broadcast;
 
 use bulkhead_rpc_util::error::METHOD_NOT_FOUND;

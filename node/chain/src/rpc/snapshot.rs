@@ -2,10 +2,9 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 
 use bulkhead_consensus::networks;
-use bulkhead_control::{ControlError, OpenFile, Request};
+use bulkhead_control::Request;
 use bulkhead_rpc_util::error::{DESERIALIZATION_ERROR, MISC_ERROR};
 use bulkhead_rpc_util::params::as_bool;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult};
@@ -18,23 +17,6 @@ use crate::engine::NodeId;
 use crate::engine::dump::DumpError;
 
 pub(super) const METHODS: &[(&str, Handler)] = &[("dumptxoutset", dumptxoutset), ("loadtxoutset", loadtxoutset)];
-
-/// Asks the supervisor about a file that the user named; this process cannot open any. Gives its full path, and the open file
-/// if the purpose comes with one.
-fn ask_for_file(context: &Context, purpose: &str, path: &str) -> RpcResult<(String, Option<OwnedFd>)> {
-    ask(context, Request::OpenFile(OpenFile { purpose: purpose.into(), path: path.into() }))
-}
-
-/// Asks the supervisor. Gives its text, and the open file if there is one.
-fn ask(context: &Context, request: Request) -> RpcResult<(String, Option<OwnedFd>)> {
-    let gone = || RpcError::internal("the supervisor does not answer");
-    let supervisor = context.supervisor.as_ref().ok_or_else(gone)?;
-    match supervisor.request(request) {
-        Ok(mut answer) => Ok((answer.text, answer.descriptors.pop())),
-        Err(ControlError::Refused { code, message }) => Err(RpcError::new(code, message)),
-        Err(_) => Err(gone()),
-    }
-}
 
 /// The block whose set is asked for; `None`: the tip.
 fn target(context: &Context, params: &Params) -> RpcResult<Option<NodeId>> {
@@ -58,11 +40,11 @@ fn target(context: &Context, params: &Params) -> RpcResult<Option<NodeId>> {
 }
 
 fn loadtxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
-    let (path, descriptor) = ask_for_file(context, "loadTxOutSet", params.str(0)?)?;
+    let (path, descriptor) = context.ask_for_file("loadTxOutSet", params.str(0)?)?;
     let mut file = File::from(descriptor.ok_or_else(|| RpcError::internal("the supervisor sent no file"))?);
     let metadata = read_metadata(context, &mut file)
         .map_err(|error| RpcError::new(DESERIALIZATION_ERROR, format!("Unable to parse metadata: {error}")))?;
-    let place = || ask(context, Request::ActivateSnapshot).map(|_| ()).map_err(|error| error.message);
+    let place = || context.ask(Request::ActivateSnapshot).map(|_| ()).map_err(|error| error.message);
     let mempool_is_empty = || context.pool.lock().iter().next().is_none();
     let base = context
         .chain
@@ -92,7 +74,7 @@ fn dumptxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
     let name = params.str(0)?;
     let target = target(context, params)?;
     let in_memory = params.opt_object(2)?.and_then(|options| options.get("in_memory")).map(as_bool).transpose()?;
-    let (path, descriptor) = ask_for_file(context, "dumpTxOutSet", name)?;
+    let (path, descriptor) = context.ask_for_file("dumpTxOutSet", name)?;
     let file = File::from(descriptor.ok_or_else(|| RpcError::internal("the supervisor sent no file"))?);
     if let Some(target) = target {
         let state = context.state();
@@ -107,7 +89,7 @@ fn dumptxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
         other => RpcError::internal(other.to_string()),
     })?;
     file.sync_all().map_err(|error| RpcError::new(MISC_ERROR, format!("Error closing {path}.incomplete: {error}")))?;
-    ask_for_file(context, "finishTxOutSet", name)?;
+    context.ask_for_file("finishTxOutSet", name)?;
     let mut hash = dumped.stats.hash.unwrap_or_default();
     hash.reverse();
     Ok(json!({

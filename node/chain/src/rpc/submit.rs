@@ -1,5 +1,6 @@
 //! Giving transactions to the mempool.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bitcoin::{OutPoint, Transaction};
@@ -11,14 +12,16 @@ use serde_json::{Map, Value, json};
 
 use super::lookup::storage_error;
 use super::{Context, Handler};
-use crate::mempool_accept::{AcceptOptions, PackageOutcome, check_package_form, submit_package, test_package};
+use crate::mempool_accept::{
+    AcceptOptions, Accepted, MAX_PACKAGE_COUNT, PackageError, PackageOutcome, is_child_with_parents_tree, submit_package,
+    test_package,
+};
 
 pub(super) const METHODS: &[(&str, Handler)] =
     &[("sendrawtransaction", sendrawtransaction), ("submitpackage", submitpackage), ("testmempoolaccept", testmempoolaccept)];
 
 /// 0.10 coins per 1000 virtual bytes.
 const DEFAULT_MAX_FEE_RATE: i64 = 10_000_000;
-const MAX_PACKAGE_COUNT: usize = 25;
 
 fn max_fee_rate(params: &Params) -> RpcResult<FeeRate> {
     match params.is_null(1) {
@@ -108,29 +111,24 @@ fn testmempoolaccept(context: &Context, params: &Params) -> RpcResult<Value> {
     }
     let rate = max_fee_rate(params)?;
     let transactions = read_transactions(params)?;
-    let package_error = if transactions.len() > 1 { check_package_form(&transactions).err() } else { None };
-    let outcomes = match package_error {
-        Some(_) => vec![PackageOutcome::NotValidated; transactions.len()],
-        None => {
-            let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
-            test_package(&context.state(), &context.pool, &transactions, &options)
-        }
-    };
+    let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
+    let result = test_package(&context.state(), &context.pool, &transactions, &options);
+    let package_error = result.error.filter(|error| matches!(error, PackageError::Policy(..))).map(|error| error.to_string());
     let mut results = Vec::new();
     let mut stopped = false;
-    for (tx, outcome) in transactions.iter().zip(outcomes) {
+    for (tx, outcome) in transactions.iter().zip(result.outcomes) {
         let mut out = Map::new();
         out.insert("txid".into(), tx.compute_txid().to_string().into());
         out.insert("wtxid".into(), tx.compute_wtxid().to_string().into());
-        if let Some(error) = package_error {
-            out.insert("package-error".into(), error.into());
+        if let Some(error) = &package_error {
+            out.insert("package-error".into(), error.clone().into());
         }
         if stopped {
             results.push(Value::Object(out));
             continue;
         }
         match outcome {
-            PackageOutcome::Accepted(accepted, effective, wtxids) => {
+            PackageOutcome::Accepted(accepted) => {
                 let max_fee = rate.fee(accepted.vsize);
                 if max_fee != 0 && accepted.fee > max_fee {
                     out.insert("allowed".into(), false.into());
@@ -139,7 +137,7 @@ fn testmempoolaccept(context: &Context, params: &Params) -> RpcResult<Value> {
                 } else {
                     out.insert("allowed".into(), true.into());
                     out.insert("vsize".into(), accepted.vsize.into());
-                    out.insert("fees".into(), fees_json(accepted.fee, effective.per_kilo(), &wtxids));
+                    out.insert("fees".into(), fees_json(&accepted));
                 }
             }
             PackageOutcome::Refused(reject) => {
@@ -158,20 +156,12 @@ fn testmempoolaccept(context: &Context, params: &Params) -> RpcResult<Value> {
     Ok(results.into())
 }
 
-fn fees_json(base: i64, effective: i64, wtxids: &[bitcoin::Wtxid]) -> Value {
+fn fees_json(accepted: &Accepted) -> Value {
     json!({
-        "base": amount_to_json(base),
-        "effective-feerate": amount_to_json(effective),
-        "effective-includes": wtxids.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "base": amount_to_json(accepted.fee),
+        "effective-feerate": amount_to_json(accepted.effective.per_kilo()),
+        "effective-includes": accepted.effective_includes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
-}
-
-/// A child with parents that do not depend on each other.
-fn is_child_with_parents_tree(transactions: &[Arc<Transaction>]) -> bool {
-    let Some((child, parents)) = transactions.split_last() else { return false };
-    let txids: Vec<_> = parents.iter().map(|tx| tx.compute_txid()).collect();
-    let spends = |tx: &Transaction, txid: &bitcoin::Txid| tx.input.iter().any(|input| input.previous_output.txid == *txid);
-    txids.iter().all(|txid| spends(child, txid)) && !parents.iter().any(|tx| txids.iter().any(|txid| spends(tx, txid)))
 }
 
 fn submitpackage(context: &Context, params: &Params) -> RpcResult<Value> {
@@ -188,36 +178,23 @@ fn submitpackage(context: &Context, params: &Params) -> RpcResult<Value> {
         let text = "package topology disallowed. not child-with-parents or parents depend on each other.";
         return Err(RpcError::new(VERIFY_ERROR, text));
     }
-    let mut message = "success".to_owned();
     let options = AcceptOptions { time: context.now(), max_fee_rate: (rate.0 > 0).then_some(rate.0), ..AcceptOptions::default() };
-    let outcomes = match check_package_form(&transactions) {
-        Err(error) if transactions.len() > 1 => {
-            message = error.into();
-            vec![PackageOutcome::NotValidated; transactions.len()]
-        }
-        _ => submit_package(&context.state(), &context.pool, &transactions, &options),
-    };
-    if outcomes.iter().any(|outcome| matches!(outcome, PackageOutcome::Refused(_))) {
-        message = "transaction failed".into();
-    }
+    let result = submit_package(&context.state(), &context.pool, &transactions, &options);
+    let message = result.error.map_or("success".into(), |error| error.to_string());
     let mut results = Map::new();
-    let mut replaced = Vec::new();
-    for (tx, outcome) in transactions.iter().zip(outcomes) {
+    let mut replaced = BTreeSet::new();
+    for (tx, outcome) in transactions.iter().zip(result.outcomes) {
         let mut out = Map::new();
         out.insert("txid".into(), tx.compute_txid().to_string().into());
         match outcome {
-            PackageOutcome::Accepted(accepted, effective, wtxids) => {
-                context.pool.lock().add_unbroadcast(accepted.txid);
+            PackageOutcome::Accepted(accepted) => {
                 out.insert("vsize".into(), accepted.vsize.into());
-                out.insert("fees".into(), fees_json(accepted.fee, effective.per_kilo(), &wtxids));
-                replaced.extend(accepted.replaced.iter().map(|tx| tx.compute_txid().to_string()));
+                out.insert("fees".into(), fees_json(&accepted));
+                replaced.extend(accepted.replaced.iter().map(|tx| tx.compute_txid()));
             }
-            PackageOutcome::Known => {
-                let pool = context.pool.lock();
-                if let Some(entry) = pool.get(&tx.compute_txid()) {
-                    out.insert("vsize".into(), entry.vsize().into());
-                    out.insert("fees".into(), json!({"base": amount_to_json(entry.new.fee)}));
-                }
+            PackageOutcome::Known { vsize, fee } => {
+                out.insert("vsize".into(), vsize.into());
+                out.insert("fees".into(), json!({"base": amount_to_json(fee)}));
             }
             PackageOutcome::KnownOtherWitness(wtxid) => {
                 out.insert("other-wtxid".into(), wtxid.to_string().into());
@@ -231,6 +208,6 @@ fn submitpackage(context: &Context, params: &Params) -> RpcResult<Value> {
         }
         results.insert(tx.compute_wtxid().to_string(), Value::Object(out));
     }
-    replaced.sort();
+    let replaced: Vec<String> = replaced.iter().map(ToString::to_string).collect();
     Ok(json!({"package_msg": message, "tx-results": results, "replaced-transactions": replaced}))
 }

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction, Wtxid};
@@ -46,6 +46,8 @@ pub enum Happening {
     Disconnected { block: Arc<PreparedBlock>, height: i32 },
     /// A step is over.
     Tip(TipInfo),
+    /// A block that was connected is the tip now, and the node is not catching up.
+    NewTip(BlockHash),
     /// The best header changed.
     HeaderTip(TipInfo),
     /// A block broke a rule, maybe long after it came in.
@@ -62,32 +64,35 @@ pub enum Happening {
 
 /// The end that the engine and the mempool talk to.
 #[derive(Debug, Clone)]
-pub struct Relay(mpsc::UnboundedSender<Happening>);
+pub struct Relay {
+    events: mpsc::UnboundedSender<Happening>,
+    /// Blocks connected in the step that is going on. As in Core they are told when it is over, after the transactions that it
+    /// brought back into the mempool.
+    connected: Arc<Mutex<Vec<Happening>>>,
+}
 
 impl Relay {
     fn tell(&self, happening: Happening) {
         // The IPC thread may have ended already.
-        let _ = self.0.send(happening);
+        let _ = self.events.send(happening);
+    }
+
+    fn tell_connected(&self) {
+        let connected = std::mem::take(&mut *self.connected.lock().unwrap_or_else(PoisonError::into_inner));
+        for happening in connected {
+            self.tell(happening);
+        }
     }
 
     /// Hears of a pool's changes.
     pub fn follow(&self, pool: &Arc<Pool>) {
         let relay = self.clone();
-        let owner = Arc::downgrade(pool);
-        pool.subscribe(Box::new(move |event| relay.pool_event(&owner, event)));
+        pool.subscribe(Box::new(move |event| relay.pool_event(event)));
     }
 
-    fn pool_event(&self, pool: &std::sync::Weak<Pool>, event: bulkhead_mempool::Event) {
+    fn pool_event(&self, event: bulkhead_mempool::Event) {
         match event {
-            bulkhead_mempool::Event::Added { tx, sequence } => {
-                let figures = pool.upgrade().and_then(|pool| {
-                    let pool = pool.lock();
-                    let entry = pool.get(&tx.compute_txid())?;
-                    Some((entry.new.fee, entry.vsize(), pool.ancestors(&entry.txid).len()))
-                });
-                // A transaction that has left again meanwhile is announced as removed next.
-                let Some((fee, vsize, ancestors)) = figures else { return };
-                let ancestors = u32::try_from(ancestors).unwrap_or(u32::MAX);
+            bulkhead_mempool::Event::Added { tx, sequence, fee, vsize, ancestors, .. } => {
                 let fee_rate = fee.saturating_mul(1000) / vsize.max(1);
                 let fee_rate = u64::try_from(fee_rate).unwrap_or(0);
                 let vsize = u32::try_from(vsize).unwrap_or(u32::MAX);
@@ -103,14 +108,20 @@ impl Relay {
 impl Listener for Relay {
     fn block_connected(&self, state: &State, block: &Arc<PreparedBlock>, node: &BlockNode) {
         let median_time = state.active().tip().map_or(0, |tip| state.index().median_time_past(tip));
-        self.tell(Happening::Connected { block: Arc::clone(block), height: node.height, median_time });
+        let happening = Happening::Connected { block: Arc::clone(block), height: node.height, median_time };
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner).push(happening);
     }
 
     fn block_disconnected(&self, _: &State, block: &Arc<PreparedBlock>, node: &BlockNode) {
+        self.tell_connected();
         self.tell(Happening::Disconnected { block: Arc::clone(block), height: node.height });
     }
 
-    fn tip_updated(&self, state: &State, tip: &BlockNode, _: Option<&BlockNode>, _: bool) {
+    fn tip_updated(&self, state: &State, tip: &BlockNode, fork: Option<&BlockNode>, initial_download: bool) {
+        self.tell_connected();
+        if !initial_download && fork.is_none_or(|fork| fork.hash != tip.hash) {
+            self.tell(Happening::NewTip(tip.hash));
+        }
         if let Some(tip) = tip_of(state, Some(tip)) {
             self.tell(Happening::Tip(tip));
         }
@@ -196,7 +207,7 @@ impl Hub {
             doors: RefCell::default(),
             newest: RefCell::default(),
         };
-        (Rc::new(hub), Relay(sender), receiver)
+        (Rc::new(hub), Relay { events: sender, connected: Arc::default() }, receiver)
     }
 
     /// The newest block that was told to net.
@@ -237,7 +248,8 @@ impl Hub {
                 queue.filled.notify_one();
             }
             let only_net = matches!(event, Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. });
-            for queue in self.wallets.borrow().iter().filter(|_| !only_net) {
+            let for_wallets = !only_net && !matches!(event, Happening::NewTip(_));
+            for queue in self.wallets.borrow().iter().filter(|_| for_wallets) {
                 queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
@@ -389,6 +401,7 @@ impl NetBox {
                 }
                 self.removed.push_back(tx.compute_wtxid());
             }
+            Happening::NewTip(_) => {}
             Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
     }
@@ -505,7 +518,11 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
             request.get().set_reason(reason);
             request.send().promise.await?;
         }
-        Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. } | Happening::Barrier(_) => {}
+        Happening::HeaderTip(_)
+        | Happening::Refused { .. }
+        | Happening::NewBlock { .. }
+        | Happening::NewTip(_)
+        | Happening::Barrier(_) => {}
     }
     Ok(())
 }
@@ -522,6 +539,12 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
         Happening::Disconnected { block, .. } => {
             let mut request = client.block_disconnected_request();
             request.get().set_hash(block.hash().as_byte_array());
+            request.get().set_block(&bitcoin::consensus::serialize(block.block()));
+            request.send().promise.await?;
+        }
+        Happening::NewTip(hash) => {
+            let mut request = client.updated_tip_request();
+            request.get().set_hash(hash.as_byte_array());
             request.send().promise.await?;
         }
         Happening::Added { tx, sequence, .. } => {

@@ -16,10 +16,12 @@ mod net_filters;
 mod net_queries;
 mod net_transactions;
 mod rpc_chain;
+mod template;
 mod wallet_chain;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_link::LinkError;
@@ -65,7 +67,8 @@ impl Startup {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn context(&self) -> Option<Arc<Context>> {
+    /// What works on the engine, once it runs.
+    pub fn context(&self) -> Option<Arc<Context>> {
         self.context.borrow().clone()
     }
 }
@@ -77,6 +80,8 @@ pub struct Node {
     startup: Arc<Startup>,
     ordered: std::sync::mpsc::Sender<Task>,
     hub: Rc<Hub>,
+    /// Blocks of all templates that miners hold.
+    template_bytes: Arc<AtomicU64>,
 }
 
 impl Node {
@@ -91,7 +96,14 @@ impl Node {
                 task();
             }
         })?;
-        Ok(Rc::new(Self { startup, ordered, hub }))
+        Ok(Rc::new(Self { startup, ordered, hub, template_bytes: Arc::default() }))
+    }
+
+    /// Has calls that wait for a tip look again whether they are done.
+    fn wake_waiting(&self) {
+        if let Some(context) = self.startup.context() {
+            context.chain.wake_waiting();
+        }
     }
 
     /// Waits for the end of the start.

@@ -62,12 +62,12 @@ pub fn submit_transaction(context: &Context, tx: &Arc<Transaction>) -> Submitted
 /// Judges a parent and a child that pays for it. Whether both are in the mempool now, and what became of each.
 pub fn submit_package(context: &Context, transactions: &[Arc<Transaction>]) -> (bool, Vec<Submitted>) {
     let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
-    let outcomes = judge_package(&context.state(), &context.pool, transactions, &options);
-    let accepted = outcomes.iter().all(|outcome| matches!(outcome, PackageOutcome::Accepted(..) | PackageOutcome::Known));
+    let outcomes = judge_package(&context.state(), &context.pool, transactions, &options).outcomes;
+    let accepted = outcomes.iter().all(|outcome| matches!(outcome, PackageOutcome::Accepted(_) | PackageOutcome::Known { .. }));
     let told = transactions.iter().zip(outcomes).map(|(tx, outcome)| {
         let verdict = match outcome {
-            PackageOutcome::Accepted(..) => Ok(()),
-            PackageOutcome::Known => Err(Reject::new(Kind::Conflict, "txn-already-in-mempool")),
+            PackageOutcome::Accepted(_) => Ok(()),
+            PackageOutcome::Known { .. } => Err(Reject::new(Kind::Conflict, "txn-already-in-mempool")),
             PackageOutcome::KnownOtherWitness(_) => Err(Reject::new(Kind::Conflict, "txn-same-nonwitness-data-in-mempool")),
             PackageOutcome::Refused(reject) => Err(reject),
             PackageOutcome::NotValidated => Err(Reject::new(Kind::Reconsiderable, "package-not-validated")),

@@ -11,10 +11,14 @@ use serde_json::json;
 use super::coins::{InputCheck, fill_coins, find_coins, put_texts, read_outpoints};
 use super::convert::malformed;
 use super::{Node, mining};
-use crate::rpc;
+use crate::{rest, rpc};
 
 /// RPC_IN_WARMUP.
 const WARMUP: i32 = -28;
+/// Longest path and longest query of a REST request.
+const MAX_TARGET_BYTES: usize = 64 << 10;
+/// Longest body of a REST request; only `getutxos` has one, with a few outpoints.
+const MAX_REST_BODY_BYTES: usize = 64 << 10;
 /// The benchmark's blob.
 const MAX_ECHO: usize = 4 << 20;
 
@@ -40,6 +44,23 @@ impl rpc_chain::Server for RpcChain {
         }
         let response = self.0.blocking(move |context| rpc::answer(context, &request)).await?;
         results.get().set_response(response);
+        Ok(())
+    }
+
+    async fn rest(
+        self: Rc<Self>,
+        params: rpc_chain::RestParams,
+        mut results: rpc_chain::RestResults,
+    ) -> Result<(), capnp::Error> {
+        let params = params.get()?;
+        let path = decode::text("path", params.get_path()?, MAX_TARGET_BYTES).map_err(malformed)?.to_owned();
+        let query = decode::text("query", params.get_query()?, MAX_TARGET_BYTES).map_err(malformed)?.to_owned();
+        let body = decode::data("body", params.get_body()?, MAX_REST_BODY_BYTES).map_err(malformed)?.to_vec();
+        let reply = self.0.blocking(move |context| rest::answer(context, &path, &query, &body)).await?;
+        let mut results = results.get();
+        results.set_status(reply.status);
+        results.set_content_type(reply.content_type);
+        results.set_body(&reply.body);
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction, Txid};
+use bulkhead_mempool::estimator::SmartFee;
 use bulkhead_schema::decode;
 use bulkhead_schema::wire::wallet_chain_capnp::wallet_chain;
 
@@ -223,10 +224,16 @@ impl wallet_chain::Server for WalletChain {
         params: wallet_chain::EstimateFeeParams,
         mut results: wallet_chain::EstimateFeeResults,
     ) -> Result<(), capnp::Error> {
-        // There is no estimator yet: callers fall back to their own fee.
-        let target = params.get()?.get_target();
-        results.get().set_fee_rate(-1);
-        results.get().set_returned_target(target);
+        let params = params.get()?;
+        let (target, conservative) = (params.get_target(), params.get_conservative());
+        let work = move |context: &Context| match context.config.blocksonly {
+            true => SmartFee { rate: None, target },
+            false => context.pool.estimator().smart(target, conservative),
+        };
+        let estimate = self.0.blocking(work).await?;
+        // Without an estimate callers fall back to their own fee.
+        results.get().set_fee_rate(estimate.rate.unwrap_or(-1));
+        results.get().set_returned_target(estimate.target);
         Ok(())
     }
 
@@ -383,11 +390,9 @@ fn find_filter_of(context: &Context, wanted: Option<BlockHash>, height: i32) -> 
 /// Transactions of the mempool, parents first, as many as fit.
 fn mempool_bytes(context: &Context) -> Vec<Vec<u8>> {
     let pool = context.pool.lock();
-    let mut entries: Vec<_> = pool.iter().map(|entry| (pool.ancestors(&entry.txid).len(), entry)).collect();
-    entries.sort_by_key(|(ancestors, _)| *ancestors);
     let mut total = 0;
     let mut found = Vec::new();
-    for (_, entry) in entries {
+    for entry in pool.ordered_txids().iter().filter_map(|txid| pool.get(txid)) {
         let bytes = serialize(&*entry.new.tx);
         total += bytes.len();
         if total > MAX_MEMPOOL_BYTES {

@@ -1,20 +1,12 @@
-//! Core's `Mining` interface: each call goes on to chain, in the order of its thread.
+//! Core's `Mining` interface: each call goes on to chain.
 
 use std::rc::Rc;
 
 use bulkhead_schema::wire::mining_capnp::mining;
 
+use super::relay::{forward, passes_on, relayed};
 use super::template::BlockTemplate;
 use super::threads::Threads;
-
-/// What chain answered, as it goes to the client: the prefix that the RPC system puts before the text of the other
-/// side's exceptions is put there again on the way out.
-pub fn relayed(mut error: capnp::Error) -> capnp::Error {
-    if let Some(text) = error.extra.strip_prefix("remote exception: ") {
-        error.extra = text.to_owned();
-    }
-    error
-}
 
 /// `Mining` for one connection.
 pub struct Mining {
@@ -25,80 +17,75 @@ pub struct Mining {
 }
 
 impl mining::Server for Mining {
-    async fn is_test_chain(
-        self: Rc<Self>,
-        params: mining::IsTestChainParams,
-        mut results: mining::IsTestChainResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.is_test_chain_request();
-        let answer = self
-            .threads
-            .run("Mining.isTestChain", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        results.get().set_result(answer.get_result());
-        Ok(())
-    }
-
-    async fn is_initial_block_download(
-        self: Rc<Self>,
-        params: mining::IsInitialBlockDownloadParams,
-        mut results: mining::IsInitialBlockDownloadResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.is_initial_block_download_request();
-        let answer = self
-            .threads
-            .run(
-                "Mining.isInitialBlockDownload",
-                params.get_context()?,
-                async move { call.send().promise.await.map_err(relayed) },
-            )
-            .await?;
-        let answer = answer.get()?;
-        results.get().set_result(answer.get_result());
-        Ok(())
-    }
-
-    async fn get_tip(
-        self: Rc<Self>,
-        params: mining::GetTipParams,
-        mut results: mining::GetTipResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_tip_request();
-        let answer = self
-            .threads
-            .run("Mining.getTip", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        results.get().set_has_result(answer.get_has_result());
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
+    passes_on!(
+        mining::is_test_chain,
+        is_test_chain_request,
+        IsTestChainParams,
+        IsTestChainResults,
+        "Mining.isTestChain",
+        |params, call| {}
+    );
+    passes_on!(
+        mining::is_initial_block_download,
+        is_initial_block_download_request,
+        IsInitialBlockDownloadParams,
+        IsInitialBlockDownloadResults,
+        "Mining.isInitialBlockDownload",
+        |params, call| {}
+    );
+    passes_on!(mining::get_tip, get_tip_request, GetTipParams, GetTipResults, "Mining.getTip", |params, call| {});
+    passes_on!(
+        mining::wait_tip_changed,
+        wait_tip_changed_request,
+        WaitTipChangedParams,
+        WaitTipChangedResults,
+        "Mining.waitTipChanged",
+        |params, call| {
+            call.get().set_current_tip(params.get_current_tip()?);
+            call.get().set_timeout(params.get_timeout());
         }
-        Ok(())
-    }
-
-    async fn wait_tip_changed(
-        self: Rc<Self>,
-        params: mining::WaitTipChangedParams,
-        mut results: mining::WaitTipChangedResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.wait_tip_changed_request();
-        call.get().set_current_tip(params.get_current_tip()?);
-        call.get().set_timeout(params.get_timeout());
-        let answer = self
-            .threads
-            .run("Mining.waitTipChanged", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
+    );
+    passes_on!(
+        mining::check_block,
+        check_block_request,
+        CheckBlockParams,
+        CheckBlockResults,
+        "Mining.checkBlock",
+        |params, call| {
+            call.get().set_block(params.get_block()?);
+            call.get().set_options(params.get_options()?)?;
         }
-        Ok(())
-    }
+    );
+    passes_on!(
+        mining::submit_block,
+        submit_block_request,
+        SubmitBlockParams,
+        SubmitBlockResults,
+        "Mining.submitBlock",
+        |params, call| {
+            call.get().set_block(params.get_block()?);
+        }
+    );
+    passes_on!(
+        mining::get_transactions_by_tx_i_d,
+        get_transactions_by_tx_i_d_request,
+        GetTransactionsByTxIDParams,
+        GetTransactionsByTxIDResults,
+        "Mining.getTransactionsByTxID",
+        |params, call| {
+            call.get().set_txids(params.get_txids()?)?;
+        }
+    );
+    passes_on!(
+        mining::get_transactions_by_witness_i_d,
+        get_transactions_by_witness_i_d_request,
+        GetTransactionsByWitnessIDParams,
+        GetTransactionsByWitnessIDResults,
+        "Mining.getTransactionsByWitnessID",
+        |params, call| {
+            call.get().set_wtxids(params.get_wtxids()?)?;
+        }
+    );
 
     async fn create_new_block(
         self: Rc<Self>,
@@ -106,111 +93,21 @@ impl mining::Server for Mining {
         mut results: mining::CreateNewBlockResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
+        let share = self.threads.template()?;
         let mut call = self.inner.create_new_block_request();
         call.get().set_options(params.get_options()?)?;
         call.get().set_cooldown(params.get_cooldown());
-        let answer = self
-            .threads
-            .run("Mining.createNewBlock", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
+        let answer = forward(&self.threads, "Mining.createNewBlock", params.get_context()?, call).await?;
         let answer = answer.get()?;
         if answer.has_result() {
-            let inner = answer.get_result()?;
-            results.get().set_result(capnp_rpc::new_client(BlockTemplate { inner, threads: Rc::clone(&self.threads) }));
+            results.get().set_result(BlockTemplate::client(answer.get_result()?, Rc::clone(&self.threads), share));
         }
-        Ok(())
-    }
-
-    async fn check_block(
-        self: Rc<Self>,
-        params: mining::CheckBlockParams,
-        mut results: mining::CheckBlockResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.check_block_request();
-        call.get().set_block(params.get_block()?);
-        call.get().set_options(params.get_options()?)?;
-        let answer = self
-            .threads
-            .run("Mining.checkBlock", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_reason() {
-            results.get().set_reason(answer.get_reason()?);
-        }
-        if answer.has_debug() {
-            results.get().set_debug(answer.get_debug()?);
-        }
-        results.get().set_result(answer.get_result());
         Ok(())
     }
 
     async fn interrupt(self: Rc<Self>, _: mining::InterruptParams, _: mining::InterruptResults) -> Result<(), capnp::Error> {
-        let call = self.inner.interrupt_request();
-        let _ = call.send().promise.await.map_err(relayed)?;
-        Ok(())
-    }
-
-    async fn submit_block(
-        self: Rc<Self>,
-        params: mining::SubmitBlockParams,
-        mut results: mining::SubmitBlockResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.submit_block_request();
-        call.get().set_block(params.get_block()?);
-        let answer = self
-            .threads
-            .run("Mining.submitBlock", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_reason() {
-            results.get().set_reason(answer.get_reason()?);
-        }
-        if answer.has_debug() {
-            results.get().set_debug(answer.get_debug()?);
-        }
-        results.get().set_result(answer.get_result());
-        Ok(())
-    }
-
-    async fn get_transactions_by_tx_i_d(
-        self: Rc<Self>,
-        params: mining::GetTransactionsByTxIDParams,
-        mut results: mining::GetTransactionsByTxIDResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.get_transactions_by_tx_i_d_request();
-        call.get().set_txids(params.get_txids()?)?;
-        let answer = self
-            .threads
-            .run("Mining.getTransactionsByTxID", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
-        }
-        Ok(())
-    }
-
-    async fn get_transactions_by_witness_i_d(
-        self: Rc<Self>,
-        params: mining::GetTransactionsByWitnessIDParams,
-        mut results: mining::GetTransactionsByWitnessIDResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.get_transactions_by_witness_i_d_request();
-        call.get().set_wtxids(params.get_wtxids()?)?;
-        let answer =
-            self.threads
-                .run("Mining.getTransactionsByWitnessID", params.get_context()?, async move {
-                    call.send().promise.await.map_err(relayed)
-                })
-                .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
-        }
+        // Not on a thread: those may be waiting for what this ends.
+        self.inner.interrupt_request().send().promise.await.map_err(relayed)?;
         Ok(())
     }
 }

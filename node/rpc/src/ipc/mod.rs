@@ -3,9 +3,11 @@
 
 mod init;
 mod mining;
+mod relay;
 mod template;
 mod threads;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bulkhead_schema::wire::init_capnp::init as wire;
@@ -13,8 +15,12 @@ use tokio::net::UnixListener;
 
 use crate::door::Door;
 
+/// Connections of one socket.
+const MAX_CLIENTS: usize = 64;
+
 /// Serves one listening socket until the front door stops.
 pub async fn serve(door: Rc<Door>, listener: UnixListener) {
+    let clients = Rc::new(Cell::new(0));
     let mut stopping = door.stop.subscribe();
     loop {
         let accepted = tokio::select! {
@@ -30,12 +36,19 @@ pub async fn serve(door: Rc<Door>, listener: UnixListener) {
                 continue;
             }
         };
+        if clients.get() >= MAX_CLIENTS {
+            tracing::warn!("ipc: IPC server: too many connections, one more is closed");
+            continue;
+        }
         tracing::info!("ipc: IPC server: socket connected.");
         let bootstrap: wire::Client = capnp_rpc::new_client(init::Init::new(Rc::clone(&door)));
         match bulkhead_link::serve(stream.into(), "outside-rpc", bootstrap.client) {
             Ok(mut closed) => {
+                let clients = Rc::clone(&clients);
+                clients.set(clients.get() + 1);
                 tokio::task::spawn_local(async move {
                     closed.wait().await;
+                    clients.set(clients.get() - 1);
                     tracing::info!("ipc: IPC server: socket disconnected.");
                 });
             }

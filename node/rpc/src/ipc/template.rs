@@ -1,21 +1,103 @@
 //! Core's `BlockTemplate` interface, as `mining`.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use bulkhead_schema::wire::mining_capnp::block_template;
 
-use super::mining::relayed;
-use super::threads::Threads;
+use super::relay::{forward, passes_on, relayed};
+use super::threads::{TemplateShare, Threads};
 
 /// `BlockTemplate` for one connection.
 pub struct BlockTemplate {
-    /// Chain's.
-    pub inner: block_template::Client,
-    /// The threads of the connection.
-    pub threads: Rc<Threads>,
+    inner: block_template::Client,
+    threads: Rc<Threads>,
+    share: RefCell<Option<TemplateShare>>,
+}
+
+impl BlockTemplate {
+    /// Chain's template for the client of a connection.
+    pub fn client(inner: block_template::Client, threads: Rc<Threads>, share: TemplateShare) -> block_template::Client {
+        capnp_rpc::new_client(Self { inner, threads, share: RefCell::new(Some(share)) })
+    }
 }
 
 impl block_template::Server for BlockTemplate {
+    passes_on!(
+        block_template::get_block_header,
+        get_block_header_request,
+        GetBlockHeaderParams,
+        GetBlockHeaderResults,
+        "BlockTemplate.getBlockHeader",
+        |params, call| {}
+    );
+    passes_on!(
+        block_template::get_block,
+        get_block_request,
+        GetBlockParams,
+        GetBlockResults,
+        "BlockTemplate.getBlock",
+        |params, call| {}
+    );
+    passes_on!(
+        block_template::get_tx_fees,
+        get_tx_fees_request,
+        GetTxFeesParams,
+        GetTxFeesResults,
+        "BlockTemplate.getTxFees",
+        |params, call| {}
+    );
+    passes_on!(
+        block_template::get_tx_sigops,
+        get_tx_sigops_request,
+        GetTxSigopsParams,
+        GetTxSigopsResults,
+        "BlockTemplate.getTxSigops",
+        |params, call| {}
+    );
+    passes_on!(
+        block_template::get_coinbase_tx,
+        get_coinbase_tx_request,
+        GetCoinbaseTxParams,
+        GetCoinbaseTxResults,
+        "BlockTemplate.getCoinbaseTx",
+        |params, call| {}
+    );
+    passes_on!(
+        block_template::get_coinbase_merkle_path,
+        get_coinbase_merkle_path_request,
+        GetCoinbaseMerklePathParams,
+        GetCoinbaseMerklePathResults,
+        "BlockTemplate.getCoinbaseMerklePath",
+        |params, call| {}
+    );
+    passes_on!(
+        block_template::submit_solution,
+        submit_solution_request,
+        SubmitSolutionParams,
+        SubmitSolutionResults,
+        "BlockTemplate.submitSolution",
+        |params, call| {
+            call.get().set_version(params.get_version());
+            call.get().set_timestamp(params.get_timestamp());
+            call.get().set_nonce(params.get_nonce());
+            call.get().set_coinbase(params.get_coinbase()?);
+        }
+    );
+    passes_on!(
+        block_template::submit_solution_reason,
+        submit_solution_reason_request,
+        SubmitSolutionReasonParams,
+        SubmitSolutionReasonResults,
+        "BlockTemplate.submitSolution",
+        |params, call| {
+            call.get().set_version(params.get_version());
+            call.get().set_timestamp(params.get_timestamp());
+            call.get().set_nonce(params.get_nonce());
+            call.get().set_coinbase(params.get_coinbase()?);
+        }
+    );
+
     async fn destroy(
         self: Rc<Self>,
         params: block_template::DestroyParams,
@@ -23,140 +105,8 @@ impl block_template::Server for BlockTemplate {
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
         let call = self.inner.destroy_request();
-        let _ = self
-            .threads
-            .run("BlockTemplate.destroy", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        Ok(())
-    }
-
-    async fn get_block_header(
-        self: Rc<Self>,
-        params: block_template::GetBlockHeaderParams,
-        mut results: block_template::GetBlockHeaderResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_block_header_request();
-        let answer = self
-            .threads
-            .run("BlockTemplate.getBlockHeader", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?);
-        }
-        Ok(())
-    }
-
-    async fn get_block(
-        self: Rc<Self>,
-        params: block_template::GetBlockParams,
-        mut results: block_template::GetBlockResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_block_request();
-        let answer = self
-            .threads
-            .run("BlockTemplate.getBlock", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?);
-        }
-        Ok(())
-    }
-
-    async fn get_tx_fees(
-        self: Rc<Self>,
-        params: block_template::GetTxFeesParams,
-        mut results: block_template::GetTxFeesResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_tx_fees_request();
-        let answer = self
-            .threads
-            .run("BlockTemplate.getTxFees", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
-        }
-        Ok(())
-    }
-
-    async fn get_tx_sigops(
-        self: Rc<Self>,
-        params: block_template::GetTxSigopsParams,
-        mut results: block_template::GetTxSigopsResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_tx_sigops_request();
-        let answer = self
-            .threads
-            .run("BlockTemplate.getTxSigops", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
-        }
-        Ok(())
-    }
-
-    async fn get_coinbase_tx(
-        self: Rc<Self>,
-        params: block_template::GetCoinbaseTxParams,
-        mut results: block_template::GetCoinbaseTxResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_coinbase_tx_request();
-        let answer = self
-            .threads
-            .run("BlockTemplate.getCoinbaseTx", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
-        }
-        Ok(())
-    }
-
-    async fn get_coinbase_merkle_path(
-        self: Rc<Self>,
-        params: block_template::GetCoinbaseMerklePathParams,
-        mut results: block_template::GetCoinbaseMerklePathResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let call = self.inner.get_coinbase_merkle_path_request();
-        let answer = self
-            .threads
-            .run("BlockTemplate.getCoinbaseMerklePath", params.get_context()?, async move {
-                call.send().promise.await.map_err(relayed)
-            })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_result() {
-            results.get().set_result(answer.get_result()?)?;
-        }
-        Ok(())
-    }
-
-    async fn submit_solution(
-        self: Rc<Self>,
-        params: block_template::SubmitSolutionParams,
-        mut results: block_template::SubmitSolutionResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.submit_solution_request();
-        call.get().set_version(params.get_version());
-        call.get().set_timestamp(params.get_timestamp());
-        call.get().set_nonce(params.get_nonce());
-        call.get().set_coinbase(params.get_coinbase()?);
-        let answer = self
-            .threads
-            .run("BlockTemplate.submitSolution", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        results.get().set_result(answer.get_result());
+        forward(&self.threads, "BlockTemplate.destroy", params.get_context()?, call).await?;
+        self.share.take();
         Ok(())
     }
 
@@ -166,16 +116,13 @@ impl block_template::Server for BlockTemplate {
         mut results: block_template::WaitNextResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
+        let share = self.threads.template()?;
         let mut call = self.inner.wait_next_request();
         call.get().set_options(params.get_options()?)?;
-        let answer = self
-            .threads
-            .run("BlockTemplate.waitNext", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
+        let answer = forward(&self.threads, "BlockTemplate.waitNext", params.get_context()?, call).await?;
         let answer = answer.get()?;
         if answer.has_result() {
-            let inner = answer.get_result()?;
-            results.get().set_result(capnp_rpc::new_client(BlockTemplate { inner, threads: Rc::clone(&self.threads) }));
+            results.get().set_result(Self::client(answer.get_result()?, Rc::clone(&self.threads), share));
         }
         Ok(())
     }
@@ -185,34 +132,8 @@ impl block_template::Server for BlockTemplate {
         _: block_template::InterruptWaitParams,
         _: block_template::InterruptWaitResults,
     ) -> Result<(), capnp::Error> {
-        let call = self.inner.interrupt_wait_request();
-        let _ = call.send().promise.await.map_err(relayed)?;
-        Ok(())
-    }
-
-    async fn submit_solution_reason(
-        self: Rc<Self>,
-        params: block_template::SubmitSolutionReasonParams,
-        mut results: block_template::SubmitSolutionReasonResults,
-    ) -> Result<(), capnp::Error> {
-        let params = params.get()?;
-        let mut call = self.inner.submit_solution_reason_request();
-        call.get().set_version(params.get_version());
-        call.get().set_timestamp(params.get_timestamp());
-        call.get().set_nonce(params.get_nonce());
-        call.get().set_coinbase(params.get_coinbase()?);
-        let answer = self
-            .threads
-            .run("BlockTemplate.submitSolution", params.get_context()?, async move { call.send().promise.await.map_err(relayed) })
-            .await?;
-        let answer = answer.get()?;
-        if answer.has_reason() {
-            results.get().set_reason(answer.get_reason()?);
-        }
-        if answer.has_debug() {
-            results.get().set_debug(answer.get_debug()?);
-        }
-        results.get().set_result(answer.get_result());
+        // Not on a thread: those may be waiting for what this ends.
+        self.inner.interrupt_wait_request().send().promise.await.map_err(relayed)?;
         Ok(())
     }
 }

@@ -17,6 +17,8 @@ use tokio::sync::{Mutex, oneshot};
 const MAX_NAME_BYTES: usize = 64;
 /// Threads of one connection.
 const MAX_THREADS: usize = 256;
+/// Block templates of one connection, those that calls wait for included.
+const MAX_TEMPLATES: usize = 128;
 
 /// A thread: its queue and its name.
 struct Queue {
@@ -37,6 +39,16 @@ pub struct Threads {
     known: RefCell<CapabilityServerSet<Queue, thread::Client>>,
     made: Cell<usize>,
     has_pool: Cell<bool>,
+    templates: Rc<Cell<usize>>,
+}
+
+/// One of the templates that a connection may hold; free again when dropped.
+pub struct TemplateShare(Rc<Cell<usize>>);
+
+impl Drop for TemplateShare {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 thread_local! {
@@ -61,6 +73,18 @@ impl Drop for Waiting {
 }
 
 impl Threads {
+    /// Takes the share of one more template.
+    ///
+    /// # Errors
+    /// The connection holds as many as it may.
+    pub fn template(&self) -> Result<TemplateShare, capnp::Error> {
+        if self.templates.get() >= MAX_TEMPLATES {
+            return Err(failed("too many block templates on this connection"));
+        }
+        self.templates.set(self.templates.get() + 1);
+        Ok(TemplateShare(Rc::clone(&self.templates)))
+    }
+
     /// Runs `work` on the thread of the context and waits for its result.
     ///
     /// # Errors

@@ -21,10 +21,11 @@ pub(super) async fn set_mock_time(door: &Door, params: &[Value]) -> CallResult {
 
 pub(super) async fn mock_scheduler(door: &Door, params: &[Value]) -> CallResult {
     regtest_only(door, "mockscheduler")?;
-    if !(1..=3600).contains(&integer(params, 0)?) {
+    let seconds = integer(params, 0)?;
+    if !(1..=3600).contains(&seconds) {
         return Err(CallError::new(code::MISC, "delta_time must be between 1 and 3600 seconds (1 hr)"));
     }
-    // No owner has a scheduler that can be moved yet.
+    ask(door, Request::ForwardScheduler(seconds)).await?;
     Ok("null".into())
 }
 

@@ -32,6 +32,46 @@ enum Rule {
     ReadCookie,
 }
 
+/// Files of fixed names in the network's directory, which only their component writes: each save replaces the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Save {
+    /// The file under its own name.
+    InPlace(&'static str),
+    /// The file with ".new" behind its name.
+    New(&'static str),
+    /// Nothing is opened: the file with ".new" behind its name replaces the one of that name.
+    Finish(&'static str),
+}
+
+impl Save {
+    fn of(purpose: &str) -> Option<Self> {
+        match purpose {
+            "saveMempool" => Some(Self::New("mempool.dat")),
+            "finishMempool" => Some(Self::Finish("mempool.dat")),
+            "saveFeeEstimates" => Some(Self::InPlace("fee_estimates.dat")),
+            _ => None,
+        }
+    }
+
+    /// Gives the name under which the file is found in the end.
+    fn run(self, directory: &Path) -> (PathBuf, io::Result<Option<File>>) {
+        let (Self::InPlace(name) | Self::New(name) | Self::Finish(name)) = self;
+        let path = directory.join(name);
+        let new = directory.join(format!("{name}.new"));
+        let result = match self {
+            Self::InPlace(_) => replace(&path).map(Some),
+            Self::New(_) => replace(&new).map(Some),
+            Self::Finish(_) => std::fs::rename(&new, &path).map(|()| None),
+        };
+        (path, result)
+    }
+}
+
+fn replace(path: &Path) -> io::Result<File> {
+    // Not through a link that somebody has put there.
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW).open(path)
+}
+
 type Refusal = (i32, String);
 
 impl Family {
@@ -55,6 +95,13 @@ impl Family {
     }
 
     fn try_open_file(&mut self, open: &OpenFile) -> Result<(Option<File>, PathBuf), Refusal> {
+        if let Some(save) = Save::of(&open.purpose) {
+            let (path, result) = save.run(&self.outfit.options.datadir);
+            return match result {
+                Ok(file) => Ok((file, path)),
+                Err(error) => Err(refusal(&open.purpose, &path, &error)),
+            };
+        }
         let (rule, below_datadir) = match open.purpose.as_str() {
             "backupWallet" => (Rule::Create, false),
             "dumpTxOutSet" => (Rule::CreateIncomplete, true),
@@ -197,6 +244,23 @@ mod tests {
         let other = folder.path().join("other");
         std::fs::write(&other, [0; 32]).unwrap();
         assert!(read_cookie(&other).is_err());
+    }
+
+    #[test]
+    fn test_saved_files_replace_the_last_and_nothing_through_a_link() {
+        use std::io::Write;
+        let folder = tempfile::tempdir().unwrap();
+        let save = |purpose: &str| Save::of(purpose).unwrap().run(folder.path()).1;
+        for text in ["first", "2nd"] {
+            save("saveMempool").unwrap().unwrap().write_all(text.as_bytes()).unwrap();
+            assert!(save("finishMempool").unwrap().is_none());
+            assert_eq!(std::fs::read_to_string(folder.path().join("mempool.dat")).unwrap(), text);
+        }
+        std::fs::create_dir(folder.path().join("mempool.dat.new")).unwrap();
+        assert!(save("saveMempool").is_err());
+        std::os::unix::fs::symlink(folder.path().join("other"), folder.path().join("fee_estimates.dat")).unwrap();
+        assert!(save("saveFeeEstimates").is_err() && !folder.path().join("other").exists());
+        assert!(Save::of("backupWallet").is_none());
     }
 
     #[test]

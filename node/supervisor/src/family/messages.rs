@@ -118,6 +118,7 @@ impl Family {
                 self.outfit.log_options.mock_time = seconds;
                 self.broadcast(&ToChild::SetMockTime(seconds), asked);
             }
+            Request::ForwardScheduler(seconds) => self.broadcast(&ToChild::ForwardScheduler(seconds), asked),
             Request::Logging(levels) => {
                 log::set_levels(&levels);
                 self.outfit.log_options.levels.clone_from(&levels);
@@ -150,12 +151,15 @@ fn may_ask(component: Component, request: &Request) -> bool {
         Request::OpenFile(open) => match open.purpose.as_str() {
             "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport" => component == Component::Wallet,
             "writeNetFile" | "finishNetFile" | "captureFile" | "connectProxy" | "torCookie" => component == Component::Net,
-            "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" => component == Component::Chain,
+            "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" | "saveMempool"
+            | "finishMempool" | "saveFeeEstimates" => component == Component::Chain,
             _ => false,
         },
         Request::ActivateSnapshot => component == Component::Chain,
         Request::ListWalletDir | Request::UpdateSetting { .. } => component == Component::Wallet,
-        Request::SetMockTime(_) | Request::Logging(_) | Request::SpawnEcho(_) => component == Component::Rpc,
+        Request::SetMockTime(_) | Request::ForwardScheduler(_) | Request::Logging(_) | Request::SpawnEcho(_) => {
+            component == Component::Rpc
+        }
     }
 }
 

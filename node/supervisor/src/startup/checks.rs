@@ -203,6 +203,7 @@ fn chain_and_mempool(options: &Options) -> Result<(), NodeError> {
         return Err(init(format!("Prune configured below the minimum of {MIN_PRUNE_MIB} MiB.  Please use a higher number.")));
     }
     relay_fees(args)?;
+    mempool_size(args.int_or("-maxmempool", 300), args.int_or("-limitclustersize", 101))?;
     let test_chain = options.chain != Chain::Main;
     if args.bool_or("-acceptnonstdtxn", false) && !test_chain {
         let chain = options.chain.name();
@@ -214,6 +215,15 @@ fn chain_and_mempool(options: &Options) -> Result<(), NodeError> {
     }
     if args.int_or("-limitclustercount", MAX_CLUSTER_COUNT) > MAX_CLUSTER_COUNT {
         return Err(init(format!("limitclustercount must be less than or equal to {MAX_CLUSTER_COUNT}")));
+    }
+    Ok(())
+}
+
+/// The mempool must have room for the largest cluster, several times over. Megabytes and virtual kilobytes.
+fn mempool_size(megabytes: i64, cluster_kvb: i64) -> Result<(), NodeError> {
+    let least = cluster_kvb.saturating_mul(1000 * 40);
+    if megabytes < 0 || (megabytes > 0 && megabytes.saturating_mul(1_000_000) < least) {
+        return Err(init(format!("-maxmempool must be at least {} MB", least.saturating_add(999_999) / 1_000_000)));
     }
     Ok(())
 }
@@ -253,7 +263,15 @@ fn wallet(args: &ArgsManager) -> Result<(), NodeError> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn test_mempool_must_hold_the_largest_cluster() {
+        assert!(mempool_size(300, 101).is_ok() && mempool_size(5, 101).is_ok() && mempool_size(0, 101).is_ok());
+        assert_eq!(mempool_size(4, 101).unwrap_err().to_string(), init("-maxmempool must be at least 5 MB").to_string());
+        assert!(mempool_size(-1, 101).is_err() && mempool_size(5, 200).is_err());
+    }
 
     #[test]
     fn test_is_user_hex_like_core() {

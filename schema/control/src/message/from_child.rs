@@ -59,6 +59,8 @@ pub enum Request {
     SpawnEcho(String),
     /// The directory of a snapshot of coins that is filled in becomes the one in use. Answer: empty.
     ActivateSnapshot,
+    /// Seconds by which what is planned for later comes sooner, in every component. Answer: empty.
+    ForwardScheduler(i64),
 }
 
 /// A message to the supervisor.
@@ -158,6 +160,7 @@ fn write_request(mut builder: wire::request::Builder<'_>, id: u64, request: &Req
         }
         Request::SpawnEcho(text) => builder.set_spawn_echo(text),
         Request::ActivateSnapshot => builder.set_activate_snapshot(()),
+        Request::ForwardScheduler(seconds) => builder.set_forward_scheduler(*seconds),
     }
 }
 
@@ -188,6 +191,7 @@ fn read_request(request: wire::request::Reader<'_>) -> Result<Request, ControlEr
         }
         Which::SpawnEcho(value) => Request::SpawnEcho(text(value)?),
         Which::ActivateSnapshot(()) => Request::ActivateSnapshot,
+        Which::ForwardScheduler(seconds) => Request::ForwardScheduler(seconds),
     })
 }
 
@@ -205,6 +209,7 @@ mod tests {
             Request::OpenFile(OpenFile { purpose: "backupWallet".into(), path: "/x".into() }),
             Request::ListWalletDir,
             Request::SetMockTime(5),
+            Request::ForwardScheduler(60),
             Request::Logging(vec![LogLevel { category: "net".into(), level: "debug".into() }]),
             Request::UpdateSetting { name: "wallet".into(), values: vec!["a".into()] },
             Request::SpawnEcho("hello".into()),

@@ -75,6 +75,8 @@ pub enum ToChild {
     SetMockTime(i64),
     /// The complete list of enabled categories.
     LogCategories(Vec<LogLevel>),
+    /// Seconds by which what is planned for later comes sooner.
+    ForwardScheduler(i64),
 }
 
 impl ToChild {
@@ -104,6 +106,7 @@ impl ToChild {
             Self::Run(command) => write_command(root.init_run(), command),
             Self::SetMockTime(seconds) => root.set_set_mock_time(*seconds),
             Self::LogCategories(levels) => write_levels(root.init_log_categories(length(levels.len())), levels),
+            Self::ForwardScheduler(seconds) => root.set_forward_scheduler(*seconds),
         }
         to_bytes(&message)
     }
@@ -132,6 +135,7 @@ impl ToChild {
             Which::Run(command) => Self::Run(read_command(command?)?),
             Which::SetMockTime(seconds) => Self::SetMockTime(seconds),
             Which::LogCategories(levels) => Self::LogCategories(read_levels(levels?)?),
+            Which::ForwardScheduler(seconds) => Self::ForwardScheduler(seconds),
         })
     }
 
@@ -143,7 +147,7 @@ impl ToChild {
             Self::Wire(edges) => Some(edges.len()),
             Self::Reply(_) => None,
             Self::ReopenLog => Some(1),
-            Self::Shutdown | Self::Run(_) | Self::SetMockTime(_) | Self::LogCategories(_) => Some(0),
+            Self::Shutdown | Self::Run(_) | Self::SetMockTime(_) | Self::LogCategories(_) | Self::ForwardScheduler(_) => Some(0),
         }
     }
 }
@@ -212,6 +216,7 @@ mod tests {
             ToChild::ReopenLog,
             ToChild::Run(Command { template: "blocknotify".into(), values: vec![("s".into(), "00".into())] }),
             ToChild::SetMockTime(i64::MAX),
+            ToChild::ForwardScheduler(3600),
             ToChild::LogCategories(vec![LogLevel { category: "net".into(), level: "trace".into() }]),
         ]
     }
