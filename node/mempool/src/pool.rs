@@ -266,7 +266,12 @@ impl Mempool {
         self.clusters.touch(entry.cluster);
         self.by_wtxid.remove(&entry.wtxid);
         self.by_time.remove(&(entry.new.time, *txid));
-        self.unbroadcast.remove(txid);
+        if self.unbroadcast.remove(txid) {
+            tracing::debug!(
+                target: "mempool",
+                "Removed {txid} from set of unbroadcast txns before confirmation that txn was sent out"
+            );
+        }
         self.total_vsize -= entry.vsize();
         self.total_fee -= entry.new.fee;
         self.memory -= entry.memory;

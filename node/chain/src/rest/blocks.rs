@@ -93,8 +93,8 @@ pub(super) fn part(context: &Context, request: &Request<'_>) -> Outcome {
 pub(super) fn hash_by_height(context: &Context, request: &Request<'_>) -> Outcome {
     let height: Option<i32> = number(request.path);
     let Some(height) = height else {
-        let shown: String =
-            request.path.chars().filter(|letter| letter.is_ascii_alphanumeric() || "-._~".contains(*letter)).collect();
+        let is_safe = |letter: &char| letter.is_ascii_alphanumeric() || "!*'();:@&=+$,/?#[]-_.~%".contains(*letter);
+        let shown: String = request.path.chars().filter(is_safe).collect();
         return bad(format!("Invalid height: {shown}"));
     };
     let hash = context.state().active_at(height).map(|node| node.hash);
