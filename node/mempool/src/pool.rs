@@ -230,6 +230,7 @@ impl Mempool {
     /// others, and the chain is current.
     pub fn announce(&mut self, txid: &Txid, counts_for_fees: bool) {
         let sequence = self.sequence;
+        let ancestors = u32::try_from(self.ancestors(txid).len()).unwrap_or(u32::MAX);
         let Some(entry) = self.entries.get(txid) else { return };
         self.events.push(Event::Added {
             tx: Arc::clone(&entry.new.tx),
@@ -237,7 +238,7 @@ impl Mempool {
             fee: entry.new.fee,
             vsize: entry.vsize(),
             height: entry.new.height,
-            ancestors: u32::try_from(self.ancestors(txid).len()).unwrap_or(u32::MAX),
+            ancestors,
             counts_for_fees: counts_for_fees && entry.parents.is_empty(),
         });
         self.sequence += 1;
