@@ -49,7 +49,7 @@ impl Engine {
         // Now and then, what the peer believes of us: it may know better.
         let often = if best.is_some_and(|(_, score)| score > LOCAL_MANUAL) { 8 } else { 2 };
         let told = match self.seen_by(peer) {
-            Some(seen) if best.is_none() || roll % often == 0 => {
+            Some(seen) if best.is_none() || roll.is_multiple_of(often) => {
                 Endpoint::new(seen.addr, if peer.kind.is_inbound() { seen.port } else { told.port })
             }
             _ => told,

@@ -346,7 +346,7 @@ impl Engine {
         let (txid, wtxid) = (facts.names.txid, facts.names.wtxid);
         let all = parents(facts);
         let rejected = all.iter().any(|parent| self.mempool.rejected.contains(parent));
-        let reconsiderable = |parent: &&Hash| self.mempool.reconsiderable.contains(*parent) && missing.contains(parent);
+        let reconsiderable = |parent: &&Hash| self.mempool.reconsiderable.contains(parent) && missing.contains(parent);
         // A package may have one parent whose fee is too low.
         if rejected || all.iter().filter(reconsiderable).count() > 1 {
             tracing::debug!(target: "mempool", "not keeping orphan with rejected parents {}", candidate.text());
