@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         files::check(&file, &compiled)?;
         policies.push((file, compiled));
     }
-    let text = emit::source(&policies)?;
+    let commands = filters::compile_commands(&filters::read("commands")?)?;
+    let text = emit::source(&policies, &commands)?;
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("policies.rs"), text)?;
     Ok(())

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use bulkhead_tests::node::{PATIENCE, binaries, free_port};
+use bulkhead_tests::node::{PATIENCE, binaries};
+use bulkhead_tests::port::reserve_port;
 use bulkhead_tests::proc::{is_alive, status, threads};
 
 /// A process that is killed when dropped.
@@ -67,7 +68,7 @@ fn picture(display: &str) -> (usize, usize) {
 fn the_window_shows_a_node_that_it_spawned_and_is_confined() {
     let (_server, display) = display();
     let datadir = tempfile::tempdir().unwrap();
-    let (rpc, p2p) = (free_port().unwrap(), free_port().unwrap());
+    let (rpc, p2p) = (reserve_port().unwrap(), reserve_port().unwrap());
     let gui = Command::new(binaries().join("bitcoin-gui"))
         .args(["-regtest", "-listenonion=0", "-dnsseed=0", "-fixedseeds=0", "-discover=0", "-debug=ipc"])
         .arg(format!("-datadir={}", datadir.path().display()))

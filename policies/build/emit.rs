@@ -38,7 +38,7 @@ const RESOURCES: [(&str, &str); 7] = [
     ("data", "Data"),
 ];
 
-pub fn source(policies: &[(PolicyFile, Filters)]) -> Result<String, Box<dyn Error>> {
+pub fn source(policies: &[(PolicyFile, Filters)], commands: &BpfProgram) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
     let mut all = Vec::new();
     for (file, filters) in policies {
@@ -47,6 +47,9 @@ pub fn source(policies: &[(PolicyFile, Filters)]) -> Result<String, Box<dyn Erro
         writeln!(text, "pub static {constant}: Policy = {};\n", policy(file, filters)?)?;
         all.push(format!("&{constant}"));
     }
+    writeln!(text, "/// Filter of the processes that run the user's commands, and of the commands: what no notification needs is refused.")?;
+    writeln!(text, "pub static COMMANDS: &[Instruction] = {};", program(commands))?;
+    writeln!(text, "/// SHA-256 over that program, lower-case hex.\npub static COMMANDS_HASH: &str = {:?};\n", hash([commands]))?;
     writeln!(text, "/// Every policy.\npub static ALL: [&Policy; {}] = [{}];", all.len(), all.join(", "))?;
     Ok(text)
 }
@@ -98,7 +101,7 @@ fn policy(file: &PolicyFile, filters: &Filters) -> Result<String, Box<dyn Error>
         rules(&filters.deadly, filters)?,
         program(&filters.allow),
         program(&filters.kill),
-        hash(filters),
+        hash([&filters.allow, &filters.kill]),
         filters.allowed(),
         filters.filtered(),
     ))
@@ -168,9 +171,9 @@ fn program(program: &BpfProgram) -> String {
     format!("&[{}]", lines.join(", "))
 }
 
-fn hash(filters: &Filters) -> String {
+fn hash<const N: usize>(programs: [&BpfProgram; N]) -> String {
     let mut hasher = Sha256::new();
-    for program in [&filters.allow, &filters.kill] {
+    for program in programs {
         for i in program {
             hasher.update(i.code.to_le_bytes());
             hasher.update([i.jt, i.jf]);

@@ -73,8 +73,11 @@ pub fn read(name: &str) -> Result<Vec<Rule>, Box<dyn Error>> {
     if !filters.is_empty() {
         return Err(format!("{path}: one filter per file").into());
     }
-    let expected =
-        if name == "dangerous" { (json!("allow"), json!("kill_process")) } else { (json!({"errno": EPERM}), json!("allow")) };
+    let expected = match name {
+        "dangerous" => (json!("allow"), json!("kill_process")),
+        "commands" => (json!("allow"), json!({"errno": EPERM})),
+        _ => (json!({"errno": EPERM}), json!("allow")),
+    };
     if (filter.mismatch_action, filter.match_action) != expected {
         return Err(format!("{path}: the actions must be {expected:?}").into());
     }
@@ -114,6 +117,14 @@ pub fn compile(name: &str, rules: Vec<Rule>, dangerous: &[Rule]) -> Result<Filte
     let mut allow = unknown_calls();
     allow.extend(body);
     Ok(Filters { rules, deadly, numbers, allow, kill })
+}
+
+/// The filter that commands of the user inherit: all but the listed calls pass. Calls by 32-bit programs are of another
+/// architecture, which ends them.
+pub fn compile_commands(rules: &[Rule]) -> Result<BpfProgram, Box<dyn Error>> {
+    let mut filter = unknown_calls();
+    filter.extend(program(rules, &json!("allow"), &json!({"errno": EPERM}))?);
+    Ok(filter)
 }
 
 fn program(rules: &[Rule], mismatch: &Value, matching: &Value) -> Result<BpfProgram, Box<dyn Error>> {

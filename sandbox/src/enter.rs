@@ -116,7 +116,7 @@ impl Layers<'_> {
     }
 
     fn seccomp(&self, report: &mut Report) -> Result<(), SandboxError> {
-        const REMEDY: &str = "Use a kernel with CONFIG_SECCOMP_FILTER on x86_64.";
+        use seccomp::REMEDY;
         if !seccomp::supported() {
             return self.lacks(report, "seccomp", "the kernel cannot filter system calls".to_owned(), REMEDY);
         }

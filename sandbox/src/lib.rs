@@ -24,7 +24,7 @@ mod seccomp;
 mod spawn;
 pub mod spawner;
 
-pub use bulkhead_policies::{Policy, policy};
+pub use bulkhead_policies::{COMMANDS_HASH, Policy, policy};
 pub use enter::{PathGrant, enter};
 pub use error::SandboxError;
 pub use mode::Mode;

@@ -1,8 +1,11 @@
 //! System call filters.
 
 use crate::SandboxError;
-use bulkhead_policies::{Instruction, Policy};
+use bulkhead_policies::{COMMANDS, Instruction, Policy};
 use seccompiler::{BpfProgram, apply_filter, sock_filter};
+
+/// What to do where filters are missing.
+pub(crate) const REMEDY: &str = "Use a kernel with CONFIG_SECCOMP_FILTER on x86_64.";
 
 /// Installs both filters of the policy: the deadly list first, because the allow-list does not contain
 /// `seccomp` itself.
@@ -13,6 +16,11 @@ pub(crate) fn apply(policy: &Policy) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Installs the filter that the user's commands inherit: what no notification needs is refused.
+pub(crate) fn apply_commands() -> Result<(), String> {
+    apply_filter(&convert(COMMANDS)).map_err(|error| error.to_string())
 }
 
 fn convert(program: &[Instruction]) -> BpfProgram {

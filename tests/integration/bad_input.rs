@@ -100,15 +100,28 @@ fn second_node_on_the_same_datadir() {
 
 #[test]
 fn read_only_datadir() {
-    // Root may write everywhere, so the directory must be one where even root may not.
     let folder = folder();
-    fs::create_dir(folder.path().join("regtest")).unwrap();
-    if nix::unistd::geteuid().is_root() {
-        run(std::path::Path::new("/proc/self"), &["-nosettings"]).has("Error: ");
+    let path = folder.path();
+    fs::create_dir(path.join("regtest")).unwrap();
+    if !nix::unistd::geteuid().is_root() {
+        fs::set_permissions(path.join("regtest"), fs::Permissions::from_mode(0o500)).unwrap();
+        run(path, &["-nosettings"]).has("Cannot write to directory");
         return;
     }
-    fs::set_permissions(folder.path().join("regtest"), fs::Permissions::from_mode(0o500)).unwrap();
-    run(folder.path(), &["-nosettings"]).has("Cannot write to directory");
+    // Root may write everywhere but to what is mounted for reading only.
+    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec \"$@\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", script])
+        .arg(path)
+        .arg(binaries().join("bitcoin-node"))
+        .args(["-regtest", "-printtoconsole=0", "-listen=0", "-server=0", "-nosettings"])
+        .arg(format!("-datadir={}", path.display()))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.starts_with("Error: Cannot write to directory"), "{stderr}");
+    assert_eq!(fs::read_dir(path.join("regtest")).unwrap().count(), 0);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The user's commands, and that values can't become shell syntax.
 
+use bulkhead_tests::family::family;
 use bulkhead_tests::node::Node;
 use serde_json::json;
 use std::fs;
@@ -27,4 +28,39 @@ fn commands_run_with_their_values() {
     // The end waits for the shutdown command.
     node.stop().unwrap();
     assert_eq!(fs::read_to_string(file("stop")).unwrap(), "stopping\n");
+}
+
+/// A node whose `-startupnotify` shows its confinement and asks to be traced, which is granted to everybody whom no
+/// filter stops. The confinement, and result and error number of the call.
+fn startup_command(mode: &str) -> (Node, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let command = format!(
+        "-startupnotify=grep -E '^(CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status > {0}; \
+         perl -e 'print syscall(101, 0, 0, 0, 0), \" \", $! + 0' > {1}; mv {0} {2}",
+        file("new").display(),
+        file("traceme").display(),
+        file("status").display()
+    );
+    let node = Node::start(&["-disablewallet", mode, &command]).unwrap();
+    node.wait_for("the command ran", |_| file("status").exists()).unwrap();
+    let status = fs::read_to_string(file("status")).unwrap().replace('\t', "");
+    let traceme = fs::read_to_string(file("traceme")).unwrap();
+    (node, status, traceme)
+}
+
+#[test]
+fn commands_are_refused_what_no_notification_needs() {
+    let (node, status, traceme) = startup_command("-sandbox=strict");
+    assert_eq!(status, "CapEff:0000000000000000\nCapBnd:0000000000000000\nNoNewPrivs:1\nSeccomp:2\n");
+    assert_eq!(traceme, "-1 1");
+    // The same holds for those that run the commands.
+    for member in family(node.pid().cast_signed()) {
+        let status = fs::read_to_string(format!("/proc/{}/status", member.pid)).unwrap();
+        assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{member:?}: {status}");
+    }
+    node.stop().unwrap();
+    let (node, _, traceme) = startup_command("-sandbox=off");
+    assert_eq!(traceme, "0 0", "the control: without the filter the call is granted");
+    node.stop().unwrap();
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(datadir: &Path, arguments: &[&str]) -> Failure {
 
 /// As [`run`] with another binary.
 pub(crate) fn run_binary(binary: &Path, datadir: &Path, arguments: &[&str]) -> Failure {
-    let port = bulkhead_tests::node::free_port().unwrap();
+    let port = bulkhead_tests::port::reserve_port().unwrap();
     let output = Command::new(binary)
         .args(["-regtest", "-printtoconsole=0", "-listen=0", "-listenonion=0"])
         .arg(format!("-datadir={}", datadir.display()))

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use bulkhead_tests::node::{Node, free_port};
+use bulkhead_tests::node::Node;
+use bulkhead_tests::port::reserve_port;
 use bulkhead_tests::proof::{complaints, load};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -45,7 +46,7 @@ fn replace(node: &Node, component: &str) {
 
 /// Indexes, notifications, peers in both directions, wallets, key stores, files named at run time, deaths.
 fn first_life(records: &Path, datadir: &Path, peer: &Node) {
-    let publisher = free_port().unwrap();
+    let publisher = reserve_port().unwrap();
     let zmq = format!("-zmqpubrawblock=tcp://127.0.0.1:{publisher}");
     let socket = datadir.join("ipc.sock");
     let ipc = format!("-ipcbind=unix:{}", socket.display());

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod family;
 pub mod inject;
 pub mod node;
+pub mod port;
 pub mod proc;
 pub mod proof;
 pub mod record;

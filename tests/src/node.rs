@@ -1,13 +1,15 @@
 //! A node under test: real binaries, a temporary data directory, free ports.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::port::reserve_port;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,12 +61,8 @@ pub fn binaries() -> PathBuf {
     if folder.ends_with("deps") { folder.parent().unwrap_or(folder).to_owned() } else { folder.to_owned() }
 }
 
-/// A TCP port that was free a moment ago.
-///
-/// # Errors
-/// When the loopback interface has no free port.
-pub fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+fn new_folder() -> Result<TempDir, String> {
+    tempfile::Builder::new().prefix("bulkhead-test").tempdir().map_err(|error| error.to_string())
 }
 
 impl Node {
@@ -73,7 +71,7 @@ impl Node {
     /// # Errors
     /// When it ends instead, with what it wrote to standard error.
     pub fn start(arguments: &[&str]) -> Result<Self, String> {
-        let folder = tempfile::Builder::new().prefix("bulkhead-test").tempdir().map_err(|error| error.to_string())?;
+        let folder = new_folder()?;
         let path = folder.path().to_owned();
         let mut node = Self::start_in(&path, arguments)?;
         node.owned = Some(folder);
@@ -98,6 +96,18 @@ impl Node {
         Self::spawn(Command::new(binaries().join("bitcoin-node")), datadir, arguments)
     }
 
+    /// Starts a node in a new data directory by a command that ends in `bitcoin-node`, and waits until it answers.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn start_by(command: Command, arguments: &[&str]) -> Result<Self, String> {
+        let folder = new_folder()?;
+        let mut node = Self::spawn(command, folder.path(), arguments)?;
+        node.wait_until_ready()?;
+        node.owned = Some(folder);
+        Ok(node)
+    }
+
     /// Starts a node under the recorder of system calls and waits until it answers. [`Node::pid`] is the
     /// recorder's, which leaves its record in `records` when the node ends.
     ///
@@ -112,7 +122,7 @@ impl Node {
     }
 
     fn spawn(mut command: Command, datadir: &Path, arguments: &[&str]) -> Result<Self, String> {
-        let port = || free_port().map_err(|error| error.to_string());
+        let port = || reserve_port().map_err(|error| error.to_string());
         let (rpc_port, p2p_port) = (port()?, port()?);
         let child = command
             .args([

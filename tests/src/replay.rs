@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::node::free_port;
+use crate::port::reserve_port;
 use crate::watch::{Usage, watch};
 
 /// Longest that a replay may take.
@@ -77,7 +77,7 @@ pub fn replay(binary: &Path, datadir: &Path, task: &Task, source: Source, more: 
             "-checkblockindex=0",
         ])
         .arg(format!("-datadir={}", datadir.display()))
-        .arg(format!("-rpcport={}", free_port().map_err(|error| error.to_string())?))
+        .arg(format!("-rpcport={}", reserve_port().map_err(|error| error.to_string())?))
         .arg(format!("-stopatheight={}", task.height))
         .args(more)
         .stdin(Stdio::null())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bulkhead_config::ArgsManager;
 use serde_json::Value;
 
-use crate::credentials::credentials;
+use crate::credentials::{Source, credentials};
 use crate::{CliError, http, ipc};
 
 /// Where the node listens when nothing is said.
@@ -81,8 +81,13 @@ fn by_http(args: &ArgsManager, request: &str, path: &str) -> Result<String, CliE
         .ok()
         .filter(|seconds| *seconds > 0)
         .map(Duration::from_secs);
-    let (credentials, source) = credentials(args);
-    let response = http::post(&host, port, path, &credentials, &format!("{request}\n"), limit).map_err(|error| {
+    let mut source = Source::NoCookie;
+    let found = || {
+        let (text, from) = credentials(args);
+        source = from;
+        text
+    };
+    let response = http::post(&host, port, path, found, &format!("{request}\n"), limit).map_err(|error| {
         CliError::Connection(format!(
             "Could not connect to the server {host}:{port}{error}\n\n\
              Make sure the bitcoind server is running and that you are connecting to the correct RPC port.\n\

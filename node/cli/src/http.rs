@@ -34,6 +34,7 @@ fn broken(error: impl core::fmt::Display) -> HttpError {
 }
 
 /// Sends a JSON body to a path. `limit` bounds connecting and each wait for bytes; `None` waits for ever.
+/// `credentials` is asked once the server took the connection: a server that starts writes its cookie before it listens.
 ///
 /// # Errors
 /// No connection, or one that broke.
@@ -41,13 +42,14 @@ pub fn post(
     host: &str,
     port: u16,
     path: &str,
-    credentials: &str,
+    credentials: impl FnOnce() -> String,
     body: &str,
     limit: Option<Duration>,
 ) -> Result<Response, HttpError> {
     let mut stream = connect(host, port, limit)?;
     stream.set_read_timeout(limit).map_err(broken)?;
     stream.set_write_timeout(limit).map_err(broken)?;
+    let credentials = credentials();
     let credentials = base64::engine::general_purpose::STANDARD.encode(credentials);
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n\
@@ -129,5 +131,30 @@ mod tests {
         for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"NONSENSE\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"] {
             assert!(matches!(parse(bytes), Err(HttpError::Broken(_))));
         }
+    }
+
+    #[test]
+    fn credentials_are_asked_only_when_a_server_took_the_connection() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n{}") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let response = post("127.0.0.1", port, "/", || "u:p".into(), "{}", None).unwrap();
+        assert_eq!(response.body, "ok");
+        assert!(server.join().unwrap().contains("Authorization: Basic dTpw\r\n"));
+        // The server is gone: nobody asks for the cookie that it might still write.
+        let mut asked = false;
+        let refused = post("127.0.0.1", port, "/", || { asked = true; String::new() }, "{}", None);
+        assert!(matches!(refused, Err(HttpError::NoConnection)));
+        assert!(!asked);
     }
 }

@@ -1,7 +1,8 @@
 //! `bitcoin-notify`: runs the user's commands for blocks, alerts, wallet transactions, start and end.
 //!
-//! Two processes of one binary. The *runner* is started first and gets the command templates, once; it is not
-//! filtered, because what the user's commands do is the user's business. The *messenger* confines itself and then
+//! Two processes of one binary. The *runner* is started first and gets the command templates, once; it has only the
+//! filter that refuses what no notification needs (`policies/commands.json`), because what the user's commands do is
+//! the user's business. The *messenger* confines itself and then
 //! reads the control channel; it can only name a template and pass values, and the runner lets only values through
 //! that cannot become shell syntax.
 

@@ -5,7 +5,7 @@ use crate::family::{Family, Outfit, Signals};
 use crate::handout;
 use crate::listen::{http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
-use crate::startup::auth::{Credentials, prepare as credentials};
+use crate::startup::auth::{Credentials, prepare as credentials, remove_cookie};
 use crate::startup::files::RealFiles;
 use crate::startup::{checks, directories, interaction, log, network, proxies};
 use bulkhead_control::{Component, PathGrant, enter};
@@ -162,9 +162,15 @@ fn open_http(options: &Options) -> Result<(Credentials, Vec<http::Listener>), No
     if !options.args.bool_or("-server", true) {
         return Ok((Credentials::default(), Vec::new()));
     }
-    let listeners = http::open(options)?;
+    let bound = http::open(options)?;
     let credentials = credentials(options).ok_or_else(|| init(http::FAILED))?;
-    Ok((credentials, listeners))
+    match http::listen_all(bound) {
+        Ok(listeners) => Ok((credentials, listeners)),
+        Err(error) => {
+            remove_cookie(&credentials);
+            Err(error)
+        }
+    }
 }
 
 /// `-nowallet` takes no value but 1, and `-wallet` needs one.

@@ -22,9 +22,10 @@ pub struct Options {
     pub binaries: PathBuf,
     /// Mode for the spawner and for the births (each child applies its own mode in `enter`).
     pub mode: Mode,
-    /// Loosened: this spawner starts only the component that runs commands of the user. Its own filter and
-    /// Landlock rules would be inherited by every such command, so they stay off; no_new_privs and the empty
-    /// capability sets remain. Start a second spawner for it, never give this to the one for other components.
+    /// Loosened: this spawner starts only the component that runs commands of the user. What confines it is
+    /// inherited by every such command, so it has no Landlock rules, and of filters only the one that refuses what
+    /// no notification needs (`policies/commands.json`); no_new_privs and the empty capability sets remain. Start a
+    /// second spawner for it, never give this to the one for other components.
     pub runs_commands: bool,
 }
 

@@ -4,7 +4,7 @@ use super::{
     Exit, Options, Outcome, SpawnerHandle,
     wire::{self, Answer, Request},
 };
-use crate::{Mode, PathGrant, SandboxError, SpawnSpec, enter, policy, process, spawn};
+use crate::{Mode, PathGrant, SandboxError, SpawnSpec, enter, policy, process, seccomp, spawn};
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -92,6 +92,7 @@ fn prepare(options: &Options, channel: &OwnedFd) -> Result<(OwnedFd, SignalFd), 
         if options.runs_commands {
             process::die_with_parent()?;
             process::set_no_new_privs()?;
+            confine_commands(options.mode)?;
         } else {
             enter(policy, &grants(options), options.mode)?;
         }
@@ -99,6 +100,17 @@ fn prepare(options: &Options, channel: &OwnedFd) -> Result<(OwnedFd, SignalFd), 
         process::die_with_parent()?;
     }
     Ok((channel, listener))
+}
+
+/// The filter of the user's commands; a kernel without filters is tolerated where `enter` tolerates it.
+fn confine_commands(mode: Mode) -> Result<(), SandboxError> {
+    match seccomp::apply_commands() {
+        Err(cause) if mode == Mode::Strict => {
+            let component = "spawner of commands";
+            Err(SandboxError::Missing { component, feature: "seccomp", cause, remedy: seccomp::REMEDY })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Closes what the fork copied: listening sockets, locks and logs of the supervisor. 0, 1 and 2 become /dev/null.

@@ -74,7 +74,7 @@ fn child_row(child: &Child) -> Value {
 }
 
 /// A spawner has no control channel. It told at its start that all of its policy is in force, else we would not run;
-/// the one that runs commands has no filter of its own, because commands would inherit it.
+/// the one that runs commands has only the filter that they inherit.
 fn spawner_report(family: &Family, name: &str) -> Report {
     let mode = family.outfit.sandbox;
     let mut report = Report { mode: mode.name().into(), ..Report::default() };
@@ -84,6 +84,8 @@ fn spawner_report(family: &Family, name: &str) -> Report {
         report.filtered_syscalls = policy.filtered_syscalls;
         report.landlock_abi = family.own_report.landlock_abi;
         report.landlock_rights = policy.landlock.fs.iter().map(|right| format!("{right:?}")).collect();
+    } else if mode != bulkhead_sandbox::Mode::Off {
+        report.filter_hash = bulkhead_sandbox::COMMANDS_HASH.into();
     }
     report
 }

@@ -4,6 +4,7 @@ use crate::error::{NodeError, init};
 use crate::startup::arguments::Options;
 use crate::startup::directories::strerror;
 use crate::startup::endpoints::{numeric, split_host_port};
+use nix::sys::socket::{Backlog, listen};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
@@ -14,10 +15,34 @@ pub(crate) struct Listener {
     pub address: String,
 }
 
+/// Lets clients connect. A socket that cannot listen any more is left out; at least one must.
+pub(crate) fn listen_all(bound: Vec<Listener>) -> Result<Vec<Listener>, NodeError> {
+    let mut listeners = Vec::new();
+    for listener in bound {
+        match listen(&listener.socket, Backlog::MAXCONN) {
+            Ok(()) => listeners.push(listener),
+            Err(error) => {
+                let reason = strerror(error as i32);
+                tracing::warn!("Binding RPC on address {} failed: {reason}", listener.address);
+            }
+        }
+    }
+    at_least_one(listeners)
+}
+
+fn at_least_one(listeners: Vec<Listener>) -> Result<Vec<Listener>, NodeError> {
+    if listeners.is_empty() {
+        tracing::error!("Unable to bind any endpoint for RPC server");
+        return Err(init(FAILED));
+    }
+    Ok(listeners)
+}
+
 /// Core's text when HTTP can't be served; the log says why.
 pub(crate) const FAILED: &str = "Unable to start HTTP server. See debug log for details.";
 
-/// Opens the sockets; at least one must open.
+/// Binds the sockets; at least one must bind. They listen only when [`listen_all`] says so, after the cookie was written:
+/// a client that finds the door open finds the key beside it.
 pub(crate) fn open(options: &Options) -> Result<Vec<Listener>, NodeError> {
     let mut listeners = Vec::new();
     for (host, port) in endpoints(options)? {
@@ -32,7 +57,7 @@ pub(crate) fn open(options: &Options) -> Result<Vec<Listener>, NodeError> {
         if address.ip().is_unspecified() {
             tracing::warn!("The RPC server is not safe to expose to untrusted networks such as the public internet");
         }
-        match super::tcp(address) {
+        match super::bound_tcp(address) {
             Ok(socket) => listeners.push(Listener { socket, address: address.to_string() }),
             Err(error) => {
                 let reason = strerror(error as i32);
@@ -40,11 +65,7 @@ pub(crate) fn open(options: &Options) -> Result<Vec<Listener>, NodeError> {
             }
         }
     }
-    if listeners.is_empty() {
-        tracing::error!("Unable to bind any endpoint for RPC server");
-        return Err(init(FAILED));
-    }
-    Ok(listeners)
+    at_least_one(listeners)
 }
 
 fn endpoints(options: &Options) -> Result<Vec<(String, u16)>, NodeError> {

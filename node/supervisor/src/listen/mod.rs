@@ -16,6 +16,13 @@ use std::path::Path;
 
 /// A TCP socket that listens.
 fn tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let socket = bound_tcp(address)?;
+    listen(&socket, Backlog::MAXCONN)?;
+    Ok(socket)
+}
+
+/// A TCP socket that has its address and does not listen yet: who connects is refused.
+fn bound_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // A port in TIME_WAIT may be bound again.
@@ -24,7 +31,6 @@ fn tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
         setsockopt(&socket, Ipv6V6Only, &true)?;
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&socket, Backlog::MAXCONN)?;
     Ok(socket)
 }
 
