@@ -107,6 +107,8 @@ pub struct App {
     pub startup: RefCell<Vec<String>>,
     /// Names that are being loaded or created.
     pub opening: RefCell<Vec<String>>,
+    /// The wallets of the start are being loaded: calls are refused.
+    pub starting: Cell<bool>,
 }
 
 /// Network by the name in configuration.
@@ -151,6 +153,7 @@ impl App {
             progress: watch::Sender::new(0),
             startup: RefCell::new(config.wallet.clone()),
             opening: RefCell::new(Vec::new()),
+            starting: Cell::new(false),
             config,
         }
     }

@@ -55,13 +55,18 @@ fn start() -> Result<(), StartError> {
     bulkhead_link::run(async move {
         let chain = Chain::new(Peer::new("chain"));
         let app = Rc::new(App::new(config, network, Arc::new(handle.clone()), chain));
+        // Whoever is wired before the wallets are there is told to wait.
+        app.starting.set(true);
         for (edge, descriptor) in wires {
             wire(&app, &edge, descriptor).await;
         }
         if let Err(text) = wallets::load_at_start(&app).await {
             handle.init_error(&text);
-        } else if handle.ready().is_err() {
-            return;
+        } else {
+            app.starting.set(false);
+            if handle.ready().is_err() {
+                return;
+            }
         }
         tokio::task::spawn_local(resend(app.clone()));
         while let Some(event) = queue.recv().await {

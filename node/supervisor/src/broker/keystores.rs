@@ -160,10 +160,14 @@ impl Family {
     /// `None`: another key store has the directory and must end first.
     fn prepare(&mut self, asked: Asked, open: &OpenKeystore) -> Result<Option<()>, Refusal> {
         let walletdir = self.outfit.walletdir.clone();
-        let place = place(&walletdir, &open.name, open.create).map_err(|refusal| match open.restore {
+        let mut place = place(&walletdir, &open.name, open.create).map_err(|refusal| match open.restore {
             true => restore_refusal(&walletdir, &open.name).unwrap_or(refusal),
             false => refusal,
         })?;
+        // Two names of one directory are one wallet, and the key store may not follow links.
+        if let Ok(real) = fs::canonicalize(&place.directory) {
+            place.directory = real;
+        }
         let failed = |text: String| (code::WALLET, text);
         let foreign = [
             self.outfit.blocksdir.clone(),

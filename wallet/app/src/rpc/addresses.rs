@@ -65,9 +65,8 @@ pub(super) async fn sign_message(call: &Call) -> RpcResult {
     let loaded = wallet_of(call)?;
     ensure_unlocked(&loaded).await?;
     let (address, message) = (call.params.str(0)?, call.params.str(1)?);
-    let destination = decode_address(address, call.app.network).map_err(|error| {
-        RpcError::address_or_key(if error.message.is_empty() { "Invalid address".into() } else { error.message })
-    })?;
+    let destination =
+        decode_address(address, call.app.network).map_err(|_| RpcError::address_or_key("Invalid address".to_owned()))?;
     let script = destination.script();
     if !script.is_p2pkh() {
         return Err(RpcError::type_error("Address does not refer to key"));

@@ -118,11 +118,11 @@ async fn spent_outputs(call: &Call, tx: &Transaction) -> RpcResult<Vec<TxOut>> {
 fn check_fee(call: &Call, around: &Circumstances, rate: i64, vsize: i64, old_fee: i64, bump_fee: i64) -> RpcResult<()> {
     let wallet_error = |text: String| Err(RpcError::new(code::WALLET_ERROR, text));
     let fees = &around.fees;
-    if rate < fees.mempool_min.max(fees.relay_min) {
+    if rate < fees.mempool_min {
         return wallet_error(format!(
             "New fee rate ({}) is lower than the minimum fee rate ({}) to get into the mempool -- ",
             money(rate),
-            money(fees.mempool_min.max(fees.relay_min))
+            money(fees.mempool_min)
         ));
     }
     let new_fee = fee(rate, vsize) + bump_fee;

@@ -72,6 +72,11 @@ pub(super) fn take_over(call: &Call, loaded: &Loaded, info: &DescriptorInfo) -> 
 /// are extended by the key store, if the wallet is not locked.
 pub(super) async fn top_up(call: &Call, loaded: &Loaded, size: i32) -> RpcResult<()> {
     let ids: Vec<DescId> = loaded.wallet.borrow().spkms.keys().copied().collect();
+    extend(call, loaded, ids, size).await
+}
+
+/// As [`top_up`], of some descriptors.
+pub(super) async fn extend(call: &Call, loaded: &Loaded, ids: Vec<DescId>, size: i32) -> RpcResult<()> {
     let waiting: Vec<DescId> = {
         let mut wallet = loaded.wallet.borrow_mut();
         ids.into_iter().filter(|id| !wallet.top_up(id, size)).collect()

@@ -133,9 +133,18 @@ pub(super) async fn send(call: &Call) -> RpcResult {
     let mut control = CoinControl { version: call.params.opt_int::<i32>(5)?.unwrap_or(2), ..CoinControl::default() };
     let inputs = options.get("inputs").cloned().unwrap_or(Value::Null);
     select_inputs(&inputs, options.get("locktime").unwrap_or(&Value::Null), rbf, &mut control)?;
+    refuse_weights(&options)?;
     control.allow_other_inputs = control.selected.is_empty();
     let made = fund(call, &loaded, &recipients, &options, control, false).await?;
     finish(call, &loaded, &options, made.tx).await
+}
+
+/// Inputs that are given one by one have their weights beside them.
+fn refuse_weights(options: &Map<String, Value>) -> RpcResult<()> {
+    match options.contains_key("input_weights") {
+        true => Err(RpcError::parameter("Input weights should be specified in inputs rather than in options.")),
+        false => Ok(()),
+    }
 }
 
 pub(super) async fn fund_raw(call: &Call) -> RpcResult {
@@ -189,9 +198,7 @@ pub(super) async fn create_funded_psbt(call: &Call) -> RpcResult {
     let subtract = subtract_positions(options.get("subtractFeeFromOutputs").unwrap_or(&Value::Null), &names)?;
     let recipients = recipients(parse_outputs(&call.app, &outputs)?, &subtract);
     control.allow_other_inputs = control.selected.is_empty();
-    if options.contains_key("input_weights") {
-        return Err(RpcError::parameter("Input weights should be specified in inputs rather than in options."));
-    }
+    refuse_weights(&options)?;
     let made = fund(call, &loaded, &recipients, &options, control, true).await?;
     let mut draft = psbt::unsigned(&made.tx).map_err(|error| RpcError::internal(error.to_string()))?;
     for (input, output) in draft.inputs.iter_mut().zip(&made.spent) {

@@ -243,7 +243,9 @@ async fn add(call: &Call, loaded: &Loaded, text: &str, how: &How<'_>, warnings: 
         }
         wallet.refresh_all_coins();
     }
-    persist(&call.app, loaded).await
+    persist(&call.app, loaded).await?;
+    // The range of the request may be shorter than the pool.
+    super::descriptors::extend(call, loaded, vec![info.id], 0).await
 }
 
 pub(super) async fn descriptors(call: &Call) -> RpcResult {

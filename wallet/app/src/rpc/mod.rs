@@ -65,6 +65,9 @@ pub async fn execute(app: &Rc<App>, request: &str, uri: &str) -> String {
 }
 
 async fn run(app: &Rc<App>, request: &str, uri: &str) -> RpcResult {
+    if app.starting.get() {
+        return Err(RpcError::new(code::IN_WARMUP, "Loading wallet…"));
+    }
     let bad = || RpcError::new(code::INVALID_REQUEST, "Invalid Request object");
     let mut request: Value = serde_json::from_str(request).map_err(|_| bad())?;
     let name = request.get("method").and_then(Value::as_str).ok_or_else(bad)?.to_owned();

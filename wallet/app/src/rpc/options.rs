@@ -67,7 +67,9 @@ pub(super) fn apply_options(
     control: &mut CoinControl,
     override_min_fee: bool,
 ) -> RpcResult<Option<usize>> {
-    let field = |name: &str| options.get(name).filter(|value| !value.is_null());
+    // An option that is there with null is a mistake of its type; fees alone may be null.
+    let field = |name: &str| options.get(name);
+    let set = |name: &str| field(name).is_some_and(|value| !value.is_null());
     let either = |new: &str, old: &str| field(new).or_else(|| field(old));
     if let Some(value) = field("add_inputs") {
         control.allow_other_inputs = as_bool(value)?;
@@ -93,15 +95,15 @@ pub(super) fn apply_options(
         control.include_unsafe = as_bool(value)?;
     }
     if let Some(value) = field("feeRate") {
-        if field("fee_rate").is_some() {
+        if set("fee_rate") {
             return Err(RpcError::parameter("Cannot specify both fee_rate (sat/vB) and feeRate (BTC/kvB)"));
         }
-        if field("conf_target").is_some() {
+        if set("conf_target") {
             return Err(RpcError::parameter(
                 "Cannot specify both conf_target and feeRate. Please provide either a confirmation target in blocks for automatic fee estimation, or an explicit fee rate.",
             ));
         }
-        if field("estimate_mode").is_some() {
+        if set("estimate_mode") {
             return Err(RpcError::parameter("Cannot specify both estimate_mode and feeRate"));
         }
         control.fee_rate = Some(amount_from_json(value)?);
