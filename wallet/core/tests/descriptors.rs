@@ -143,12 +143,15 @@ fn scripts_that_are_not_sane_are_refused_with_core_s_reasons() {
             "is not sane: contains mixes of timelocks expressed in blocks and seconds",
         ),
         ("wsh(or_b(pk(A),a:or_b(pk(B),s:older(1))))", "is not sane: malleable witnesses exist"),
+        ("wsh(0)", "0 is not satisfiable"),
     ] {
         let error = parse(text).unwrap_err();
         assert!(error.ends_with(end), "{text}: {error}");
     }
     assert_eq!(parse("sh(and_v(v:pk(A),pk(B)))").unwrap_err(), "Miniscript expressions can only be used in wsh or tr.");
     assert_eq!(parse("wsh(and_v(pk(A)))").unwrap_err(), "A function is needed within P2WSH");
+    // A part that cannot be satisfied alone, beside one that can.
+    assert!(parse("wsh(thresh(2,pk(A),s:pk(B),sln:after(104)))").is_ok());
     let warnings = parse("wsh(and_v(v:pk(A),older(65536)))").unwrap().warnings();
     assert_eq!(warnings, ["height-based relative locktime: older(65536) > 65535 blocks is unsafe"]);
 }

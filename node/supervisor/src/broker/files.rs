@@ -143,7 +143,9 @@ impl Family {
             Rule::Finish if !self.incomplete_files.remove(&path) => Err(io::ErrorKind::NotFound.into()),
             Rule::Finish => finish(&path).map(|()| None),
         };
-        opened.map(|file| (file, path.clone())).map_err(|error| refusal(&open.purpose, &path, &error))
+        // Core repeats the name of an export as the user wrote it; the others it makes absolute first.
+        let shown = if open.purpose == "exportWallet" { Path::new(&open.path) } else { path.as_path() };
+        opened.map(|file| (file, path.clone())).map_err(|error| refusal(&open.purpose, shown, &error))
     }
 }
 

@@ -71,11 +71,17 @@ fn insane_part<'a, Ctx: ScriptContext>(
     if let Some(found) = script.branches().into_iter().find_map(|branch| insane_part(branch, keys)) {
         return Some(found);
     }
-    let sane = script.is_non_malleable()
-        && !script.has_mixed_timelocks()
-        && script.within_resource_limits()
-        && !repeats_keys(script, keys);
+    let sane = script.is_non_malleable() && !script.has_mixed_timelocks() && within_limits(script) && !repeats_keys(script, keys);
     (!sane).then_some(script)
+}
+
+/// Whether satisfactions stay within limits, where there are any: what cannot be satisfied by itself, as the `0` in
+/// `l:X`, is no reason to refuse what it stands in.
+fn within_limits<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>) -> bool {
+    match script.max_satisfaction_size() {
+        Ok(_) => script.within_resource_limits(),
+        Err(_) => Ctx::check_global_validity(script).is_ok(),
+    }
 }
 
 /// Whether the same key expression stands twice in a script.

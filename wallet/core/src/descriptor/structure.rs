@@ -80,7 +80,8 @@ pub(super) fn with_function(so_far: &str, text: &str) -> String {
 
 /// Checks threshold and number of keys of a multisig that ends here, and what a function may not lack.
 pub(super) fn check_multi(levels: &[Level<'_>], level: &Level<'_>, keys: &[KeyExpression]) -> Result<(), DescriptorError> {
-    if level.argument == 0 && !level.first.is_empty() && matches!(level.function, "sh" | "wsh") {
+    let constant = level.function == "wsh" && matches!(level.first, "0" | "1");
+    if level.argument == 0 && !level.first.is_empty() && matches!(level.function, "sh" | "wsh") && !constant {
         return Err(invalid(if level.function == "sh" {
             "A function is needed within P2SH"
         } else {
