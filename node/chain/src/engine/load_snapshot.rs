@@ -166,11 +166,11 @@ impl ChainManager {
         let mut writer = database.start_write(base)?;
         while let Some((outpoint, coin)) = reader.next_coin()? {
             writer.note(&outpoint, Some(&coin))?;
-            if reader.count() % PROGRESS == 0 {
+            if reader.count().is_multiple_of(PROGRESS) {
                 let share = reader.count() as f64 * 100.0 / metadata.coins as f64;
                 tracing::info!("[snapshot] {} coins loaded ({share:.2}%)", reader.count());
             }
-            if reader.count() % INTERRUPTIBLE == 0 && self.is_interrupted() {
+            if reader.count().is_multiple_of(INTERRUPTIBLE) && self.is_interrupted() {
                 return Err(LoadError::Interrupted);
             }
         }

@@ -187,7 +187,7 @@ impl mining::Server for Mining {
         let block = read_block(params.get_block()?)?;
         let options = params.get_options()?;
         let checks = Checks { proof_of_work: options.get_check_pow(), merkle_root: options.get_check_merkle_root() };
-        let prepared = PreparedBlock::new(block);
+        let prepared = Arc::new(PreparedBlock::new(block));
         let verdict =
             self.node.blocking(move |context| context.chain.test_block_validity(&context.state(), &prepared, checks)).await?;
         let mut results = results.get();

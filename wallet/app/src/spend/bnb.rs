@@ -9,7 +9,7 @@ pub(super) const MAX_TRIES: usize = 100_000;
 ///
 /// # Errors
 /// There are none, or only such that are too heavy.
-pub fn select<'a>(mut pool: Vec<&'a Group>, target: i64, cost_of_change: i64, max_weight: i64) -> Result<Vec<&'a Group>, Missed> {
+pub fn select(mut pool: Vec<&Group>, target: i64, cost_of_change: i64, max_weight: i64) -> Result<Vec<&Group>, Missed> {
     pool.sort_by_key(|group| (std::cmp::Reverse(group.amount()), group.fee - group.long_term_fee));
     let behind = sums_behind(&pool);
     let (Some(first), Some(rest)) = (pool.first(), behind.first()) else { return Err(Missed::Nothing) };

@@ -7,7 +7,7 @@ use super::groups::{Group, Missed};
 ///
 /// # Errors
 /// There are none, or only such that are too heavy.
-pub fn select<'a>(mut pool: Vec<&'a Group>, target: i64, change: i64, max_weight: i64) -> Result<Vec<&'a Group>, Missed> {
+pub fn select(mut pool: Vec<&Group>, target: i64, change: i64, max_weight: i64) -> Result<Vec<&Group>, Missed> {
     pool.sort_by_key(|group| (std::cmp::Reverse(group.amount()), group.weight));
     let behind = sums_behind(&pool);
     let lightest = lightest_behind(&pool);

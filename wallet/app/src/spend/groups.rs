@@ -30,10 +30,10 @@ pub struct Group {
     pub subtract_fee: bool,
     /// Spending it leaves coins of the same address behind, although there are full groups of them.
     pub partial: bool,
-    depth: i32,
-    from_me: bool,
-    ancestors: u64,
-    cluster: u64,
+    pub(super) depth: i32,
+    pub(super) from_me: bool,
+    pub(super) ancestors: u64,
+    pub(super) cluster: u64,
 }
 
 /// Why an algorithm found nothing.

@@ -224,7 +224,7 @@ fn tree_body(text: &str, tree: &str, keys: &[KeyExpression], sorted: Vec<Sorted>
         };
     }
     // Not `from_str`: for taproot that also judges whether the scripts are sane, in its own words.
-    let parsed = Tree::from_str(tree).map_err(miniscript::Error::from).and_then(|tree| Miniscript::from_tree(tree.root()));
+    let parsed = Tree::from_str(tree).and_then(|tree| Miniscript::from_tree(tree.root()));
     let script = parsed.map_err(|_| invalid(structure::not_understood(text)))?;
     sanity::check(&script, keys)?;
     Ok(Body::Script { tree: Box::new(script), sorted })
