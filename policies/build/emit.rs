@@ -47,7 +47,10 @@ pub fn source(policies: &[(PolicyFile, Filters)], commands: &BpfProgram) -> Resu
         writeln!(text, "pub static {constant}: Policy = {};\n", policy(file, filters)?)?;
         all.push(format!("&{constant}"));
     }
-    writeln!(text, "/// Filter of the processes that run the user's commands, and of the commands: what no notification needs is refused.")?;
+    writeln!(
+        text,
+        "/// Filter of the processes that run the user's commands, and of the commands: what no notification needs is refused."
+    )?;
     writeln!(text, "pub static COMMANDS: &[Instruction] = {};", program(commands))?;
     writeln!(text, "/// SHA-256 over that program, lower-case hex.\npub static COMMANDS_HASH: &str = {:?};\n", hash([commands]))?;
     writeln!(text, "/// Every policy.\npub static ALL: [&Policy; {}] = [{}];", all.len(), all.join(", "))?;

@@ -102,7 +102,7 @@ fn second_node_on_the_same_datadir() {
 fn read_only_datadir() {
     let folder = folder();
     let path = folder.path();
-    fs::create_dir(path.join("regtest")).unwrap();
+    fs::create_dir_all(path.join("regtest/blocks")).unwrap();
     if !nix::unistd::geteuid().is_root() {
         fs::set_permissions(path.join("regtest"), fs::Permissions::from_mode(0o500)).unwrap();
         run(path, &["-nosettings"]).has("Cannot write to directory");
@@ -121,7 +121,7 @@ fn read_only_datadir() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.starts_with("Error: Cannot write to directory"), "{stderr}");
-    assert_eq!(fs::read_dir(path.join("regtest")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(path.join("regtest")).unwrap().count(), 1);
 }
 
 #[test]

@@ -153,7 +153,17 @@ mod tests {
         assert!(server.join().unwrap().contains("Authorization: Basic dTpw\r\n"));
         // The server is gone: nobody asks for the cookie that it might still write.
         let mut asked = false;
-        let refused = post("127.0.0.1", port, "/", || { asked = true; String::new() }, "{}", None);
+        let refused = post(
+            "127.0.0.1",
+            port,
+            "/",
+            || {
+                asked = true;
+                String::new()
+            },
+            "{}",
+            None,
+        );
         assert!(matches!(refused, Err(HttpError::NoConnection)));
         assert!(!asked);
     }

@@ -35,10 +35,16 @@ fn entry(tx: &Transaction, fee: i64, time: i64) -> NewEntry {
 
 /// Adds and announces.
 fn put(pool: &mut Mempool, new: NewEntry) -> Txid {
+    let txid = put_below(pool, new);
+    pool.check().unwrap();
+    txid
+}
+
+/// As [`put`], for a parent that comes back from a block: its children are here and not linked yet.
+fn put_below(pool: &mut Mempool, new: NewEntry) -> Txid {
     let txid = new.tx.compute_txid();
     pool.add(vec![new]);
     pool.announce(&txid, true);
-    pool.check().unwrap();
     txid
 }
 
@@ -77,7 +83,7 @@ fn parent_added_late_finds_its_child() {
     let mut pool = Mempool::new(Options::default());
     let parent = tx(&[coin(1)], 2, 0);
     let child = put(&mut pool, entry(&tx(&[out(parent.compute_txid(), 1)], 1, 0), 100, 0));
-    let parent = put(&mut pool, entry(&parent, 100, 0));
+    let parent = put_below(&mut pool, entry(&parent, 100, 0));
     assert_eq!(pool.ancestors(&child), BTreeSet::from([child]));
     pool.link_children(&[parent]);
     pool.check().unwrap();
@@ -138,7 +144,7 @@ fn reorganisation_cuts_clusters_to_the_limit() {
     let children: Vec<Txid> = (0..6)
         .map(|vout| put(&mut pool, entry(&tx(&[out(parent.compute_txid(), vout)], 1, 0), 1000 + i64::from(vout), 0)))
         .collect();
-    let parent = put(&mut pool, entry(&parent, 0, 0));
+    let parent = put_below(&mut pool, entry(&parent, 0, 0));
     pool.link_children(&[parent]);
     pool.check().unwrap();
     // The best children stay.

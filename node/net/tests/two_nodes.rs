@@ -20,7 +20,7 @@ use bitcoin_net::process::proxies::Proxies;
 use bitcoin_net::process::{Info, Node};
 use bulkhead_addrman::{AddrMan, BanList};
 use bulkhead_control::clock;
-use bulkhead_schema::wire::net_chain_capnp::{header_info, net_chain, net_events};
+use bulkhead_schema::wire::net_chain_capnp::{CompactStatus, header_info, net_chain, net_events};
 use bulkhead_schema::wire::types_capnp::{tip as wire_tip, verdict};
 use bulkhead_wire::skim::header_hash;
 use bulkhead_wire::{Endpoint, Network, services};
@@ -180,6 +180,29 @@ impl net_chain::Server for Served {
         results.get().init_verdict().set_accepted(true);
         let last = self.0.height_of(&header_hash(data.as_chunks::<80>().0.last().unwrap())).unwrap();
         self.0.fill(results.get().init_last(), last);
+        Ok(())
+    }
+
+    /// Takes the header and asks for the whole block.
+    async fn submit_compact_block(
+        self: Rc<Self>,
+        params: net_chain::SubmitCompactBlockParams,
+        mut results: net_chain::SubmitCompactBlockResults,
+    ) -> Result<(), capnp::Error> {
+        let header: [u8; 80] = *params.get()?.get_compact_block()?.first_chunk().unwrap();
+        let is_new = self.0.height_of(&header_hash(&header)).is_none();
+        if is_new {
+            assert_eq!(self.0.height_of(&header[4..36]), Some(self.0.headers.borrow().len() - 1));
+            self.0.headers.borrow_mut().push(header);
+            self.0.have.borrow_mut().push(false);
+        }
+        let height = self.0.height_of(&header_hash(&header)).unwrap();
+        let mut outcome = results.get().init_outcome();
+        outcome.reborrow().init_verdict().set_accepted(true);
+        outcome.set_is_new(is_new);
+        outcome.set_distance(i32::try_from(height - self.0.tip()).unwrap());
+        outcome.set_status(CompactStatus::Failed);
+        self.0.fill(outcome.init_last(), height);
         Ok(())
     }
 

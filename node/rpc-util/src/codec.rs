@@ -232,6 +232,8 @@ mod tests {
         assert_eq!(decode_block(&hex::decode(&text).unwrap()).unwrap(), block);
         assert!(decode_block(&hex::decode(format!("{text}00")).unwrap()).is_none(), "a byte too many");
         let mut large = block.clone();
+        large.txdata[0].input.push(bitcoin::TxIn::default());
+        large.txdata[0].output.push(bitcoin::TxOut::NULL);
         large.txdata[0].input[0].witness = Witness::from_slice(&[vec![7; 5_000_000]]);
         let bytes = bitcoin::consensus::serialize(&large);
         assert_eq!(decode_block(&bytes).unwrap(), large);

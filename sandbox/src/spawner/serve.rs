@@ -59,9 +59,8 @@ impl SpawnerHandle {
 }
 
 fn run(options: &Options, channel: OwnedFd) -> Result<(), SandboxError> {
-    let prepared = prepare(options, &channel);
-    let (channel, signals) = match prepared {
-        Ok(parts) => parts,
+    let signals = match prepare(options, &channel) {
+        Ok(signals) => signals,
         Err(error) => {
             wire::send_answer(&channel, &Answer::Refused(error.to_string()))?;
             return Err(error);
@@ -77,7 +76,7 @@ fn run(options: &Options, channel: OwnedFd) -> Result<(), SandboxError> {
 }
 
 /// Leaves everything of the supervisor behind, then confines itself.
-fn prepare(options: &Options, channel: &OwnedFd) -> Result<(OwnedFd, SignalFd), SandboxError> {
+fn prepare(options: &Options, channel: &OwnedFd) -> Result<SignalFd, SandboxError> {
     let system = SandboxError::system;
     // Out of the terminal's process group: Ctrl-C must reach the supervisor only, which then stops in order.
     setsid().map_err(|errno| system("setsid", errno))?;
@@ -85,7 +84,6 @@ fn prepare(options: &Options, channel: &OwnedFd) -> Result<(OwnedFd, SignalFd), 
     signals.thread_block().map_err(|errno| system("sigprocmask", errno))?;
     let listener = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|errno| system("signalfd", errno))?;
-    let channel = channel.try_clone().map_err(|_| system("dup", Errno::last()))?;
     keep_only(&[channel.as_raw_fd(), listener.as_raw_fd()])?;
     if options.mode != Mode::Off {
         let policy = policy("spawner").ok_or_else(|| SandboxError::UnknownComponent("spawner".to_owned()))?;
@@ -99,7 +97,7 @@ fn prepare(options: &Options, channel: &OwnedFd) -> Result<(OwnedFd, SignalFd), 
     } else {
         process::die_with_parent()?;
     }
-    Ok((channel, listener))
+    Ok(listener)
 }
 
 /// The filter of the user's commands; a kernel without filters is tolerated where `enter` tolerates it.

@@ -5,6 +5,7 @@ use nix::libc;
 use super::{Action, close};
 use crate::inject::{Answer, Held, InjectError};
 
+const PROXY: (&str, &str) = ("node", "connects to a proxy on a unix socket that the options name");
 const NET: (&str, &str) = ("net", "connects to peers; it holds no file, key or credential");
 
 fn socket(held: &mut Held, domain: i32, kind: i32, protocol: i32) -> Result<Answer, InjectError> {
@@ -52,8 +53,8 @@ pub(super) const ACTIONS: &[Action] = &[
     Action::new("packet socket", |held, _| make(held, libc::AF_PACKET, libc::SOCK_RAW, 0)),
     Action::new("netlink socket", |held, _| make(held, libc::AF_NETLINK, libc::SOCK_RAW, 0)),
     Action::new("vsock socket", |held, _| make(held, libc::AF_VSOCK, libc::SOCK_STREAM, 0)),
-    Action::new("unix socket", |held, _| make(held, libc::AF_UNIX, libc::SOCK_STREAM, 0)),
-    Action::new("connect to a unix socket by path", |held, to| connect_unix(held, to.unix_socket.as_bytes())),
+    Action::new("unix socket", |held, _| make(held, libc::AF_UNIX, libc::SOCK_STREAM, 0)).but(&[PROXY]),
+    Action::new("connect to a unix socket by path", |held, to| connect_unix(held, to.unix_socket.as_bytes())).but(&[PROXY]),
     Action::new("connect to an abstract unix socket", |held, _| connect_unix(held, b"\0/tmp/.X11-unix/X0")),
     Action::new("bind and listen on a TCP port", |held, _| {
         with_socket(held, libc::AF_INET, libc::SOCK_STREAM, |held, descriptor| {

@@ -15,8 +15,7 @@ const EPERM: i32 = 1;
 const EINVAL: i32 = 22;
 const PR_SET_SECCOMP: u32 = 22;
 /// CLONE_NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET, NEWNS, in the order of `sched.h`.
-const NEW_NAMESPACES: [u64; 7] =
-    [0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000, 0x0002_0000];
+const NEW_NAMESPACES: [u64; 7] = [0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000, 0x0002_0000];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,6 +1,6 @@
 //! Rules against a transaction that is to be signed.
 
-use crate::{DEFAULT_FEE_MAX, Rules, Tag};
+use crate::{Rules, Tag};
 use bitcoin::{Amount, ScriptBuf};
 use thiserror::Error;
 
@@ -132,18 +132,14 @@ impl Rules {
     }
 
     fn check_fee(&self, spend: &Spend) -> Result<(), Violation> {
-        match (spend.fee(), self.fee_max) {
-            (Err(error), Some(_)) => Err(error),
-            // Without a rule of the owner a draft that others complete is signed, as in Core.
-            (Err(_), None) | (Ok(None), None) => Ok(()),
-            (Ok(None), Some(_)) => Err(violation(Tag::FeeRange, "the amount of an input is unknown".into())),
-            (Ok(Some(fee)), most) => {
-                let most = most.unwrap_or(DEFAULT_FEE_MAX);
-                // In a transaction of many, most of the fee may be what others pay.
-                let paid = fee.min(spend.outflow());
-                if paid > most { Err(violation(Tag::FeeRange, format!("fee of {paid} exceeds {most}"))) } else { Ok(()) }
-            }
-        }
+        // Without a rule of the owner a draft that others complete is signed, as in Core.
+        let Some(most) = self.fee_max else { return Ok(()) };
+        let Some(fee) = spend.fee()? else {
+            return Err(violation(Tag::FeeRange, "the amount of an input is unknown".into()));
+        };
+        // In a transaction of many, most of the fee may be what others pay.
+        let paid = fee.min(spend.outflow());
+        if paid > most { Err(violation(Tag::FeeRange, format!("fee of {paid} exceeds {most}"))) } else { Ok(()) }
     }
 }
 
@@ -173,11 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn default_refuses_only_an_absurd_fee() {
+    fn without_a_rule_everything_is_signed_that_core_signs() {
         let rules = Rules::default();
         let none = History::default();
-        assert_eq!(tag(&rules, &spend(600_000_000, 50_000_000, 50_000_000), &none), None);
-        assert_eq!(tag(&rules, &spend(600_000_001, 50_000_000, 50_000_000), &none), Some("policy-fee-range"));
+        assert_eq!(tag(&rules, &spend(5_000_000_000, 50_000_000, 50_000_000), &none), None);
         let mut unknown = spend(600_000_001, 50_000_000, 50_000_000);
         unknown.all_inputs = None;
         assert_eq!(tag(&rules, &unknown, &none), None);

@@ -1,7 +1,8 @@
 //! Spending rules: what a key store checks before it signs, whatever the wallet logic says.
 //!
 //! The rules are set by the owner and kept with the keys. Each refusal carries a tag that stays the same for good:
-//! see [`Tag`]. The default refuses nothing but a fee that can only be a mistake.
+//! see [`Tag`]. Without a rule of the owner everything is signed that Core's wallet signs: limits on drafts (`-maxtxfee`) are the
+//! wallet logic's, and a limit here that a compromised wallet logic could meet by paying itself would protect nothing.
 //!
 //! Text form, one rule per line: `fee-max SATOSHI`, `velocity-day SATOSHI`, `destination-allowlist SCRIPT_HEX`
 //! (once per script). There is no "warn only": a rule that can be ignored protects nothing.
@@ -13,11 +14,6 @@ pub use check::{History, Output, Spend, Violation};
 pub use text::RulesError;
 
 use bitcoin::{Amount, ScriptBuf};
-
-/// The fee that is refused without any rule of the owner: 5 BTC. Core's wallet refuses 0.1 BTC when it drafts
-/// (-maxtxfee), but signs any foreign draft; above this a mistake is certain. Only what this wallet can be paying of the
-/// fee counts (never more than it loses), so that a transaction of many parties is signed as Core signs it.
-pub const DEFAULT_FEE_MAX: Amount = Amount::from_sat(500_000_000);
 
 /// What a rule is called in errors and logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +44,8 @@ impl Tag {
 /// The owner's rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// Highest fee that the wallet pays in one transaction; [`DEFAULT_FEE_MAX`] when not set.
+    /// Highest fee that the wallet pays in one transaction. Only what this wallet can be paying of the fee counts (never
+    /// more than it loses), so that a transaction of many parties is signed.
     pub fee_max: Option<Amount>,
     /// The most that may leave the wallet within 24 hours, fees included.
     pub velocity_day: Option<Amount>,

@@ -173,6 +173,9 @@ impl Engine {
         }
         self.headers.insert_bare(view.tip.at);
         self.headers.insert_bare(view.best_header.at);
+        if !view.loading {
+            self.serve_waiting_getheaders();
+        }
         self.send_all();
     }
 

@@ -170,6 +170,8 @@ pub struct Engine {
     block_requests: BlockRequests,
     block_sources: block_sources::BlockSources,
     plans: Plans,
+    /// Questions that came while chain was importing: one a peer.
+    getheaders_while_loading: BTreeMap<PeerId, bulkhead_wire::message::Locator>,
     tx_requests: TxRequests,
     orphanage: Orphanage,
     /// Peers with orphans whose parents have come.
@@ -219,6 +221,7 @@ impl Engine {
             block_requests: BlockRequests::default(),
             block_sources: Default::default(),
             plans: Plans::default(),
+            getheaders_while_loading: BTreeMap::new(),
             tx_requests: TxRequests::new(request_keys),
             orphanage: Orphanage::default(),
             orphan_work: Vec::new(),

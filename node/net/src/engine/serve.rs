@@ -168,7 +168,9 @@ impl Engine {
             return;
         }
         if self.chain.loading {
+            // Core lets it fall. What we know of chain is a moment old, so the import may be over: answered when it is.
             tracing::debug!(target: "net", "Ignoring getheaders from peer={id} while importing/reindexing");
+            self.getheaders_while_loading.insert(id, locator);
             return;
         }
         let trusted = self.peers.get(&id).is_some_and(|peer| peer.may(Permissions::DOWNLOAD));
@@ -181,6 +183,15 @@ impl Engine {
             return;
         }
         self.find_headers(id, locator, false);
+    }
+
+    /// Answers who asked while chain was importing: the newest question of each peer.
+    pub(crate) fn serve_waiting_getheaders(&mut self) {
+        for (id, locator) in std::mem::take(&mut self.getheaders_while_loading) {
+            if self.peers.contains_key(&id) {
+                self.on_getheaders(id, locator);
+            }
+        }
     }
 
     fn find_headers(&mut self, id: PeerId, locator: Locator, again: bool) {

@@ -70,7 +70,8 @@ impl Node {
     /// [`Unreached`].
     pub async fn reach(self: &Rc<Self>, to: &Endpoint, manual: bool) -> Result<Reached, Unreached> {
         let network = to.addr.network();
-        let proxy = self.proxies.borrow().leads_to(network).cloned();
+        // As Core: addresses that no router forwards (this machine, the local network) belong to no network of a proxy.
+        let proxy = self.proxies.borrow().leads_to(network).filter(|_| to.addr.is_routable()).cloned();
         match proxy {
             Some(bridge) if network == Network::I2p => self.reach_i2p(&bridge, to).await,
             Some(proxy) => {

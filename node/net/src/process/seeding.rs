@@ -73,7 +73,12 @@ fn fixed_seeds(config: &NetConfig) -> Vec<Endpoint> {
         "signet" if config.signetchallenge.is_empty() => include_str!("../../data/fixed_seeds_signet.txt"),
         _ => "",
     };
-    let endpoints = list.lines().filter_map(|line| Endpoint::parse(line, 0));
+    // Written by us: I2P has port 0, which users may not write.
+    let endpoint = |line: &str| {
+        let (host, port) = line.rsplit_once(':')?;
+        Some(Endpoint::new(NetAddr::parse(host.trim_matches(['[', ']']))?, port.parse().ok()?))
+    };
+    let endpoints = list.lines().filter_map(endpoint);
     endpoints.map(|endpoint| Endpoint::new(endpoint.addr.flipped_to_cjdns(), endpoint.port)).collect()
 }
 
