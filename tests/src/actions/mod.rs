@@ -5,6 +5,9 @@ mod kernel;
 mod network;
 mod processes;
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -12,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::inject::{Answer, Held, InjectError};
 
 /// Paths and processes that the actions aim at. Everything named here is made by the test or of our own node.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Targets {
     /// A file of a wallet.
     pub wallet_file: String,
@@ -24,20 +27,29 @@ pub struct Targets {
     pub datadir: String,
     /// A listening unix socket.
     pub unix_socket: String,
+    /// Name of the abstract unix socket below.
+    pub abstract_name: Vec<u8>,
     /// A process of the node that is not the one under attack.
     pub sibling: i32,
+    /// Somebody must listen: the kernel asks Landlock only about a connection that has an other end.
+    _abstract_listener: Option<UnixListener>,
 }
 
 impl Targets {
     /// Aims at a node: its data directory of the network, and one process as the sibling.
     #[must_use]
     pub fn of(datadir: &str, unix_socket: &str, sibling: i32) -> Self {
+        // The zero byte at the end is part of the name, as the action sends it.
+        let abstract_name = format!("bulkhead-probe-{}-{sibling}\0", std::process::id()).into_bytes();
+        let address = SocketAddr::from_abstract_name(&abstract_name);
         Self {
             wallet_file: wallet_file(datadir),
             block_file: format!("{datadir}/blocks/blk00000.dat"),
             sacrifice: format!("{datadir}/sacrifice"),
             datadir: datadir.to_owned(),
             unix_socket: unix_socket.to_owned(),
+            _abstract_listener: address.and_then(|address| UnixListener::bind_addr(&address)).ok(),
+            abstract_name,
             sibling,
         }
     }

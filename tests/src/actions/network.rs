@@ -55,7 +55,10 @@ pub(super) const ACTIONS: &[Action] = &[
     Action::new("vsock socket", |held, _| make(held, libc::AF_VSOCK, libc::SOCK_STREAM, 0)),
     Action::new("unix socket", |held, _| make(held, libc::AF_UNIX, libc::SOCK_STREAM, 0)).but(&[PROXY]),
     Action::new("connect to a unix socket by path", |held, to| connect_unix(held, to.unix_socket.as_bytes())).but(&[PROXY]),
-    Action::new("connect to an abstract unix socket", |held, _| connect_unix(held, b"\0/tmp/.X11-unix/X0")),
+    Action::new("connect to an abstract unix socket", |held, to| {
+        let name = to.abstract_name.strip_suffix(b"\0").unwrap_or(&to.abstract_name);
+        connect_unix(held, &[b"\0", name].concat())
+    }),
     Action::new("bind and listen on a TCP port", |held, _| {
         with_socket(held, libc::AF_INET, libc::SOCK_STREAM, |held, descriptor| {
             let address = held.place(&loopback(0))?;
