@@ -170,6 +170,8 @@ impl Engine {
         if self.chain.loading {
             // Core lets it fall. What we know of chain is a moment old, so the import may be over: answered when it is.
             tracing::debug!(target: "net", "Ignoring getheaders from peer={id} while importing/reindexing");
+            // An import may take hours: who left is forgotten, so that there are never more of them than peers.
+            self.getheaders_while_loading.retain(|id, _| self.peers.contains_key(id));
             self.getheaders_while_loading.insert(id, locator);
             return;
         }
