@@ -123,7 +123,7 @@ struct AcceptedTransaction {
 interface NetEvents {
   # Served by net. One call in flight each; chain drops to the newest tip when net is slow.
   updatedTip @0 (tip :Types.Tip, headers :List(Data)) -> ();
-  # headers: up to 8 new block hashes, oldest first, for announcement.
+  # headers: up to 288 new block hashes, oldest first; net announces the newest 8.
   transactionsAccepted @1 (accepted :List(AcceptedTransaction)) -> ();
   # Into the mempool: relay them. At most 200.
   blockChecked @2 (hash :Data, verdict :Types.Verdict) -> ();
