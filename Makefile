@@ -9,7 +9,7 @@ export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
 PACKAGES := capnproto libcapnp-dev libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
-.PHONY: all build demo run test deps style unit functional security kill-test bench deny fuzz-seeds clean-cache
+.PHONY: all build demo run test deps style unit functional security kill-test bench deny fuzz-seeds fuzz fuzz-all fuzz-libfuzzer fuzz-coverage clean-cache
 
 all: build
 
@@ -43,6 +43,24 @@ unit: build
 
 fuzz-seeds: build
 	cd fuzz && $(CARGO) test --release --locked
+
+# A campaign on one target, or on all of them in turn: SECONDS each, JOBS processes. Findings are kept below
+# $(BULKHEAD_CACHE)/fuzz; see fuzz/README.md.
+SECONDS ?= 60
+JOBS ?= 1
+fuzz: deps
+	@test -n "$(TARGET)" || { echo "make fuzz TARGET=name [SECONDS=60] [JOBS=1]; names:"; cd fuzz && $(CARGO) run -q --release --locked --bin fuzz -- --list; exit 2; }
+	binary=$$(fuzz/build.sh driver) && $$binary $(TARGET) --seconds $(SECONDS) --jobs $(JOBS)
+
+fuzz-all: deps
+	binary=$$(fuzz/build.sh driver) && $$binary --all --seconds $(SECONDS) --jobs $(JOBS)
+
+fuzz-libfuzzer: deps
+	binary=$$(fuzz/build.sh libfuzzer) && mkdir -p $(BULKHEAD_CACHE)/fuzz/corpus/$(TARGET) && cd $(BULKHEAD_CACHE)/fuzz && \
+	  BULKHEAD_FUZZ_TARGET=$(TARGET) $$binary corpus/$(TARGET) $(CURDIR)/fuzz/corpus/$(TARGET) -max_total_time=$(SECONDS)
+
+fuzz-coverage: deps
+	fuzz/coverage.sh
 
 # cargo-deny is compiled once per machine: five CPU minutes.
 DENY := $(or $(shell command -v cargo-deny),$(BULKHEAD_CACHE)/tools/bin/cargo-deny)

@@ -121,3 +121,44 @@ pub fn json_rpc(data: &[u8]) {
         }
     }
 }
+
+/// Transactions and blocks as net looks at them, without taking them apart; the bitcoin crate is the judge.
+pub fn p2p_skim(data: &[u8]) {
+    use bitcoin::consensus::{deserialize, serialize};
+    use bulkhead_wire::skim;
+    if let (Ok(names), Ok(tx)) = (skim::transaction(data), deserialize::<bitcoin::Transaction>(data)) {
+        use bitcoin::hashes::Hash;
+        assert_eq!(names.txid, tx.compute_txid().to_byte_array());
+        assert_eq!(names.wtxid, tx.compute_wtxid().to_byte_array());
+        let stripped = skim::strip_transaction(data).expect("what was skimmed is stripped");
+        let plain = bitcoin::Transaction { input: tx.input.iter().cloned().map(without_witness).collect(), ..tx };
+        assert_eq!(stripped, serialize(&plain));
+    }
+    if deserialize::<bitcoin::Block>(data).is_ok_and(|block| !block.txdata.is_empty()) {
+        assert_eq!(skim::block_length(data).expect("a block that decodes is skimmed"), data.len());
+    }
+    let _ = skim::strip_block(data);
+}
+
+fn without_witness(mut input: bitcoin::TxIn) -> bitcoin::TxIn {
+    input.witness.clear();
+    input
+}
+
+/// Parameters of a method, by place or by name, against the table of methods: one byte chooses the method.
+pub fn rpc_arguments(data: &[u8]) {
+    use bulkhead_rpc::arguments;
+    use serde_json::Value;
+    let Some((choice, body)) = data.split_first() else { return };
+    let number = usize::from(*choice) % bulkhead_schema::methods::all().count();
+    let Some(method) = bulkhead_schema::methods::all().nth(number) else { return };
+    let params = match serde_json::from_slice(body) {
+        Ok(Value::Array(list)) => list,
+        Ok(Value::Object(named)) => {
+            let given: Vec<(String, Value)> = named.into_iter().collect();
+            arguments::positional(method, &given).unwrap_or_default()
+        }
+        _ => return,
+    };
+    let _ = arguments::check(method, &params);
+}

@@ -69,3 +69,19 @@ pub fn rpc_chain_frames(data: &[u8]) {
         }
     });
 }
+
+#[path = "../../../node/notify/src/frame.rs"]
+#[allow(dead_code, reason = "its tests are the other user")]
+mod notify_frame;
+
+/// Lists of texts between the messenger and the runner of commands.
+pub fn notify_frames(data: &[u8]) {
+    let mut rest = data;
+    while let Ok(Some(texts)) = notify_frame::read(&mut rest) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut pipe = Vec::new();
+        notify_frame::write(&mut pipe, &texts).expect("a vector takes everything");
+        let again = notify_frame::read(&mut pipe.as_slice()).expect("our own frame").expect("one frame");
+        assert_eq!(again, texts);
+    }
+}

@@ -29,3 +29,43 @@ pub fn wallet_record(data: &[u8]) {
     let _ = bulkhead_wallet_core::record::Record::decode(key, value);
     let _ = bulkhead_wallet_core::record::is_public(key);
 }
+
+const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
+
+/// peers.dat. The checksum at its end is made right, so that what is behind it is reached.
+pub fn peers_file(data: &[u8]) {
+    use bulkhead_addrman::{AddrMan, decode_peers, encode_peers};
+    let file = with_checksum(data);
+    if let Ok(addresses) = decode_peers(MAGIC, &file, AddrMan::deterministic()) {
+        let written = encode_peers(MAGIC, &addresses);
+        let again = decode_peers(MAGIC, &written, AddrMan::deterministic()).expect("our own file");
+        assert_eq!(again.size(None, None), addresses.size(None, None));
+    }
+    let _ = decode_peers(MAGIC, data, AddrMan::deterministic());
+}
+
+/// anchors.dat, with its checksum made right.
+pub fn anchors_file(data: &[u8]) {
+    use bulkhead_addrman::{decode_anchors, encode_anchors};
+    if let Ok(anchors) = decode_anchors(MAGIC, &with_checksum(data)) {
+        assert_eq!(decode_anchors(MAGIC, &encode_anchors(MAGIC, &anchors)).expect("our own file"), anchors);
+    }
+}
+
+/// Network magic in front, double SHA-256 behind.
+fn with_checksum(content: &[u8]) -> Vec<u8> {
+    use bitcoin::hashes::{Hash, sha256d};
+    let mut file = [&MAGIC, content].concat();
+    let sum = sha256d::Hash::hash(&file);
+    file.extend_from_slice(sum.as_byte_array());
+    file
+}
+
+/// banlist.json.
+pub fn ban_list(data: &[u8]) {
+    use bulkhead_addrman::BanList;
+    if let Some(list) = BanList::from_json(data) {
+        let again = BanList::from_json(list.to_json().as_bytes()).expect("our own file");
+        assert_eq!(again.len(), list.len());
+    }
+}

@@ -1,12 +1,19 @@
 //! The table of targets.
 
 mod codecs;
+#[cfg(feature = "engine")]
+mod consensus;
 mod edges;
 mod files;
 mod peers;
+#[cfg(feature = "engine")]
+mod stored;
+mod texts;
+
+use crate::Target;
 
 /// Name of a target (also of its folder in `corpus/`), and the function.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     // Edges, in both directions.
     ("control_to_child", edges::control_to_child),
     ("control_from_child", edges::control_from_child),
@@ -14,14 +21,54 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("keystore_reply", edges::keystore_reply),
     ("net_chain_frames", edges::net_chain_frames),
     ("rpc_chain_frames", edges::rpc_chain_frames),
+    ("notify_frames", edges::notify_frames),
     // Codecs of the network and of the front door.
     ("p2p_frame", codecs::p2p_frame),
     ("p2p_message", codecs::p2p_message),
     ("peer_state_machine", peers::peer_state_machine),
+    ("p2p_skim", codecs::p2p_skim),
     ("http_request", codecs::http_request),
     ("json_rpc", codecs::json_rpc),
+    ("rpc_arguments", codecs::rpc_arguments),
     // Files.
     ("config_file", files::config_file),
     ("settings_file", files::settings_file),
     ("wallet_record", files::wallet_record),
+    ("peers_file", files::peers_file),
+    ("anchors_file", files::anchors_file),
+    ("ban_list", files::ban_list),
+    // Texts of users.
+    ("psbt", texts::psbt),
+    ("descriptor", texts::descriptor),
+    ("wallet_descriptor", texts::wallet_descriptor),
+    ("address", texts::address),
+    ("bech32", texts::bech32),
+    ("network_address", texts::network_address),
+    ("raw_transaction", texts::raw_transaction),
+    ("script_text", texts::script_text),
+    ("amount", texts::amount),
+    ("spending_rules", texts::spending_rules),
+    ("notify_template", texts::notify_template),
+    // What needs RocksDB: values of the databases, of block files and of files.
+    #[cfg(feature = "engine")]
+    ("stored_coin", stored::coin),
+    #[cfg(feature = "engine")]
+    ("stored_undo", stored::undo),
+    #[cfg(feature = "engine")]
+    ("stored_block_record", stored::block_record),
+    #[cfg(feature = "engine")]
+    ("stored_tx_position", stored::tx_position),
+    #[cfg(feature = "engine")]
+    ("compressed_amount", stored::compressed_amount),
+    #[cfg(feature = "engine")]
+    ("mempool_file", stored::mempool_file),
+    #[cfg(feature = "engine")]
+    ("snapshot_file", stored::snapshot_file),
+    // Rust beside libbitcoinkernel.
+    #[cfg(feature = "engine")]
+    ("script_engines", consensus::script_engines),
+    #[cfg(feature = "engine")]
+    ("transaction_codec", consensus::transaction_codec),
+    #[cfg(feature = "engine")]
+    ("block_checks", consensus::block_checks),
 ];

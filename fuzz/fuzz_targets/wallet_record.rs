@@ -1,8 +1,0 @@
-#![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    for (name, target) in bulkhead_fuzz::TARGETS {
-        if *name == "wallet_record" {
-            target(data);
-        }
-    }
-});

@@ -1,0 +1,96 @@
+//! The driver that needs nothing installed: runs a target in worker processes and keeps what it finds.
+
+mod corpus;
+mod coverage;
+mod options;
+mod worker;
+
+use std::fs;
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitCode};
+
+use options::{Options, Task};
+
+fn main() -> ExitCode {
+    let options = match options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            eprintln!("{error}\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether nothing was found.
+fn run(options: &Options) -> io::Result<bool> {
+    let run = |name: &str, input: &[u8]| bulkhead_fuzz::target(name).into_iter().for_each(|target| target(input));
+    match &options.task {
+        Task::List => bulkhead_fuzz::TARGETS.iter().for_each(|(name, _)| println!("{name}")),
+        Task::Replay(name, files) => {
+            for file in files {
+                println!("{}", file.display());
+                run(name, &fs::read(file)?);
+            }
+        }
+        Task::Stdin(name) => {
+            let mut input = Vec::new();
+            io::stdin().read_to_end(&mut input)?;
+            run(name, &input);
+        }
+        Task::Worker(name) => {
+            if let Some(target) = bulkhead_fuzz::target(name) {
+                worker::work(name, target, options)?;
+            }
+        }
+        Task::Campaign(name) => return campaign(name, options),
+        Task::All => {
+            let mut clean = true;
+            for (name, _) in bulkhead_fuzz::TARGETS {
+                clean &= campaign(name, options)?;
+            }
+            return Ok(clean);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs all jobs of one target to their end.
+fn campaign(name: &str, options: &Options) -> io::Result<bool> {
+    let jobs = (0..u64::from(options.jobs)).map(|job| Options { seed: options.seed + job, ..options.clone() });
+    let workers = jobs.map(|options| Ok((start(name, &options)?, options))).collect::<io::Result<Vec<_>>>()?;
+    let mut clean = true;
+    for (mut child, options) in workers {
+        let status = child.wait()?;
+        if !status.success() {
+            clean = false;
+            let input = worker::read_current(&worker::current(&options, name))?;
+            let folder = options.work.join("findings").join(name);
+            fs::create_dir_all(&folder)?;
+            let path = folder.join(corpus::name(&input));
+            fs::write(&path, &input)?;
+            println!("{name}: FINDING ({status}), {} bytes: {}", input.len(), path.display());
+        }
+    }
+    Ok(clean)
+}
+
+fn start(name: &str, options: &Options) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([name, "--worker"]).arg("--work").arg(&options.work);
+    command.args(["--seed", &options.seed.to_string(), "--memory", &options.memory.to_string()]);
+    command.args(["--timeout", &options.timeout.as_secs().to_string()]);
+    for (option, value) in [("--seconds", options.seconds), ("--runs", options.runs)] {
+        if let Some(value) = value {
+            command.arg(option).arg(value.to_string());
+        }
+    }
+    command.spawn()
+}

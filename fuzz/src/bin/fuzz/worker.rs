@@ -1,0 +1,142 @@
+//! One job: runs inputs in this process until the time is over or an input is a finding.
+//!
+//! Every input is written to a file before it runs, because an abort, a stack overflow or the limit of memory leaves
+//! no chance afterwards; the parent takes the file when the worker is dead.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bulkhead_fuzz::Target;
+use bulkhead_fuzz::mutate::{Random, mutate};
+use nix::sys::resource::{Resource, setrlimit};
+
+use crate::corpus::{self, Corpus};
+use crate::coverage::{self, Seen};
+use crate::options::Options;
+
+/// Exit code of a worker whose target panicked.
+pub const PANICKED: i32 = 101;
+/// Time between two reports.
+const REPORT: Duration = Duration::from_secs(10);
+/// Executions between two looks at the clock.
+const STRIDE: u64 = 64;
+
+static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
+
+/// File with the input that a job runs now.
+pub fn current(options: &Options, name: &str) -> PathBuf {
+    options.work.join("current").join(format!("{name}-{}", options.seed))
+}
+
+/// The input in such a file: 8 bytes of length, then at least so many.
+pub fn read_current(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = fs::read(path)?;
+    let length = bytes.get(..8).and_then(|length| length.try_into().ok()).map_or(0, u64::from_le_bytes);
+    bytes.drain(..8.min(bytes.len()));
+    bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    Ok(bytes)
+}
+
+struct Runner {
+    target: Target,
+    current: File,
+}
+
+impl Runner {
+    /// Runs one input; whether it went where none went before.
+    fn run(&self, input: &[u8], seen: &mut Seen) -> io::Result<bool> {
+        self.current.write_all_at(&(input.len() as u64).to_le_bytes(), 0)?;
+        self.current.write_all_at(input, 8)?;
+        let ended = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
+        EXECUTIONS.fetch_add(1, Relaxed);
+        if ended.is_err() || bulkhead_fuzz::panics() > 0 {
+            std::process::exit(PANICKED);
+        }
+        Ok(seen.take())
+    }
+}
+
+/// # Errors
+/// Of files.
+pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
+    let bytes = options.memory.saturating_mul(1 << 20);
+    setrlimit(Resource::RLIMIT_AS, bytes, bytes)?;
+    bulkhead_fuzz::count_panics();
+    let timeout = options.timeout;
+    std::thread::spawn(move || watch(timeout));
+    let path = current(options, name);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let runner = Runner { target, current: File::create(path)? };
+    let mut seen = Seen::new();
+    let begin = Instant::now();
+    let folder = options.work.join("corpus").join(name);
+    let mut corpus = Corpus::new(&folder);
+    for input in corpus::read(&corpus::seeds(name))?.into_iter().chain(corpus::read(&folder)?) {
+        if runner.run(&input, &mut seen)? || coverage::instrumented() == 0 {
+            corpus.push(input);
+        }
+    }
+    if corpus.len() == 0 {
+        corpus.push(Vec::new());
+    }
+    let initial = corpus.len();
+    let mut random = Random::new(options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut compared = coverage::comparisons();
+    let mut reported = Instant::now();
+    loop {
+        let done = EXECUTIONS.load(Relaxed);
+        if options.runs.is_some_and(|runs| done >= runs) {
+            break;
+        }
+        if done % STRIDE == 0 {
+            if options.seconds.is_some_and(|seconds| begin.elapsed().as_secs() >= seconds) {
+                break;
+            }
+            if reported.elapsed() >= REPORT {
+                reported = Instant::now();
+                report(name, options, begin, &seen, initial, corpus.len());
+            }
+        }
+        let input = mutate(corpus.pick(&mut random), corpus.pick(&mut random), &compared, &mut random);
+        if runner.run(&input, &mut seen)? {
+            corpus.keep(input)?;
+        }
+        if done % 8 == 0 {
+            compared = coverage::comparisons();
+        }
+    }
+    report(name, options, begin, &seen, initial, corpus.len());
+    Ok(())
+}
+
+/// Ends the process when one execution takes too long.
+fn watch(timeout: Duration) {
+    let mut before = 0;
+    loop {
+        std::thread::sleep(timeout);
+        let now = EXECUTIONS.load(Relaxed);
+        if now == before {
+            eprintln!("one execution takes longer than {} s", timeout.as_secs());
+            std::process::abort();
+        }
+        before = now;
+    }
+}
+
+fn report(name: &str, options: &Options, begin: Instant, seen: &Seen, initial: usize, inputs: usize) {
+    let executions = EXECUTIONS.load(Relaxed);
+    let seconds = begin.elapsed().as_secs_f64();
+    let rate = executions as f64 / seconds.max(0.001);
+    let coverage = match coverage::instrumented() {
+        0 => "no coverage in this build".to_owned(),
+        all => format!("edges {} of {all}, corpus {initial} -> {inputs}", seen.edges()),
+    };
+    println!("{name} job {}: {executions} executions in {seconds:.0} s ({rate:.0}/s), {coverage}", options.seed);
+}

@@ -1,0 +1,176 @@
+//! Texts that users give to methods and options.
+
+use bitcoin::{Network, ScriptBuf};
+use bulkhead_rpc_util as util;
+
+/// Where a process of ours includes a private module into its binary, it is compiled here too.
+#[path = "../../../node/notify/src/template.rs"]
+#[allow(dead_code, reason = "its tests are the other user")]
+mod template;
+
+fn text(data: &[u8]) -> &str {
+    std::str::from_utf8(data).unwrap_or_default()
+}
+
+/// The bytes of a PSBT; what decodes encodes to one that decodes to the same.
+pub fn psbt(data: &[u8]) {
+    use base64::Engine;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(data);
+    if let Ok(psbt) = util::psbt::decode(&encoded) {
+        let again = util::psbt::decode(&util::psbt::encode(&psbt)).expect("our own encoding decodes");
+        assert_eq!(again.unsigned_tx, psbt.unsigned_tx);
+        assert_eq!(again.inputs.len(), psbt.inputs.len());
+    }
+}
+
+/// A descriptor as the node reads it: what parses prints to a text that parses to the same text.
+pub fn descriptor(data: &[u8]) {
+    use util::descriptor::Descriptor;
+    for parsed in Descriptor::parse(text(data), Network::Regtest, false).unwrap_or_default() {
+        let public = parsed.public_text();
+        let again = Descriptor::parse(&public, Network::Regtest, false).expect("a printed descriptor parses");
+        assert_eq!(again.first().map(Descriptor::public_text), Some(public));
+        let _ = parsed.expand(0);
+        let _ = (parsed.is_range(), parsed.is_solvable(), parsed.has_private_keys());
+    }
+}
+
+/// A descriptor as wallet and key store read it, with its private keys.
+pub fn wallet_descriptor(data: &[u8]) {
+    use bulkhead_wallet_core::Descriptor;
+    use bulkhead_wallet_core::descriptor::{Cache, Keys};
+    let mut keys = Keys::default();
+    if let Ok(parsed) = Descriptor::parse(text(data), &mut keys) {
+        let public = parsed.public();
+        let again = Descriptor::parse(&public, &mut Keys::default()).expect("a printed descriptor parses");
+        assert_eq!(again.public(), public);
+        assert_eq!(again.id(), parsed.id());
+        let mut cache = Cache::default();
+        if parsed.fill_cache(1, &keys, &mut cache).is_ok() {
+            let _ = parsed.expand(1, &cache);
+        }
+    }
+}
+
+/// An address or a private key in WIF; an address encodes to itself, letters of bech32 in lower case.
+pub fn address(data: &[u8]) {
+    let text = text(data);
+    for network in [Network::Bitcoin, Network::Regtest] {
+        if let Ok(destination) = util::decode_address(text, network) {
+            let encoded = util::encode_address(&destination, network);
+            assert!(encoded.eq_ignore_ascii_case(text), "{encoded} {text}");
+        }
+        let _ = util::address::decode_wif(text, network);
+    }
+}
+
+/// Bech32 and the search for errors in it.
+pub fn bech32(data: &[u8]) {
+    use util::bech32::{decode, encode, from_groups, locate_errors, to_groups};
+    let text = text(data);
+    if let Some((variant, prefix, values)) = decode(text) {
+        assert!(encode(variant, &prefix, &values).eq_ignore_ascii_case(text));
+        assert!(locate_errors(text).1.is_empty());
+    }
+    let (_, places) = locate_errors(text);
+    assert!(places.iter().all(|place| *place <= text.len()));
+    assert_eq!(from_groups(&to_groups(data)).as_deref(), Some(data));
+}
+
+/// Addresses of peers, with and without port, and subnets: what parses prints to a text that parses to the same.
+pub fn network_address(data: &[u8]) {
+    use bulkhead_wire::{Endpoint, NetAddr, Subnet};
+    let text = text(data);
+    if let Some(address) = NetAddr::parse(text) {
+        assert_eq!(NetAddr::parse(&address.to_string()), Some(address));
+    }
+    if let Some(endpoint) = Endpoint::parse(text, 8333) {
+        assert_eq!(Endpoint::parse(&endpoint.to_string(), 8333), Some(endpoint));
+    }
+    if let Some(subnet) = Subnet::parse(text) {
+        assert_eq!(Subnet::parse(&subnet.to_string()), Some(subnet));
+    }
+}
+
+/// The hex of a transaction, and what is shown of it.
+pub fn raw_transaction(data: &[u8]) {
+    if let Some(tx) = util::decode_hex_tx(&hex::encode(data), true, true) {
+        let again = util::decode_hex_tx(&util::tx_to_hex(&tx), true, true).expect("our own encoding decodes");
+        assert_eq!(again, tx);
+        let _ = util::tx_to_json(&tx, Network::Regtest, util::TxContext::default());
+    }
+}
+
+/// A script: its text, its kind, the descriptor that is inferred from it.
+pub fn script_text(data: &[u8]) {
+    let script = ScriptBuf::from_bytes(data.to_vec());
+    let _ = util::script_asm(data, true);
+    let _ = util::solve(data);
+    let _ = util::script_to_json(&script, Network::Regtest, true, true);
+    let inferred = util::infer_descriptor(&script, Network::Regtest);
+    // A key that is no point of the curve is inferred, as Core infers it, and refused when it is read.
+    if let Err(error) = util::descriptor::Descriptor::parse(&inferred, Network::Regtest, false) {
+        assert!(error.to_string().ends_with("is invalid"), "{inferred}: {error}");
+    }
+}
+
+/// An amount in JSON: what is taken is shown and taken again as the same number.
+pub fn amount(data: &[u8]) {
+    let Ok(value) = serde_json::from_slice(data) else { return };
+    if let Ok(satoshi) = util::amount_from_json(&value) {
+        let shown = util::amount_to_json(satoshi);
+        assert_eq!(util::amount_from_json(&shown).ok(), Some(satoshi));
+    }
+    let _ = util::fee_rate_from_json(&value);
+}
+
+/// The owner's spending rules.
+pub fn spending_rules(data: &[u8]) {
+    use bulkhead_spend_policy::Rules;
+    if let Ok(rules) = text(data).parse::<Rules>() {
+        assert_eq!(rules.to_string().parse::<Rules>().expect("printed rules parse"), rules);
+    }
+}
+
+/// A command with a value put into it; three texts, separated by zero bytes. To the shell a value is one word, whatever is in it.
+pub fn notify_template(data: &[u8]) {
+    let mut parts = text(data).splitn(3, '\0');
+    let (Some(name), Some(command), Some(value)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let _ = template::fill(name, command, &[('s', value), ('w', value)]);
+    for (name, key, whole) in [("walletnotify", "%w", true), ("blocknotify", "%s", true), ("alertnotify", "%s", false)] {
+        if let Some(filled) = template::fill(name, key, &[('s', value), ('w', value)]) {
+            let word = one_word(&filled).expect("one word");
+            assert!(!whole || word == value, "{word}");
+        }
+    }
+}
+
+/// What a POSIX shell takes this text for, if it is exactly one word without anything that the shell would carry out.
+fn one_word(text: &str) -> Option<String> {
+    let mut word = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let quoted = &rest[first.len_utf8()..];
+        match first {
+            '\'' => {
+                let (inside, behind) = quoted.split_once('\'')?;
+                word.push_str(inside);
+                rest = behind;
+            }
+            '"' => {
+                let (inside, behind) = quoted.split_once('"')?;
+                if inside.contains(['$', '`', '\\']) {
+                    return None;
+                }
+                word.push_str(inside);
+                rest = behind;
+            }
+            plain if plain.is_ascii_alphanumeric() || "_.-".contains(plain) => {
+                word.push(plain);
+                rest = quoted;
+            }
+            _ => return None,
+        }
+    }
+    (!text.is_empty()).then_some(word)
+}

@@ -1,0 +1,118 @@
+//! What the edges carry.
+
+use bulkhead_control::message::Configure;
+use bulkhead_control::{Command, Edge, FieldValue, FromChild, OpenKeystore, Report, Request, ToChild};
+use bulkhead_keystore_edge as keystore;
+use bulkhead_wire::compact::{BlockTransactions, CompactBlock, TransactionsRequest};
+use capnp::message::Builder;
+
+use crate::{Seeds, with};
+
+fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) -> Vec<u8> {
+    let mut message = Builder::new_default();
+    fill(&mut message);
+    capnp::serialize::write_message_to_words(&message)
+}
+
+pub fn seeds() -> Vec<Seeds> {
+    let block = bitcoin::consensus::serialize(&bitcoin::constants::genesis_block(bitcoin::Network::Regtest));
+    let compact = CompactBlock::of_block(&block, 7).unwrap();
+    let command = Command { template: "blocknotify".into(), values: vec![("s".into(), "00".repeat(32))] };
+    let configure = Configure {
+        component: "net".into(),
+        sandbox: "strict".into(),
+        fields: vec![("network".into(), FieldValue::Text("regtest".into())), ("listen".into(), FieldValue::Flag(true))],
+        descriptors: vec!["log".into()],
+        ..Configure::default()
+    };
+    let to_child = [
+        ToChild::Configure(configure),
+        ToChild::Wire(vec![Edge { name: "net-chain".into(), instance: String::new() }]),
+        ToChild::Shutdown,
+        ToChild::Run(command.clone()),
+        ToChild::SetMockTime(1_600_000_000),
+    ];
+    let from_child = [
+        FromChild::Ready,
+        FromChild::Report(Report::default()),
+        FromChild::Request(
+            7,
+            Request::OpenKeystore(OpenKeystore { name: "alice".into(), create: true, one_shot: false, restore: false }),
+        ),
+        FromChild::Request(8, Request::Stop),
+        FromChild::Fatal("disk full".into()),
+        FromChild::Notify(command),
+    ];
+    let requests = [
+        keystore::Request::Open,
+        keystore::Request::Records { start: 0, limit: 100 },
+        keystore::Request::Unlock { passphrase: zeroize::Zeroizing::new(b"pass".to_vec()), seconds: 60 },
+        keystore::Request::SignTransaction {
+            psbt: b"psbt\xff\x00".to_vec(),
+            sighash: 0,
+            finalize: true,
+            bip32_derivations: false,
+            update_only: false,
+        },
+    ];
+    let headers = flat(|message| {
+        let mut root =
+            message.init_root::<bulkhead_schema::wire::net_chain_capnp::net_chain::submit_headers_params::Builder<'_>>();
+        root.set_headers(&[1; 160]);
+    });
+    let locator = flat(|message| {
+        let root = message.init_root::<bulkhead_schema::wire::net_chain_capnp::net_chain::find_headers_params::Builder<'_>>();
+        let mut list = root.init_locator(2);
+        list.set(0, &[2; 32]);
+        list.set(1, &[3; 32]);
+    });
+    let call = flat(|message| {
+        let mut root = message.init_root::<bulkhead_schema::wire::rpc_chain_capnp::rpc_chain::execute_rpc_params::Builder<'_>>();
+        root.set_request(r#"{"method":"getblockhash","params":[0]}"#);
+    });
+    let magic = [0xfa, 0xbf, 0xb5, 0xda];
+    let ping = bulkhead_wire::frame::encode(magic, "ping", &7u64.to_le_bytes());
+    let verack = bulkhead_wire::frame::encode(magic, "verack", &[]);
+    vec![
+        ("control_to_child", to_child.iter().map(|message| message.encode().unwrap()).collect()),
+        ("control_from_child", from_child.iter().map(|message| message.encode().unwrap()).collect()),
+        ("keystore_request", requests.iter().map(|request| request.encode().unwrap().to_vec()).collect()),
+        ("keystore_reply", vec![keystore::Reply::Ok.encode().unwrap().to_vec()]),
+        ("net_chain_frames", vec![headers, locator]),
+        ("rpc_chain_frames", vec![call]),
+        ("p2p_frame", vec![with(5, &ping), with(24, &[verack, ping].concat())]),
+        (
+            "p2p_message",
+            vec![
+                with(8, &7u64.to_le_bytes()),
+                with(10, &[&[1, 1, 0, 0, 0][..], &[9; 32]].concat()),
+                with(13, &[&[0x7f, 0x11, 1, 0, 1][..], &[4; 32], &[0; 32]].concat()),
+                with(15, &[&[1][..], &[6; 80], &[0]].concat()),
+                with(19, &[&[1][..], &[1; 30]].concat()),
+                with(21, &CompactBlock::of_block(&block, 7).unwrap()),
+                with(22, &TransactionsRequest { block: [4; 32], indexes: vec![1, 3, 400] }.encode()),
+                with(23, &BlockTransactions { block: [4; 32], transactions: vec![block[81..].to_vec()] }.encode()),
+                with(24, &[3, 0x61, 0x4e, 0x9b, 5, 0, 0, 0, 0, 0, 0, 0, 1]),
+                with(25, &[2, 7, 8]),
+                with(27, &[&[0, 1, 0, 0, 0][..], &[9; 32]].concat()),
+                with(29, &[&[0][..], &[9; 32]].concat()),
+            ],
+        ),
+        (
+            "peer_state_machine",
+            vec![
+                // An inbound peer sends a header, chain takes it, its block is fetched.
+                [&[0, 0, 0, 0, 0, 3, 0, 15, 82, 1][..], &block[..80], &[0, 6, 0, 5, 1, 40, 0, 9, 0, 3, 6, 0, 2, 1, 30]].concat(),
+                // Three peers, compact blocks and transactions, clock steps.
+                [
+                    &[0, 0, 2, 0, 0, 2, 0, 0, 1, 1, 0, 0, 0, 1, 2, 0, 0, 0, 3, 1, 7, 200][..],
+                    &compact,
+                    &[6, 0, 1, 1, 40, 0, 0, 0, 1, 1, 1, 9, 0, 5],
+                ]
+                .concat(),
+                (0u8..200).collect(),
+            ],
+        ),
+        ("notify_frames", vec![[&2u32.to_le_bytes()[..], &4u32.to_le_bytes(), b"true", &2u32.to_le_bytes(), b"00"].concat()]),
+    ]
+}

@@ -1,0 +1,42 @@
+//! Writes seeds: real encodings of what each boundary carries. `BULKHEAD_WRITE_SEEDS=1` rewrites them; without it the
+//! test checks that the committed ones are those. Files of other names beside them (inputs that once failed) stay.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[cfg(feature = "engine")]
+mod consensus;
+mod edges;
+#[cfg(feature = "engine")]
+mod engine;
+mod formats;
+
+use std::path::Path;
+
+/// Name of a target and its seeds.
+type Seeds = (&'static str, Vec<Vec<u8>>);
+
+fn with(first: u8, rest: &[u8]) -> Vec<u8> {
+    [&[first], rest].concat()
+}
+
+#[test]
+fn the_corpus_holds_real_encodings() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
+    #[allow(unused_mut, reason = "one feature adds more")]
+    let mut seeds = [edges::seeds(), formats::seeds()].concat();
+    #[cfg(feature = "engine")]
+    seeds.extend([engine::seeds(), consensus::seeds()].concat());
+    for (name, contents) in seeds {
+        assert!(bulkhead_fuzz::target(name).is_some(), "seeds for {name}, which is no target");
+        for (index, content) in contents.iter().enumerate() {
+            let path = corpus.join(name).join(format!("seed-{index}"));
+            if std::env::var_os("BULKHEAD_WRITE_SEEDS").is_some() {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(&path, content).unwrap();
+            }
+            let written =
+                std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run with BULKHEAD_WRITE_SEEDS=1", path.display()));
+            assert_eq!(&written, content, "{}", path.display());
+        }
+    }
+}
