@@ -193,6 +193,9 @@ fn engine_options(config: &ChainConfig, params: Params) -> Result<EngineOptions,
     };
     options.check_blocks = i32::try_from(config.checkblocks).unwrap_or(i32::MAX);
     options.check_level = i32::try_from(config.checklevel).unwrap_or(4);
+    // Core's default: at every change on regtest, never elsewhere.
+    let default_every = u32::from(options.params.name == "regtest");
+    options.check_block_index = u32::try_from(config.checkblockindex).unwrap_or(default_every);
     options.stop_at_height = i32::try_from(config.stopatheight).unwrap_or(0);
     options.script_engine = Engine::from_name(&config.scriptengine).unwrap_or_default();
     options.max_tip_age = config.maxtipage;

@@ -38,6 +38,7 @@ impl ChainManager {
                     }
                 }
             }
+            self.check_block_index(&state);
         }
         outcome?;
         if self.notify_header_tip()
@@ -209,6 +210,7 @@ impl ChainManager {
             })?,
         };
         self.received_transactions(state, id, block.txdata.len(), position);
+        self.check_block_index(state);
         Ok((id, true))
     }
 

@@ -55,6 +55,7 @@ impl ChainManager {
                 let mut state = self.lock();
                 self.prune_to_target(&mut state)?;
                 self.flush_state(&mut state, FlushMode::Periodic)?;
+                self.check_block_index(&state);
             }
             if self.options().stop_at_height != 0 && self.tip().height >= self.options().stop_at_height {
                 self.notifier.stop_requested();

@@ -11,6 +11,13 @@ use bulkhead_store::block_index::{BlockRecord, Status};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
+impl NodeId {
+    /// Place in the order of arrival, from 0.
+    pub(super) fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What is known of a block.
 #[derive(Debug, Clone)]
 pub struct BlockNode {

@@ -215,6 +215,7 @@ impl ChainManager {
             notifier,
             interrupt: false.into(),
             importing: false.into(),
+            index_checks: 0.into(),
             failed: false.into(),
             options,
         });

@@ -12,6 +12,7 @@ pub mod active;
 mod ahead;
 mod assume;
 pub mod background;
+pub mod check_index;
 mod connect;
 pub mod dates;
 pub mod dump;
@@ -38,7 +39,7 @@ pub mod utxo_stats;
 mod verify;
 mod warnings;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bitcoin::block::Header;
@@ -118,6 +119,8 @@ pub struct ChainManager {
     interrupt: AtomicBool,
     importing: AtomicBool,
     failed: AtomicBool,
+    /// How often a check of the index was due (`-checkblockindex`).
+    index_checks: AtomicU64,
 }
 
 impl std::fmt::Debug for ChainManager {

@@ -47,6 +47,7 @@ impl ChainManager {
             if moved > 0 {
                 self.publish_tip(&state);
             }
+            self.check_block_index(&state);
         }
         self.activate_best_chain(None, &mut None)
     }

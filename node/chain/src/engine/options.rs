@@ -42,6 +42,8 @@ pub struct EngineOptions {
     pub check_blocks: i32,
     /// `-checklevel`.
     pub check_level: i32,
+    /// `-checkblockindex`: the index is checked at every so many changes, 0 for never.
+    pub check_block_index: u32,
     /// `-stopatheight`, 0 for never.
     pub stop_at_height: i32,
     /// `-maxtipage`, in seconds.
@@ -76,6 +78,7 @@ impl EngineOptions {
             prune: None,
             check_blocks: 6,
             check_level: 3,
+            check_block_index: 0,
             stop_at_height: 0,
             max_tip_age: 24 * 60 * 60,
             clock,
