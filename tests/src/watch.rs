@@ -6,6 +6,9 @@ use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+
 use crate::proc::children;
 
 /// Time between two samples.
@@ -20,7 +23,7 @@ const TICKS: f64 = 100.0;
 pub struct Usage {
     /// From the start until the process ended, in seconds.
     pub wall: f64,
-    /// Processor time of all processes, in seconds.
+    /// Processor time of all processes, in seconds. Of those that nobody waited for, what the last sample saw.
     pub cpu: f64,
     /// Largest sum of the memory of all processes at one moment, in bytes. A page that several share is divided among them
     /// where the kernel lets us see that, otherwise it counts for each.
@@ -41,15 +44,21 @@ pub fn watch(child: &mut Child, limit: Duration) -> Result<(ExitStatus, Usage), 
         let wall = begin.elapsed().as_secs_f64();
         over.store(true, Ordering::Relaxed);
         sampler.thread().unpark();
-        let (cpu, memory) = sampler.join().map_err(|_| "the sampling thread ended early")?;
-        ended.map(|status| (status, Usage { wall, cpu, memory }))
+        let (sampled, memory) = sampler.join().map_err(|_| "the sampling thread ended early")?;
+        // Each count misses something: samples the time after the last one, the kernel's sum the processes nobody waited for.
+        ended.map(|(status, kept)| (status, Usage { wall, cpu: sampled.max(kept) as f64 / TICKS, memory }))
     })
 }
 
-fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, String> {
+/// The end of the process, and the ticks that it and all descendants that were waited for have used.
+fn wait(child: &mut Child, deadline: Instant) -> Result<(ExitStatus, u64), String> {
+    let pid = i32::try_from(child.id()).map_err(|error| error.to_string())?;
+    // Left in place until its counters are read.
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     loop {
-        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            return Ok(status);
+        if waitid(Id::Pid(Pid::from_raw(pid)), flags).map_err(|error| error.to_string())? != WaitStatus::StillAlive {
+            let used = ticks(pid, 4).ok_or("the ended process has no counters")?;
+            return Ok((child.wait().map_err(|error| error.to_string())?, used));
         }
         if Instant::now() > deadline {
             // It may have ended just now.
@@ -61,10 +70,10 @@ fn wait(child: &mut Child, deadline: Instant) -> Result<ExitStatus, String> {
     }
 }
 
-/// Processor seconds and peak of the memory.
-fn sample(root: i32, over: &AtomicBool) -> (f64, u64) {
+/// Processor time in ticks and peak of the memory.
+fn sample(root: i32, over: &AtomicBool) -> (u64, u64) {
     let mut members = vec![root];
-    let mut ticks: BTreeMap<i32, u64> = BTreeMap::new();
+    let mut seen: BTreeMap<i32, u64> = BTreeMap::new();
     let mut peak = 0;
     for round in 0u32.. {
         if over.load(Ordering::Relaxed) {
@@ -75,15 +84,15 @@ fn sample(root: i32, over: &AtomicBool) -> (f64, u64) {
         }
         let mut sum = 0;
         for pid in &members {
-            if let Some(used) = processor(*pid) {
-                ticks.insert(*pid, used);
+            if let Some(used) = ticks(*pid, 2) {
+                seen.insert(*pid, used);
             }
             sum += memory(*pid).unwrap_or_default();
         }
         peak = peak.max(sum);
         std::thread::park_timeout(STEP);
     }
-    (ticks.values().sum::<u64>() as f64 / TICKS, peak)
+    (seen.values().sum(), peak)
 }
 
 fn descendants(root: i32) -> Vec<i32> {
@@ -96,12 +105,12 @@ fn descendants(root: i32) -> Vec<i32> {
     found
 }
 
-/// User and system time, in ticks.
-fn processor(pid: i32) -> Option<u64> {
+/// User and system time (`counters` = 2), also that of the descendants that were waited for (4), in ticks.
+fn ticks(pid: i32, counters: usize) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name, in brackets, may hold anything.
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    fields.get(11..11 + counters)?.iter().map(|field| field.parse::<u64>().ok()).sum()
 }
 
 /// Memory, in bytes.
@@ -123,8 +132,9 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_busy_grandchild_is_seen() {
-        let script = "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; true";
+    fn a_grandchild_counts_however_soon_it_ends() {
+        // Over before the second look for new processes.
+        let script = "sh -c 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done'; true";
         let mut child = Command::new("sh").args(["-c", script]).spawn().unwrap();
         let (status, usage) = watch(&mut child, Duration::from_secs(60)).unwrap();
         assert!(status.success());
