@@ -128,8 +128,9 @@ struct Request<'a> {
 pub fn answer(context: &Context, path: &str, query: &str, body: &[u8]) -> Reply {
     let found = ENDPOINTS.iter().find_map(|(prefix, endpoint)| Some((path.strip_prefix(prefix)?, endpoint)));
     let Some((rest, endpoint)) = found else { return Reply { status: NOT_FOUND, content_type: "text/html", body: Vec::new() } };
+    let query = Query::new(path, query);
     let (path, format) = split_format(rest);
-    let outcome = endpoint(context, &Request { path, format, query: Query::new(query), body });
+    let outcome = endpoint(context, &Request { path, format, query, body });
     outcome.unwrap_or_else(|(status, text)| Reply {
         status,
         content_type: "text/plain",

@@ -2,25 +2,28 @@
 
 use super::{BAD_REQUEST, Refusal};
 
-/// The text behind the question mark.
+/// The text behind the question mark, and the path before it: Core looks for parameters only in a well-formed whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Query<'a>(&'a str);
+pub(super) struct Query<'a> {
+    path: &'a str,
+    text: &'a str,
+}
 
 impl<'a> Query<'a> {
-    pub fn new(text: &'a str) -> Self {
-        Self(text)
+    pub fn new(path: &'a str, text: &'a str) -> Self {
+        Self { path, text }
     }
 
     /// The first parameter of that name, decoded.
     ///
     /// # Errors
-    /// The text cannot be part of an address.
+    /// Path or text cannot be part of an address.
     pub fn get(self, name: &str) -> Result<Option<String>, Refusal> {
         let malformed = || (BAD_REQUEST, "URI parsing failed, it likely contained RFC 3986 invalid characters".to_owned());
-        if !self.0.bytes().all(|byte| byte.is_ascii_graphic()) || !escapes_are_whole(self.0.as_bytes()) {
+        if ![self.path, self.text].into_iter().all(is_well_formed) {
             return Err(malformed());
         }
-        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let mut pairs = self.text.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let found = pairs.find(|(key, _)| decode(key) == name.as_bytes());
         found.map(|(_, value)| String::from_utf8(decode(value)).map_err(|_| malformed())).transpose()
     }
@@ -40,6 +43,12 @@ impl<'a> Query<'a> {
             }
         }
     }
+}
+
+/// Whether a part of an address keeps to the characters of RFC 3986.
+fn is_well_formed(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
+        && escapes_are_whole(part.as_bytes())
 }
 
 fn escapes_are_whole(bytes: &[u8]) -> bool {
@@ -70,12 +79,19 @@ mod tests {
 
     #[test]
     fn parameters_are_found_and_decoded() {
-        let query = Query::new("count=5&x=%41b&count=6&flag");
+        let query = Query::new("/rest/x", "count=5&x=%41b&count=6&flag");
         assert_eq!(query.get("count").unwrap().unwrap(), "5");
         assert_eq!(query.get("x").unwrap().unwrap(), "Ab");
         assert_eq!(query.get("flag").unwrap().unwrap(), "");
         assert_eq!(query.get("y").unwrap(), None);
         assert!(query.flag("flag", true).is_err() && query.flag("y", true).unwrap());
-        assert!(Query::new("count=%4").get("x").is_err() && Query::new("a=%zz").get("x").is_err());
+    }
+
+    #[test]
+    fn addresses_with_other_characters_have_no_parameters() {
+        for (path, text) in [("/x", "count=%4"), ("/x", "a=%zz"), ("/x%", "count=5"), ("/x", "a={}"), ("/\u{e4}", "")] {
+            assert!(Query::new(path, text).get("count").is_err(), "{path}?{text}");
+        }
+        assert_eq!(Query::new("/a%20b", "").get("count").unwrap(), None);
     }
 }
