@@ -1,8 +1,7 @@
 //! Which autonomous system an address belongs to (`-asmap`): a program of bits that reads the bits of an address
 //! (Core: `util/asmap.cpp`).
 
-use bitcoin::hashes::{Hash, HashEngine, sha256d};
-use bulkhead_wire::reader::put_length;
+use bitcoin::hashes::{Hash, sha256d};
 use bulkhead_wire::{NetAddr, Network};
 
 /// Bits of an address.
@@ -127,12 +126,7 @@ impl AsMap {
         if self.is_empty() {
             return [0; 32];
         }
-        let mut bytes = Vec::new();
-        put_length(&mut bytes, self.0.len());
-        let mut engine = sha256d::Hash::engine();
-        engine.input(&bytes);
-        engine.input(&self.0);
-        sha256d::Hash::from_engine(engine).to_byte_array()
+        sha256d::Hash::hash(&self.0).to_byte_array()
     }
 
     /// The autonomous system of an address; 0: none is known.

@@ -69,7 +69,7 @@ fn start() -> Result<(), NetError> {
     let config = birth.config.clone();
     let mut descriptors = birth.take_descriptors();
     let listeners: Vec<OwnedFd> = descriptors.take_all("p2p").into_iter().map(|(_, descriptor)| descriptor).collect();
-    let asmap = descriptors.take_all("asmap").into_iter().next().map(|(_, descriptor)| descriptor);
+    let asmap = descriptors.take_optional("asmap");
     let (node, tor) = match prepare(&config, asmap) {
         Ok(prepared) => prepared,
         Err(error) => {
