@@ -43,8 +43,9 @@ impl Tor {
     /// Reads the options; `None`: no onion service is wanted. `key`: as the file has it.
     #[must_use]
     pub fn new(config: &NetConfig, port: u16, key: Option<Vec<u8>>) -> Option<Self> {
-        let onion = |entry: &&String| entry.split(' ').nth(1) == Some("onion");
-        let target = config.listeners.iter().find(onion)?.split(' ').next()?.to_owned();
+        // The socket for the onion service, else the first that listens for everybody (`-bind`).
+        let of_kind = |kind| config.listeners.iter().find(|entry| entry.split(' ').nth(1) == Some(kind));
+        let target = of_kind("onion").or_else(|| of_kind("clear"))?.split(' ').next()?.to_owned();
         if !config.listen || !config.listenonion {
             return None;
         }
