@@ -18,7 +18,7 @@ interface NetChain {
   submitBlock @3 (block :Data, requested :Bool) -> (verdict :Types.Verdict, isNew :Bool, connected :Bool);
   # At most 4,000,000 bytes. Answers after validation. connected: it was found valid and became part of the active chain.
   submitTransaction @4 (transaction :Data) -> (outcome :TransactionOutcome);
-  # At most 400,000 bytes.
+  # At most 4,000,000 bytes.
   findHeaders @5 (locator :List(Data), stop :Data, limit :UInt32) -> (headers :Data);
   # At most 2000 headers of the active chain, 80 bytes each.
   findHashes @6 (locator :List(Data), stop :Data, limit :UInt32) -> (hashes :List(Data));
@@ -42,7 +42,7 @@ interface NetChain {
   # below a snapshot are on their way, so that they can't be offered to peers and must be fetched.
   ping @14 () -> ();
   submitPackage @15 (parent :Data, child :Data) -> (accepted :Bool, outcomes :List(TransactionOutcome));
-  # A parent and a child that pays for it; outcomes in this order. At most 400,000 bytes each.
+  # A parent and a child that pays for it; outcomes in this order. At most 4,000,000 bytes each.
   submitCompactBlock @16 (compactBlock :Data, wanted :Bool) -> (outcome :CompactOutcome);
   # A message cmpctblock, at most 4,000,000 bytes. wanted: fill it if that makes sense.
   blockFilters @17 (start :UInt32, stop :Data, what :FilterPart) -> (filters :List(BlockFilter));

@@ -23,8 +23,6 @@ use crate::engine::TipInfo;
 
 const HEADER: usize = 80;
 const MAX_HEADERS: usize = 2000;
-/// A transaction is at most this long, in bytes (its weight fits a standard transaction's).
-const MAX_TRANSACTION: usize = 400_000;
 const MAX_LOCATOR: u32 = 101;
 const MAX_MEMPOOL_IDS: usize = 50_000;
 /// Names of one `inv`.
@@ -47,7 +45,7 @@ pub fn client(node: Rc<Node>) -> capnp::capability::Client {
 }
 
 fn transaction(data: &[u8]) -> Result<Arc<Transaction>, capnp::Error> {
-    let bytes = decode::data("transaction", data, MAX_TRANSACTION).map_err(malformed)?;
+    let bytes = decode::data("transaction", data, MAX_BLOCK_BYTES).map_err(malformed)?;
     decode_witness_tx(bytes).map(Arc::new).ok_or_else(|| bulkhead_link::failed("transaction cannot be decoded"))
 }
 
