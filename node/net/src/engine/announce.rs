@@ -1,5 +1,7 @@
 //! Telling peers of new blocks: by headers (BIP 130) or by inventory.
 
+use std::collections::VecDeque;
+
 use bulkhead_wire::Message;
 use bulkhead_wire::message::hash_hex;
 
@@ -14,18 +16,15 @@ const MAX_TO_ANNOUNCE: usize = 8;
 /// Blocks of one step after which the patience with slow peers is what it was at first.
 const MAX_PATIENCE_STEPS: i32 = 64;
 
+/// New blocks that peers were not told of yet, oldest first, and whether their headers are here: some must be asked for, but
+/// no block is announced before its parent.
+#[derive(Debug, Default)]
+pub(crate) struct Announcements(pub(super) VecDeque<(Vec<Hash>, bool)>);
+
 impl Engine {
     /// The active chain has a new tip; `hashes` are the newest blocks that became part of it, oldest first.
     pub fn updated_tip(&mut self, tip: Tip, mut hashes: Vec<Hash>) {
-        let risen = tip.at.height.saturating_sub(self.chain.tip.at.height);
-        for _ in 0..risen.clamp(1, MAX_PATIENCE_STEPS) {
-            self.block_connected();
-        }
-        if risen <= 0 {
-            // Blocks were taken back: their transactions are unconfirmed again.
-            self.mempool.confirmed.clear();
-        }
-        self.chain.tip = tip;
+        self.tip_moves(tip);
         self.chain.ready = true;
         if tip.at.work > self.chain.best_header.at.work {
             self.chain.best_header = tip;
@@ -42,12 +41,28 @@ impl Engine {
             self.send_all();
             return;
         }
-        if hashes.iter().all(|hash| self.headers.raw(hash).is_some()) {
-            self.queue_announcement(&hashes);
-        } else {
+        let ready = hashes.iter().all(|hash| self.headers.raw(hash).is_some());
+        if !ready {
             let question = Question::HeadersByHash(hashes.clone());
-            self.ask(question, Continuation::Announce { hashes, tip }, None);
+            self.ask(question, Continuation::Announce { hashes: hashes.clone(), tip }, None);
         }
+        self.announcements.0.push_back((hashes, ready));
+        self.queue_announcements();
+    }
+
+    /// Takes note of where the active chain ends, as chain's announcement or its state says: whichever comes first.
+    pub(crate) fn tip_moves(&mut self, tip: Tip) {
+        if tip.at.hash != self.chain.tip.at.hash {
+            let risen = tip.at.height.saturating_sub(self.chain.tip.at.height);
+            for _ in 0..risen.clamp(1, MAX_PATIENCE_STEPS) {
+                self.block_connected();
+            }
+            if risen <= 0 {
+                // Blocks were taken back: their transactions are unconfirmed again.
+                self.mempool.confirmed.clear();
+            }
+        }
+        self.chain.tip = tip;
     }
 
     /// Looks at the transactions of a block that became part of the chain.
@@ -70,9 +85,19 @@ impl Engine {
         self.chain.best_header = tip;
     }
 
-    pub(crate) fn queue_announcement(&mut self, hashes: &[Hash]) {
-        for peer in self.peers.values_mut() {
-            peer.announce_headers.extend_from_slice(hashes);
+    /// The headers of these new blocks are there, or will never come.
+    pub(crate) fn announce_ready(&mut self, hashes: &[Hash]) {
+        if let Some(waiting) = self.announcements.0.iter_mut().find(|(waiting, ready)| !ready && waiting == hashes) {
+            waiting.1 = true;
+        }
+        self.queue_announcements();
+    }
+
+    fn queue_announcements(&mut self) {
+        while let Some((hashes, _)) = self.announcements.0.pop_front_if(|(_, ready)| *ready) {
+            for peer in self.peers.values_mut() {
+                peer.announce_headers.extend_from_slice(&hashes);
+            }
         }
         self.send_all();
     }

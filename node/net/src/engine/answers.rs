@@ -58,12 +58,16 @@ impl Engine {
                 state.submitting = state.submitting.saturating_sub(1);
             }
         }
+        let held = self.plans.holds_others();
         self.resume(waiting, answer);
         if let Some(id) = peer {
             self.maybe_discourage(id);
             self.pump(id);
         }
         self.pump_orphans();
+        if held && !self.plans.holds_others() {
+            self.send_all();
+        }
     }
 
     fn resume(&mut self, waiting: Continuation, answer: Answer) {
@@ -76,8 +80,7 @@ impl Engine {
                 self.start_presync(peer, &headers, start, locator);
             }
             (Continuation::DirectFetch { peer, best }, Answer::MissingBlocks(blocks)) => {
-                self.plan_ready(best.hash, blocks);
-                self.direct_fetch(peer, best);
+                self.direct_plan_ready(peer, best, blocks);
             }
             (Continuation::Plan { best }, Answer::MissingBlocks(blocks)) => {
                 self.plan_ready(best, blocks);
@@ -133,7 +136,7 @@ impl Engine {
             }
             (Continuation::Announce { hashes, tip }, Answer::FoundHeaders(headers)) => {
                 self.headers.insert_run(&headers, tip.at);
-                self.queue_announcement(&hashes);
+                self.announce_ready(&hashes);
             }
             (Continuation::Mempool { peer }, Answer::MempoolIds(ids)) => self.mempool_listed(peer, &ids),
             (waiting, _) => self.lost(waiting),
@@ -154,10 +157,9 @@ impl Engine {
                 self.plans.done(&hash);
                 self.forget_request(&hash, Some(peer));
             }
-            Continuation::Plan { best } | Continuation::DirectFetch { best: HeaderRef { hash: best, .. }, .. } => {
-                self.plan_ready(best, Vec::new());
-            }
-            Continuation::Announce { hashes, .. } => self.queue_announcement(&hashes),
+            Continuation::Plan { best } => self.plan_ready(best, Vec::new()),
+            Continuation::DirectFetch { peer, best } => self.direct_plan_ready(peer, best, Vec::new()),
+            Continuation::Announce { hashes, .. } => self.announce_ready(&hashes),
             _ => {}
         }
     }
@@ -168,8 +170,9 @@ impl Engine {
         self.chain = view;
         self.mempool.sequence = self.mempool.sequence.max(view.sequence);
         if first {
+        self.tip_moves(view.tip);
             // After a restart of chain nothing that was under way there counts.
-            self.plans = super::Plans::default();
+            self.plans.forget_all();
         }
         self.headers.insert_bare(view.tip.at);
         self.headers.insert_bare(view.best_header.at);

@@ -57,6 +57,8 @@ impl Plan {
 pub(crate) struct Plans {
     plans: HashMap<Hash, Plan>,
     judging: HashSet<Hash>,
+    /// Questions whose answers are for the peer that announced the blocks.
+    direct: usize,
 }
 
 impl Plans {
@@ -73,6 +75,11 @@ impl Plans {
                 }
             }
         }
+    }
+
+    /// Whether other peers than those that announced blocks must wait.
+    pub(crate) fn holds_others(&self) -> bool {
+        self.direct > 0
     }
 
     pub(crate) fn judging(&mut self, hash: Hash) {
@@ -107,7 +114,15 @@ impl Engine {
 
     /// The peer announced a header near our tip: find out what is missing and fetch it, before its next message.
     pub(crate) fn plan_then_fetch(&mut self, id: PeerId, best: HeaderRef) {
+        self.plans.direct += 1;
         self.ask_for_plan(best.hash, Continuation::DirectFetch { peer: id, best }, Some(id));
+    }
+
+    /// Chain has answered, or never will, what there is to fetch from a peer that announced it.
+    pub(crate) fn direct_plan_ready(&mut self, id: PeerId, best: HeaderRef, blocks: Vec<(Hash, i32)>) {
+        self.plans.direct = self.plans.direct.saturating_sub(1);
+        self.plan_ready(best.hash, blocks);
+        self.direct_fetch(id, best);
     }
 
     pub(crate) fn plan_ready(&mut self, best: Hash, blocks: Vec<(Hash, i32)>) {
@@ -115,7 +130,7 @@ impl Engine {
     }
 
     /// Fetches what the fresh plan holds from the peer that announced it.
-    pub(crate) fn direct_fetch(&mut self, id: PeerId, best: HeaderRef) {
+    fn direct_fetch(&mut self, id: PeerId, best: HeaderRef) {
         let Some(peer) = self.peers.get(&id) else { return };
         if peer.disconnect || !peer.can_serve_witnesses() {
             return;
@@ -189,6 +204,11 @@ impl Engine {
         let allowed = self.may_sync_from(id);
         let Some(peer) = self.peers.get(&id) else { return };
         let slots = peer.in_flight.len() < MAX_IN_FLIGHT;
+        // New blocks are fetched from whom announced them, who is to be asked as soon as chain has said what is missing. Not for
+        // long, or peers that announce all the time could keep us from others.
+        if self.plans.holds_others() && !self.ticking {
+            return;
+        }
         if !peer.can_serve_blocks() || !slots || !((allowed && !peer.is_limited()) || !initial) || self.chain.loading {
             return;
         }
@@ -226,6 +246,10 @@ impl Engine {
     fn maybe_blame(&mut self, id: PeerId, best: &HeaderRef) {
         let now = self.now;
         let Some(plan) = self.plans.plans.get(&best.hash) else { return };
+        if plan.blocks.front().is_some_and(|(hash, _)| self.plans.judging.contains(hash)) {
+            // Its first block has come, and the window moves as soon as chain has judged it.
+            return;
+        }
         let end = plan.window_end();
         let beyond = plan.blocks.iter().find(|(_, height)| *height > end);
         let more = beyond.is_some_and(|(hash, _)| !self.block_requests.contains(hash));
@@ -238,5 +262,67 @@ impl Engine {
             peer.stalling_since = now;
             tracing::debug!(target: "net", "Stall started peer={staller}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::chain_view::Answer;
+    use super::super::kind::ConnectionKind;
+    use super::super::tests::{asked, engine, handshaken};
+    use super::*;
+
+    fn hash(height: i32) -> Hash {
+        let mut hash = [7; 32];
+        hash[..4].copy_from_slice(&height.to_le_bytes());
+        hash
+    }
+
+    #[test]
+    fn whoever_announced_a_block_is_asked_before_others() {
+        let mut engine = engine();
+        let first = handshaken(&mut engine, ConnectionKind::Inbound);
+        let other = handshaken(&mut engine, ConnectionKind::Inbound);
+        let best = HeaderRef { hash: hash(1), height: 1, work: [255; 32] };
+        engine.peers.get_mut(&other).unwrap().best_known = Some(best);
+        engine.take_effects().clear();
+        engine.plan_then_fetch(first, best);
+        let token = asked(&engine.take_effects())[0].0;
+        engine.plans.plans.get_mut(&best.hash).unwrap().blocks = [(best.hash, 1)].into();
+        engine.maybe_fetch_blocks(other);
+        assert!(engine.block_requests.is_empty());
+        engine.answer(token, Answer::MissingBlocks(vec![(best.hash, 1)]));
+        assert_eq!(engine.block_requests.peers(&best.hash), [first]);
+        // Not when the answer does not come for long.
+        engine.forget_request(&best.hash, None);
+        engine.plan_then_fetch(first, best);
+        engine.plans.plans.get_mut(&best.hash).unwrap().blocks = [(best.hash, 1)].into();
+        engine.peers.get_mut(&first).unwrap().blocked_on = 1;
+        engine.tick();
+        assert_eq!(engine.block_requests.peers(&best.hash), [other]);
+    }
+
+    #[test]
+    fn who_holds_up_the_window_is_blamed_until_the_block_has_come() {
+        let mut engine = engine();
+        let slow = handshaken(&mut engine, ConnectionKind::Inbound);
+        let idle = handshaken(&mut engine, ConnectionKind::Inbound);
+        let best = HeaderRef { hash: [9; 32], height: 2 * WINDOW, work: [255; 32] };
+        let blocks = (1..=2 * WINDOW).map(|height| (hash(height), height)).collect();
+        engine.plans.plans.insert(best.hash, Plan { blocks, ..Plan::default() });
+        for height in [1, WINDOW] {
+            assert!(engine.note_request(slow, hash(height), height));
+        }
+        let stalls = |engine: &Engine| engine.peers.get(&slow).unwrap().stalling_since != 0;
+        engine.maybe_blame(idle, &best);
+        assert!(stalls(&engine));
+        engine.forget_request(&hash(1), Some(slow));
+        engine.plans.judging(hash(1));
+        engine.maybe_blame(idle, &best);
+        assert!(!stalls(&engine));
+        engine.plans.done(&hash(1));
+        engine.maybe_blame(idle, &best);
+        assert!(stalls(&engine));
     }
 }

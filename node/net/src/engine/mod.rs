@@ -177,6 +177,8 @@ pub struct Engine {
     /// Peers with orphans whose parents have come.
     orphan_work: Vec<PeerId>,
     upload: Upload,
+    /// A look at all peers is under way that comes with time and not with a message.
+    ticking: bool,
     recent_block: Option<RecentBlock>,
     highest_fast_announce: i32,
     /// Peers that announce blocks to us in compact form, the newest last.
@@ -192,6 +194,7 @@ pub struct Engine {
 }
 
 impl Engine {
+    announcements: announce::Announcements,
     /// An engine without peers. `seed` feeds every random choice; `now` is in microseconds.
     #[must_use]
     pub fn new(config: EngineConfig, addrman: AddrMan, bans: BanList, seed: [u8; 32], now: i64) -> Self {
@@ -229,6 +232,7 @@ impl Engine {
             recent_block: None,
             highest_fast_announce: 0,
             high_bandwidth: Vec::new(),
+            ticking: false,
             next_partial: 0,
             last_presync_report: 0,
             mempool: MempoolView::default(),
@@ -241,6 +245,7 @@ impl Engine {
     }
 
     /// Sets the time, microseconds. Called before every other entry.
+            announcements: Default::default(),
     pub fn set_now(&mut self, now: i64) {
         self.now = now;
     }

@@ -272,6 +272,38 @@ fn new_block_is_announced_by_header_to_who_prefers_it() {
 }
 
 #[test]
+fn no_block_is_announced_before_its_parent() {
+    let mut engine = engine();
+    let id = handshaken(&mut engine, ConnectionKind::Inbound);
+    push(&mut engine, id, &Message::SendHeaders);
+    let first = mined([1; 32]);
+    let second = mined(header_hash(&first));
+    engine.headers.insert_run(&[second], tip_of(&second, 2).at);
+    let _ = engine.take_effects();
+    engine.updated_tip(tip_of(&first, 1), vec![header_hash(&first)]);
+    engine.updated_tip(tip_of(&second, 2), vec![header_hash(&second)]);
+    let effects = engine.take_effects();
+    assert!(!sent(&effects).iter().any(|command| command == "headers" || command == "inv"));
+    let (token, _) = asked(&effects).into_iter().find(|(_, q)| matches!(q, Question::HeadersByHash(_))).unwrap();
+    engine.answer(token, Answer::FoundHeaders(vec![first]));
+    let queued = |engine: &Engine| engine.announcements.0.len();
+    assert_eq!(queued(&engine), 0);
+    assert!(sent(&engine.take_effects()).iter().any(|command| command == "headers" || command == "inv"));
+}
+
+#[test]
+fn patience_with_slow_peers_wears_off_whoever_tells_of_the_blocks_first() {
+    let mut engine = engine();
+    engine.stalling_timeout = 8 * SECOND;
+    let tip = tip_of(&mined([1; 32]), 50);
+    engine.chain_state(ChainView { ready: true, tip, best_header: tip, ..ChainView::default() });
+    assert_eq!(engine.stalling_timeout, 2 * SECOND);
+    engine.stalling_timeout = 8 * SECOND;
+    engine.updated_tip(tip, Vec::new());
+    assert_eq!(engine.stalling_timeout, 8 * SECOND);
+}
+
+#[test]
 fn transaction_is_announced_requested_and_served() {
     let mut engine = engine();
     let id = handshaken(&mut engine, ConnectionKind::Inbound);

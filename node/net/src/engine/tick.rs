@@ -27,7 +27,9 @@ impl Engine {
             }
         }
         self.check_extra_peers();
+        self.ticking = true;
         self.send_all();
+        self.ticking = false;
     }
 
     pub(crate) fn send_all(&mut self) {
