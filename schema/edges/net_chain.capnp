@@ -49,6 +49,8 @@ interface NetChain {
   # At most 2001 records, at most 8,000,000 bytes of filters: the answer may end early. Empty when the index lacks one.
   broadcastSeen @18 (ids :Data) -> ();
   # Txids that a peer has fetched, 32 bytes each, at most 1000: they are no longer waiting for their first broadcast.
+  testTransaction @19 (transaction :Data) -> (verdict :Types.Verdict);
+  # Judges as submitTransaction, but changes nothing. At most 4,000,000 bytes.
 }
 
 interface PartialBlock {
@@ -132,4 +134,12 @@ interface NetEvents {
   # A block on top of the tip that has its proof of work and is well formed; it was not connected yet.
   transactionsRemoved @5 (wtxids :Data) -> ();
   # Out of the mempool, other than by a block. At most 1000.
+  broadcastPrivately @6 (transaction :Data) -> (outcome :PrivateOutcome);
+  # A transaction of the user (-privatebroadcast), at most 4,000,000 bytes: to be sent over connections of its own.
+}
+
+enum PrivateOutcome {
+  queued @0;        # or it was before
+  full @1;          # too many wait already
+  unreachable @2;   # no network that hides where we are can be reached
 }

@@ -327,7 +327,7 @@ pub fn open(
     }
     chain.activate()?;
     let context = Context::new(chain, pool, indexes, network(config), Arc::clone(config), Some(handle.clone()));
-    Ok(Arc::new(Context { warnings, recent, ..context }))
+    Ok(Arc::new(Context { warnings, recent, relay: Some(relay.clone()), ..context }))
 }
 
 /// Imports what was asked for, then lets the node settle.

@@ -14,6 +14,7 @@ use bitcoin_net::engine::{AddedNode, Engine, LOCAL_INTERFACE, LOCAL_MANUAL};
 use bitcoin_net::process::broker::Broker;
 use bitcoin_net::process::files::{Files, FilesError, read_key};
 use bitcoin_net::process::i2p::{self, I2p};
+use bitcoin_net::process::private::retry_delay;
 use bitcoin_net::process::proxies::{Proxies, ProxyError};
 use bitcoin_net::process::resolve::Resolver;
 use bitcoin_net::process::settings::{ListenerKind, SettingError, engine_config, listener_kind};
@@ -24,6 +25,7 @@ use bulkhead_control::{Component, ControlError, Edge, Event, Handle, NetConfig, 
 use bulkhead_link::LinkError;
 use bulkhead_wire::{Endpoint, NetAddr, Network};
 use thiserror::Error;
+use tokio::time::Instant;
 
 /// How often peers.dat is written.
 const DUMP_PAUSE: Duration = Duration::from_secs(15 * 60);
@@ -126,6 +128,7 @@ fn prepare(config: &NetConfig, asmap: Option<OwnedFd>) -> Result<(Rc<Node>, Opti
         connect_timeout: Duration::from_millis(u64::try_from(config.timeout).unwrap_or(5000)),
         warnings_as_text: config.deprecatedrpc.iter().any(|name| name == "warnings"),
         isolation_prefix: hex::encode(rng.r#gen::<[u8; 8]>()),
+        private_broadcast: config.privatebroadcast,
         lookup_names: config.dns,
         resolver: Resolver::load(),
     };
@@ -212,13 +215,27 @@ async fn serve(
     }
     handle.ready()?;
     let mut events = forward(events);
-    while let Some(event) = events.recv().await {
+    let mut next_retry = Instant::now();
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = tokio::time::sleep_until(next_retry), if node.info.private_broadcast => {
+                next_retry = Instant::now() + retry_delay();
+                node.with(Engine::retry_private);
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
         match event {
             Event::Wire(wires) => wire(&node, wires)?,
             Event::Shutdown => break,
             Event::PeerGone => return Ok(()),
             Event::MockTime(_) => node.with(Engine::tick),
-            Event::Run(_) | Event::LogLevels(_) | Event::ForwardScheduler(_) | Event::ReopenLog => {}
+            Event::ForwardScheduler(seconds) => {
+                let by = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+                next_retry -= by.min(next_retry.saturating_duration_since(Instant::now()));
+            }
+            Event::Run(_) | Event::LogLevels(_) | Event::ReopenLog => {}
         }
     }
     node.save_at_end();

@@ -11,8 +11,8 @@ pub(super) const METHODS: &[Method] = &[
         "abortprivatebroadcast",
         "rawtransactions",
         Net,
-        "Gives up broadcasting a transaction privately.",
-        &[a("id", Hex, Required, "A key")],
+        "Gives up broadcasting a transaction privately and forgets it. Only with -privatebroadcast.",
+        &[a("id", Hex, Required, "Its txid or wtxid; all transactions with this txid are meant")],
     ),
     m(
         "combinerawtransaction",
@@ -58,7 +58,13 @@ pub(super) const METHODS: &[Method] = &[
         "Returns an object that describes a script.",
         &[a("hexstring", Hex, Required, "The data in hex")],
     ),
-    m("getprivatebroadcastinfo", "rawtransactions", Net, "Returns the transactions that are being broadcast privately.", &[]),
+    m(
+        "getprivatebroadcastinfo",
+        "rawtransactions",
+        Net,
+        "Returns the transactions that are being broadcast privately. Only with -privatebroadcast.",
+        &[],
+    ),
     m(
         "getrawtransaction",
         "rawtransactions",

@@ -14,6 +14,7 @@ use crate::indexes::Indexes;
 use crate::mempool_accept::Pool;
 use crate::mining::TemplateOptions;
 use crate::recent::RecentTransactions;
+use crate::serve::Relay;
 use crate::warnings::Warnings;
 
 /// Everything that RPC methods of this process may touch. Shared by all threads that answer calls.
@@ -44,6 +45,8 @@ pub struct Context {
     pub warnings: Arc<Warnings>,
     /// Transactions that were confirmed, refused or replaced lately.
     pub recent: Arc<RecentTransactions>,
+    /// The way to net; `None` without one.
+    pub relay: Option<Relay>,
 }
 
 impl Context {
@@ -68,6 +71,7 @@ impl Context {
             last_template: Mutex::new(None),
             warnings: Arc::default(),
             recent: Arc::default(),
+            relay: None,
         }
     }
 

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{OutPoint, Transaction, Txid};
 use bulkhead_mempool::{FeeRate, Kind, Reject};
 use bulkhead_rpc_util::codec::decode_hex_tx;
-use bulkhead_rpc_util::error::{VERIFY_ALREADY_IN_UTXO_SET, VERIFY_ERROR, VERIFY_REJECTED};
+use bulkhead_rpc_util::error::{LIMIT_EXCEEDED, VERIFY_ALREADY_IN_UTXO_SET, VERIFY_ERROR, VERIFY_REJECTED};
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_from_json, amount_to_json, fee_rate_from_json, opcode, params};
+use bulkhead_schema::wire::net_chain_capnp::PrivateOutcome;
 use serde_json::{Map, Value, json};
 
 use super::lookup::storage_error;
 use super::{Context, Handler};
+use crate::engine::State;
 use crate::mempool_accept::{
     AcceptOptions, Accepted, MAX_PACKAGE_COUNT, PackageError, PackageOutcome, is_child_with_parents_tree, submit_package,
     test_package,
@@ -19,6 +21,10 @@ use crate::mempool_accept::{
 
 pub(super) const METHODS: &[(&str, Handler)] =
     &[("sendrawtransaction", sendrawtransaction), ("submitpackage", submitpackage), ("testmempoolaccept", testmempoolaccept)];
+
+const UNREACHABLE: &str = "-privatebroadcast is enabled, but none of the Tor or I2P networks is reachable. Maybe the location of \
+                           the Tor proxy couldn't be retrieved from the Tor daemon at startup. Check whether the Tor daemon is \
+                           running and that -torcontrol, -torpassword and -i2psam are configured properly.";
 
 /// 0.10 coins per 1000 virtual bytes.
 const DEFAULT_MAX_FEE_RATE: i64 = 10_000_000;
@@ -55,37 +61,69 @@ fn sendrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
     check_burn(params, &tx)?;
     let rate = max_fee_rate(params)?;
     let max_fee = rate.fee((tx.weight().to_wu() as i64 + 3) / 4);
-    broadcast(context, &Arc::new(tx), max_fee).map(|txid| txid.to_string().into())
+    let tx = Arc::new(tx);
+    let send = if context.config.privatebroadcast { broadcast_privately } else { broadcast };
+    send(context, &tx, max_fee).map(|txid| txid.to_string().into())
 }
 
 /// Adds a transaction of ours to the pool, from which it is announced. `max_fee` 0: no limit.
 ///
 /// # Errors
 /// Core's codes and texts.
-pub fn broadcast(context: &Context, tx: &Arc<Transaction>, max_fee: i64) -> RpcResult<bitcoin::Txid> {
+pub fn broadcast(context: &Context, tx: &Arc<Transaction>, max_fee: i64) -> RpcResult<Txid> {
     let txid = tx.compute_txid();
     let state = context.state();
+    check_unconfirmed(&state, tx, txid)?;
+    if context.pool.lock().get(&txid).is_some() {
+        return Ok(txid);
+    }
+    if max_fee > 0 {
+        check_acceptable(context, &state, tx, max_fee)?;
+    }
+    let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
+    context.pool.accept(&state, tx, &options).map_err(|reject| reject_error(&reject))?;
+    context.pool.lock().add_unbroadcast(txid);
+    Ok(txid)
+}
+
+fn check_unconfirmed(state: &State, tx: &Transaction, txid: Txid) -> RpcResult<()> {
     for vout in 0..tx.output.len() as u32 {
         if state.coin(&OutPoint { txid, vout }).map_err(storage_error)?.is_some() {
             let text = "Transaction outputs already in utxo set";
             return Err(RpcError::new(VERIFY_ALREADY_IN_UTXO_SET, text));
         }
     }
-    if context.pool.lock().get(&txid).is_some() {
-        return Ok(txid);
+    Ok(())
+}
+
+/// Whether the mempool would take it, at a fee of not more than `max_fee` (0: any).
+fn check_acceptable(context: &Context, state: &State, tx: &Arc<Transaction>, max_fee: i64) -> RpcResult<()> {
+    let test = AcceptOptions { time: context.now(), test_only: true, ..AcceptOptions::default() };
+    let accepted = context.pool.accept(state, tx, &test).map_err(|reject| reject_error(&reject))?;
+    if max_fee > 0 && accepted.fee > max_fee {
+        let text = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
+        return Err(RpcError::new(VERIFY_ERROR, text));
     }
-    let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };
-    if max_fee > 0 {
-        let test = AcceptOptions { test_only: true, ..options.clone() };
-        let accepted = context.pool.accept(&state, tx, &test).map_err(|reject| reject_error(&reject))?;
-        if accepted.fee > max_fee {
-            let text = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)";
-            return Err(RpcError::new(VERIFY_ERROR, text));
+    Ok(())
+}
+
+/// Has net send a transaction of ours to peers that learn nothing else of us (`-privatebroadcast`); the pool gets it from the
+/// network like any other.
+fn broadcast_privately(context: &Context, tx: &Arc<Transaction>, max_fee: i64) -> RpcResult<Txid> {
+    let txid = tx.compute_txid();
+    {
+        let state = context.state();
+        check_unconfirmed(&state, tx, txid)?;
+        if context.pool.lock().get(&txid).is_none() {
+            check_acceptable(context, &state, tx, max_fee)?;
         }
     }
-    context.pool.accept(&state, tx, &options).map_err(|reject| reject_error(&reject))?;
-    context.pool.lock().add_unbroadcast(txid);
-    Ok(txid)
+    match context.relay.as_ref().and_then(|relay| relay.broadcast_privately(tx)) {
+        Some(PrivateOutcome::Queued) => Ok(txid),
+        Some(PrivateOutcome::Full) => Err(RpcError::new(LIMIT_EXCEEDED, "Private broadcast queue is full")),
+        Some(PrivateOutcome::Unreachable) => Err(RpcError::misc(UNREACHABLE)),
+        None => Err(RpcError::internal("bitcoin-net does not answer")),
+    }
 }
 
 fn read_transactions(params: &Params) -> RpcResult<Vec<Arc<Transaction>>> {

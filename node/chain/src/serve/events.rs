@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction, Wtxid};
 use bulkhead_consensus::{PreparedBlock, Reject, RejectKind};
-use bulkhead_schema::wire::net_chain_capnp::net_events;
+use bulkhead_schema::wire::net_chain_capnp::{PrivateOutcome, net_events};
 use bulkhead_schema::wire::rpc_chain_capnp::chain_events;
 use bulkhead_schema::wire::wallet_chain_capnp::wallet_events;
 use tokio::sync::{Notify, mpsc};
@@ -58,6 +58,9 @@ pub enum Happening {
     NewBlock { tip: TipInfo, block: Arc<PreparedBlock> },
     /// A transaction left the mempool.
     Removed { tx: Arc<Transaction>, sequence: u64, reason: &'static str },
+    /// A transaction of the user is to be broadcast without going through the mempool; net's answer goes back. Dropped
+    /// unanswered when there is no net.
+    Private { tx: Arc<Transaction>, answer: mpsc::Sender<PrivateOutcome> },
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
     Barrier(mpsc::Sender<()>),
 }
@@ -82,6 +85,21 @@ impl Relay {
         for happening in connected {
             self.tell(happening);
         }
+    }
+
+    /// Blocks until net and the wallet have taken every event that happened before: call it without locks.
+    pub fn wait_until_taken(&self) {
+        let (marker, mut gone) = mpsc::channel(1);
+        self.tell(Happening::Barrier(marker));
+        while gone.blocking_recv().is_some() {}
+    }
+
+    /// Hands a transaction to net for private broadcast; `None`: net is not there. Blocks until net has answered: call it
+    /// without locks.
+    pub fn broadcast_privately(&self, tx: &Arc<Transaction>) -> Option<PrivateOutcome> {
+        let (answer, mut answered) = mpsc::channel(1);
+        self.tell(Happening::Private { tx: Arc::clone(tx), answer });
+        answered.blocking_recv()
     }
 
     /// Hears of a pool's changes.
@@ -159,6 +177,8 @@ struct NetBox {
     newest: Option<(TipInfo, Arc<PreparedBlock>)>,
     transactions: VecDeque<Entered>,
     removed: VecDeque<Wtxid>,
+    /// Each has a caller that waits, so there are few.
+    private: VecDeque<(Arc<Transaction>, mpsc::Sender<PrivateOutcome>)>,
     /// Dropped when everything before was taken.
     barriers: Vec<mpsc::Sender<()>>,
 }
@@ -247,7 +267,10 @@ impl Hub {
                 queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
-            let only_net = matches!(event, Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. });
+            let only_net = matches!(
+                event,
+                Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. } | Happening::Private { .. }
+            );
             let for_wallets = !only_net && !matches!(event, Happening::NewTip(_));
             for queue in self.wallets.borrow().iter().filter(|_| for_wallets) {
                 queue.waiting.borrow_mut().push(&event);
@@ -367,6 +390,7 @@ enum ForNet {
     NewBlock(TipInfo, Arc<PreparedBlock>),
     Entered(Vec<Entered>),
     Removed(Vec<Wtxid>),
+    Private(Arc<Transaction>, mpsc::Sender<PrivateOutcome>),
 }
 
 impl NetBox {
@@ -402,6 +426,7 @@ impl NetBox {
                 self.removed.push_back(tx.compute_wtxid());
             }
             Happening::NewTip(_) => {}
+            Happening::Private { tx, answer } => self.private.push_back((Arc::clone(tx), answer.clone())),
             Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
     }
@@ -427,6 +452,9 @@ impl NetBox {
         if !self.removed.is_empty() {
             let count = self.removed.len().min(MAX_REMOVED);
             return Some(ForNet::Removed(self.removed.drain(..count).collect()));
+        }
+        if let Some((tx, answer)) = self.private.pop_front() {
+            return Some(ForNet::Private(tx, answer));
         }
         self.barriers.clear();
         None
@@ -481,6 +509,13 @@ async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capn
             request.get().set_wtxids(&bytes);
             request.send().promise.await?;
         }
+        ForNet::Private(tx, answer) => {
+            let mut request = client.broadcast_privately_request();
+            request.get().set_transaction(&bitcoin::consensus::serialize(&*tx));
+            let response = request.send().promise.await?;
+            // A caller that has gone away does not want the answer.
+            let _ = answer.try_send(response.get()?.get_outcome()?);
+        }
     }
     Ok(())
 }
@@ -522,6 +557,7 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
         | Happening::Refused { .. }
         | Happening::NewBlock { .. }
         | Happening::NewTip(_)
+        | Happening::Private { .. }
         | Happening::Barrier(_) => {}
     }
     Ok(())
@@ -563,6 +599,7 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
         | Happening::HeaderTip(_)
         | Happening::Refused { .. }
         | Happening::NewBlock { .. }
+        | Happening::Private { .. }
         | Happening::Barrier(_) => {}
     }
     Ok(())

@@ -210,6 +210,17 @@ impl net_chain::Server for NetChain {
         Ok(())
     }
 
+    async fn test_transaction(
+        self: Rc<Self>,
+        params: net_chain::TestTransactionParams,
+        mut results: net_chain::TestTransactionResults,
+    ) -> Result<(), capnp::Error> {
+        let tx = transaction(params.get()?.get_transaction()?)?;
+        let verdict = self.node.in_order(move |context| transactions::test_transaction(context, &tx)).await?;
+        fill_pool_verdict(results.get().init_verdict(), verdict.as_ref().copied());
+        Ok(())
+    }
+
     async fn submit_package(
         self: Rc<Self>,
         params: net_chain::SubmitPackageParams,

@@ -59,6 +59,12 @@ pub fn submit_transaction(context: &Context, tx: &Arc<Transaction>) -> Submitted
     submitted(context, tx, verdict)
 }
 
+/// Judges a transaction without any effect.
+pub fn test_transaction(context: &Context, tx: &Arc<Transaction>) -> Result<(), Reject> {
+    let options = AcceptOptions { time: context.now(), test_only: true, ..AcceptOptions::default() };
+    context.pool.accept(&context.state(), tx, &options).map(|_| ())
+}
+
 /// Judges a parent and a child that pays for it. Whether both are in the mempool now, and what became of each.
 pub fn submit_package(context: &Context, transactions: &[Arc<Transaction>]) -> (bool, Vec<Submitted>) {
     let options = AcceptOptions { time: context.now(), ..AcceptOptions::default() };

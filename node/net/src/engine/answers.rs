@@ -4,6 +4,7 @@ use bulkhead_wire::Inventory;
 use bulkhead_wire::compact::TransactionsRequest;
 use bulkhead_wire::filters::FilterRequest;
 use bulkhead_wire::message::Locator;
+use bulkhead_wire::skim::TxNames;
 
 use super::Engine;
 use super::chain_view::{AcceptedTx, Answer, BlockOutcome, ChainView, Tip};
@@ -42,6 +43,7 @@ pub(crate) enum Continuation {
     InvTxs { peer: PeerId, entries: Vec<Inventory> },
     Announce { hashes: Vec<Hash>, tip: Tip },
     Mempool { peer: PeerId },
+    Retry { names: TxNames },
 }
 
 impl Engine {
@@ -139,6 +141,7 @@ impl Engine {
                 self.announce_ready(&hashes);
             }
             (Continuation::Mempool { peer }, Answer::MempoolIds(ids)) => self.mempool_listed(peer, &ids),
+            (Continuation::Retry { names }, Answer::Tested(verdict)) => self.retry_judged(&names, &verdict),
             (waiting, _) => self.lost(waiting),
         }
     }
@@ -167,10 +170,10 @@ impl Engine {
     /// Chain came up, or told its state again.
     pub fn chain_state(&mut self, view: ChainView) {
         let first = !self.chain.ready;
+        self.tip_moves(view.tip);
         self.chain = view;
         self.mempool.sequence = self.mempool.sequence.max(view.sequence);
         if first {
-        self.tip_moves(view.tip);
             // After a restart of chain nothing that was under way there counts.
             self.plans.forget_all();
         }

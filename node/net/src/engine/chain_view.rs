@@ -120,6 +120,8 @@ pub enum Question {
     BlockFilters(u32, Hash, FilterPart),
     /// Peers have fetched these transactions (txids).
     BroadcastSeen(Vec<Hash>),
+    /// A serialized transaction that is only to be judged.
+    TestTransaction(Vec<u8>),
 }
 
 /// What is wanted of block filters.
@@ -274,6 +276,8 @@ pub enum Answer {
     BlockFilters(Vec<BlockFilter>),
     /// Chain has taken note.
     Done,
+    /// Of a transaction that was only to be judged.
+    Tested(Verdict),
     /// Chain went away or broke its word: there is no answer.
     Lost,
 }

@@ -125,9 +125,13 @@ impl Engine {
         self.high_bandwidth.retain(|other| *other != id);
         self.tx_requests.disconnected(id);
         self.orphanage.erase_peer(id);
-        if peer.handshaken && !peer.kind.is_inbound() && peer.kind != ConnectionKind::BlockRelay {
+        let tells_nothing = matches!(peer.kind, ConnectionKind::BlockRelay | ConnectionKind::PrivateBroadcast);
+        if peer.handshaken && !peer.kind.is_inbound() && !tells_nothing {
             let now = self.seconds();
             self.addrman.connected(&peer.addr, now);
+        }
+        if peer.is(ConnectionKind::PrivateBroadcast) {
+            self.private_closed(id);
         }
         tracing::debug!(target: "net", "Cleared nodestate for peer={id}");
         // Others may take over what this peer was asked for.
@@ -209,7 +213,7 @@ impl Engine {
             ConnectionKind::BlockRelay => self.config.max_block_relay(),
             _ => usize::MAX,
         };
-        let automatic = self.peers.values().filter(|peer| !matches!(peer.kind, ConnectionKind::Inbound | ConnectionKind::Manual));
+        let automatic = self.peers.values().filter(|peer| peer.kind.takes_outbound_slot());
         of_kind < limit && automatic.count() < self.config.max_outbound().min(self.config.max_connections)
     }
 

@@ -24,7 +24,7 @@ impl Engine {
         let Some(peer) = self.peers.get(&id) else { return };
         let shown = peer.addr.addr.is_routable() && peer.addr.addr.is_v1_compatible();
         let relay = !self.rejects_transactions(id);
-        let version = Version {
+        let usual = || Version {
             version: PROTOCOL_VERSION,
             services: peer.our_services,
             time: self.seconds(),
@@ -35,12 +35,14 @@ impl Engine {
             height: self.chain.tip.at.height.max(0),
             relay,
         };
+        let private = peer.is(ConnectionKind::PrivateBroadcast);
+        let version = if private { super::private_broadcast::version(peer.our_nonce) } else { usual() };
         let them = if self.config.log_ips { format!(", them={}", version.receiver) } else { String::new() };
-        let height = version.height;
+        let (offered, height, relay) = (version.version, version.height, version.relay);
         self.send(id, &Message::Version(Box::new(version)));
         tracing::debug!(
             target: "net",
-            "send version message: version={PROTOCOL_VERSION}, blocks={height}{them}, txrelay={}, peer={id}",
+            "send version message: version={offered}, blocks={height}{them}, txrelay={}, peer={id}",
             u8::from(relay)
         );
     }
@@ -68,7 +70,8 @@ impl Engine {
         let depth = self.tip_depth();
         let Some(peer) = self.peers.get(&id) else { return };
         let (kind, addr) = (peer.kind, peer.addr);
-        if !kind.is_inbound() {
+        let private = kind == ConnectionKind::PrivateBroadcast;
+        if !kind.is_inbound() && !private {
             self.addrman.set_services(&addr, version.services);
         }
         let expected = self.config.desirable(version.services, depth);
@@ -86,8 +89,12 @@ impl Engine {
             self.drop_peer(id);
             return;
         }
-        let own_nonce =
-            self.peers.values().any(|other| !other.handshaken && !other.kind.is_inbound() && other.our_nonce == version.nonce);
+        // A peer of a private broadcast could find out who we are if we hung up on its nonce elsewhere.
+        let own_nonce = self.peers.values().any(|other| {
+            !other.handshaken
+                && !matches!(other.kind, ConnectionKind::Inbound | ConnectionKind::PrivateBroadcast)
+                && other.our_nonce == version.nonce
+        });
         if kind.is_inbound() && own_nonce {
             tracing::info!(target: "net", "connected to self at {addr}, disconnecting");
             self.drop_peer(id);
@@ -100,13 +107,17 @@ impl Engine {
             self.send_version(id);
         }
         self.note_version(id, version);
+        if private {
+            self.private_version_came(id, version.relay);
+            return;
+        }
         self.answer_version(id, version);
     }
 
     fn note_version(&mut self, id: PeerId, version: &Version) {
         let now = self.seconds();
         let Some(peer) = self.peers.get_mut(&id) else { return };
-        peer.common_version = version.version.min(PROTOCOL_VERSION);
+        peer.common_version = version.version.min(peer.kind.offered_version());
         peer.version = version.version;
         peer.services = version.services;
         peer.addr_local = Some(version.receiver).filter(|local| local.addr.is_valid());
@@ -189,6 +200,13 @@ impl Engine {
             tracing::debug!(target: "net", "{text}");
         } else {
             tracing::info!(target: "net", "{text}");
+        }
+        if peer.is(ConnectionKind::PrivateBroadcast) {
+            if let Some(peer) = self.peers.get_mut(&id) {
+                peer.handshaken = true;
+            }
+            self.send_private(id);
+            return;
         }
         if peer.common_version >= SHORT_IDS_BLOCKS_VERSION {
             self.send(id, &Message::SendCompact(0, super::compact::VERSION));

@@ -1,5 +1,7 @@
 //! How a connection came to be (Core: `ConnectionType`).
 
+use bulkhead_wire::{PROTOCOL_VERSION, WTXID_RELAY_VERSION};
+
 /// Why we are connected to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionKind {
@@ -15,6 +17,8 @@ pub enum ConnectionKind {
     Feeler,
     /// Short-lived: ask for addresses.
     AddrFetch,
+    /// Short-lived: hand over one transaction of the user.
+    PrivateBroadcast,
 }
 
 impl ConnectionKind {
@@ -28,6 +32,7 @@ impl ConnectionKind {
             Self::BlockRelay => "block-relay-only",
             Self::Feeler => "feeler",
             Self::AddrFetch => "addr-fetch",
+            Self::PrivateBroadcast => "private-broadcast",
         }
     }
 
@@ -43,9 +48,21 @@ impl ConnectionKind {
         matches!(self, Self::OutboundFullRelay | Self::BlockRelay)
     }
 
+    /// Whether it counts against the limit of automatic connections.
+    #[must_use]
+    pub fn takes_outbound_slot(self) -> bool {
+        !matches!(self, Self::Inbound | Self::Manual | Self::PrivateBroadcast)
+    }
+
+    /// The protocol version that we offer: to peers of private broadcast the same for all releases.
+    #[must_use]
+    pub fn offered_version(self) -> i32 {
+        if self == Self::PrivateBroadcast { WTXID_RELAY_VERSION } else { PROTOCOL_VERSION }
+    }
+
     /// Whether we insist that the peer offers what a full node offers.
     #[must_use]
     pub fn expects_services(self) -> bool {
-        matches!(self, Self::OutboundFullRelay | Self::BlockRelay | Self::AddrFetch)
+        matches!(self, Self::OutboundFullRelay | Self::BlockRelay | Self::AddrFetch | Self::PrivateBroadcast)
     }
 }

@@ -14,6 +14,7 @@ pub mod orphanage;
 pub mod peer;
 pub mod permission;
 pub mod presync;
+pub mod private_queue;
 pub mod recent;
 pub mod tx_request;
 pub mod upload;
@@ -36,6 +37,7 @@ mod local;
 mod mempool_view;
 mod outbound;
 mod ping;
+mod private_broadcast;
 mod punish;
 mod receive;
 mod reconciliation;
@@ -61,6 +63,7 @@ use bulkhead_wire::{Endpoint, Message, Network, PeerAddress};
 
 pub use connections::{AddedNode, AddedNodeInfo};
 pub use outbound::Choice;
+pub use private_broadcast::{PrivateChoice, PrivateOutcome};
 pub use stats::PeerStats;
 
 use answers::Continuation;
@@ -111,7 +114,11 @@ pub enum Effect {
         destination: String,
         /// Why it was connected.
         kind: ConnectionKind,
+        /// It was reached through the onion proxy, whatever its network.
+        over_onion: bool,
     },
+    /// Connections for private broadcast are wanted.
+    PrivateWanted,
     /// Close the connection; then call [`Engine::closed`].
     Close(PeerId),
     /// Ask chain; then call [`Engine::answer`] with the token.
@@ -170,6 +177,8 @@ pub struct Engine {
     block_requests: BlockRequests,
     block_sources: block_sources::BlockSources,
     plans: Plans,
+    /// A look at all peers is under way that comes with time and not with a message.
+    ticking: bool,
     /// Questions that came while chain was importing: one a peer.
     getheaders_while_loading: BTreeMap<PeerId, bulkhead_wire::message::Locator>,
     tx_requests: TxRequests,
@@ -177,8 +186,6 @@ pub struct Engine {
     /// Peers with orphans whose parents have come.
     orphan_work: Vec<PeerId>,
     upload: Upload,
-    /// A look at all peers is under way that comes with time and not with a message.
-    ticking: bool,
     recent_block: Option<RecentBlock>,
     highest_fast_announce: i32,
     /// Peers that announce blocks to us in compact form, the newest last.
@@ -187,14 +194,15 @@ pub struct Engine {
     last_presync_report: i64,
     mempool: MempoolView,
     last_inv_block: Option<Hash>,
+    announcements: announce::Announcements,
     last_tip_update: i64,
     next_inbound_send: i64,
     stalling_timeout: i64,
     addr_caches: HashMap<(Network, Option<Endpoint>), (i64, Vec<PeerAddress>)>,
+    private: private_broadcast::PrivateBroadcast,
 }
 
 impl Engine {
-    announcements: announce::Announcements,
     /// An engine without peers. `seed` feeds every random choice; `now` is in microseconds.
     #[must_use]
     pub fn new(config: EngineConfig, addrman: AddrMan, bans: BanList, seed: [u8; 32], now: i64) -> Self {
@@ -224,6 +232,7 @@ impl Engine {
             block_requests: BlockRequests::default(),
             block_sources: Default::default(),
             plans: Plans::default(),
+            ticking: false,
             getheaders_while_loading: BTreeMap::new(),
             tx_requests: TxRequests::new(request_keys),
             orphanage: Orphanage::default(),
@@ -232,20 +241,20 @@ impl Engine {
             recent_block: None,
             highest_fast_announce: 0,
             high_bandwidth: Vec::new(),
-            ticking: false,
             next_partial: 0,
             last_presync_report: 0,
             mempool: MempoolView::default(),
             last_inv_block: None,
+            announcements: Default::default(),
             last_tip_update: 0,
             next_inbound_send: 0,
             stalling_timeout: download::STALLING_TIMEOUT,
             addr_caches: HashMap::new(),
+            private: Default::default(),
         }
     }
 
     /// Sets the time, microseconds. Called before every other entry.
-            announcements: Default::default(),
     pub fn set_now(&mut self, now: i64) {
         self.now = now;
     }
@@ -271,6 +280,19 @@ impl Engine {
         if state.disconnect {
             return false;
         }
+        if state.is(ConnectionKind::PrivateBroadcast) && !private_broadcast::may_send(command) {
+            let (shown, peer) =
+                (bulkhead_wire::sanitize(command.as_bytes()), self.peers.get(&peer).map(|peer| self.log_peer(peer)));
+            tracing::debug!(
+                target: "privatebroadcast",
+                "Omitting send of message '{shown}', {}", peer.unwrap_or_default()
+            );
+            return false;
+        }
+        if command == "verack" {
+            self.note_onion_proxy(peer);
+        }
+        let Some(state) = self.peers.get_mut(&peer) else { return false };
         tracing::debug!(target: "net", "sending {} ({} bytes) peer={peer}", bulkhead_wire::sanitize(command.as_bytes()), body.len());
         if self.config.capture {
             let (addr, command, body) = (state.addr, command.to_owned(), body.clone());

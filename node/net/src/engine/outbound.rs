@@ -100,7 +100,7 @@ impl Engine {
         let mut present = Present { full: 0, block_relay: 0, automatic: 0, groups: HashSet::new(), private: 0 };
         for peer in self.peers.values() {
             let lasting = match peer.kind {
-                ConnectionKind::Inbound => continue,
+                ConnectionKind::Inbound | ConnectionKind::PrivateBroadcast => continue,
                 ConnectionKind::Manual => true,
                 ConnectionKind::OutboundFullRelay => {
                     present.full += 1;
@@ -112,7 +112,7 @@ impl Engine {
                 }
                 ConnectionKind::Feeler | ConnectionKind::AddrFetch => false,
             };
-            present.automatic += usize::from(peer.kind != ConnectionKind::Manual);
+            present.automatic += usize::from(peer.kind.takes_outbound_slot());
             if lasting && matches!(peer.addr.addr.class(), Network::Onion | Network::I2p | Network::Cjdns) {
                 present.private += 1;
             } else if lasting {

@@ -93,6 +93,7 @@ pub struct Peer {
     /// Services that the address manager knew of when we connected, and when it had heard of the address.
     pub(crate) listed: (u64, u32),
     pub(crate) permissions: Permissions,
+    pub(crate) over_onion: bool,
     pub(crate) our_services: u64,
     pub(crate) our_nonce: u64,
 
@@ -204,6 +205,8 @@ pub struct NewPeer {
     pub permissions: Permissions,
     /// Open it with the v2 transport; the other side decides on inbound connections.
     pub v2: bool,
+    /// It was reached through the onion proxy, whatever its network.
+    pub over_onion: bool,
 }
 
 impl NewPeer {
@@ -218,6 +221,7 @@ impl NewPeer {
             inbound_onion: false,
             permissions,
             v2: false,
+            over_onion: false,
         }
     }
 
@@ -258,6 +262,7 @@ impl Peer {
             keyed_group,
             listed: (new.services, new.last_seen),
             permissions: new.permissions,
+            over_onion: new.over_onion,
             our_services,
             our_nonce: nonce,
             transport,

@@ -3,6 +3,7 @@
 use bitcoin::secp256k1::rand::Rng;
 use bulkhead_wire::{BIP0031_VERSION, Message};
 
+use super::kind::ConnectionKind;
 use super::peer::PeerId;
 use super::{Engine, SECOND};
 
@@ -56,6 +57,9 @@ impl Engine {
                 if taken >= 0 {
                     peer.last_ping = taken;
                     peer.min_ping = peer.min_ping.min(taken);
+                    if peer.is(ConnectionKind::PrivateBroadcast) {
+                        self.private_arrived(id);
+                    }
                     (true, "")
                 } else {
                     (true, "Timing mishap")
@@ -70,7 +74,7 @@ impl Engine {
                 "pong peer={id}: {problem}, {expected:x} expected, {:x} received, {length} bytes", nonce.unwrap_or(0)
             );
         }
-        if finished {
+        if finished && let Some(peer) = self.peers.get_mut(&id) {
             peer.ping_nonce = 0;
         }
     }

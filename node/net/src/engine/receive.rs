@@ -6,6 +6,7 @@ use bulkhead_wire::v2::V2Error;
 use bulkhead_wire::{Message, TransportError, sanitize};
 
 use super::filters::Wanted;
+use super::kind::ConnectionKind;
 use super::peer::{PeerId, Waiting};
 use super::{Effect, Engine};
 
@@ -166,6 +167,11 @@ impl Engine {
         );
         if !early && !peer.handshaken {
             tracing::debug!(target: "net", "Unsupported message \"{command}\" prior to verack from peer={id}");
+            return;
+        }
+        let private = peer.is(ConnectionKind::PrivateBroadcast);
+        if !early && private && !matches!(waiting.command.as_str(), "pong" | "getdata") {
+            tracing::debug!(target: "privatebroadcast", "Ignoring incoming message '{command}', {}", self.log_peer(peer));
             return;
         }
         if self.refused_before_decoding(id, &waiting.command) {

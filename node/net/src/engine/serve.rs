@@ -9,6 +9,7 @@ use super::Engine;
 use super::answers::Continuation;
 use super::chain_view::{HeaderFacts, Question};
 use super::headers_index::Hash;
+use super::kind::ConnectionKind;
 use super::peer::PeerId;
 use super::permission::Permissions;
 
@@ -42,6 +43,10 @@ impl Engine {
         tracing::debug!(target: "net", "received getdata ({} invsz) peer={id}", entries.len());
         if let Some(first) = entries.first() {
             tracing::debug!(target: "net", "received getdata for: {first} peer={id}");
+        }
+        if self.peers.get(&id).is_some_and(|peer| peer.is(ConnectionKind::PrivateBroadcast)) {
+            self.serve_private(id, &entries);
+            return;
         }
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.getdata.extend(entries);

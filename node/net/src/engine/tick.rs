@@ -54,6 +54,10 @@ impl Engine {
         if !peer.handshaken || peer.blocked_on > 0 || peer.pumping {
             return;
         }
+        if peer.is(ConnectionKind::PrivateBroadcast) {
+            self.watch_private(id);
+            return;
+        }
         if peer.is(ConnectionKind::AddrFetch) && self.now - peer.connected_at > ADDR_FETCH_TIMEOUT {
             tracing::debug!(target: "net", "addrfetch connection timeout, {}", self.disconnect_text(id));
             self.drop_peer(id);

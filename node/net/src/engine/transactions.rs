@@ -160,6 +160,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let known = if peer.wtxid_relay { wtxid } else { txid };
         peer.add_known_tx(known);
+        self.private_came_back(id, &facts.names);
         self.tx_requests.failed(id, &txid);
         self.tx_requests.failed(id, &wtxid);
         let candidate = Candidate { facts, bytes, first_time: true, orphan: false };

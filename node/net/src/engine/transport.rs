@@ -50,7 +50,8 @@ impl Engine {
             return;
         }
         tracing::debug!(target: "net", "retrying with v1 transport protocol for peer={}", gone.id);
-        self.effects.push(Effect::Reconnect { addr: gone.addr, destination: gone.destination.clone(), kind: gone.kind });
+        let (addr, destination, kind) = (gone.addr, gone.destination.clone(), gone.kind);
+        self.effects.push(Effect::Reconnect { addr, destination, kind, over_onion: gone.over_onion });
     }
 }
 

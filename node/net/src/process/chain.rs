@@ -61,6 +61,12 @@ async fn try_ask(chain: &net_chain::Client, partials: &Partials, question: Quest
             let response = request.send().promise.await?;
             Answer::Transaction(read::outcome(response.get()?.get_outcome()?)?)
         }
+        Question::TestTransaction(bytes) => {
+            let mut request = chain.test_transaction_request();
+            request.get().set_transaction(&bytes);
+            let response = request.send().promise.await?;
+            Answer::Tested(read::verdict(response.get()?.get_verdict()?)?)
+        }
         Question::SubmitPackage(parent, child) => {
             let mut request = chain.submit_package_request();
             request.get().set_parent(&parent);

@@ -17,6 +17,7 @@ use super::Node;
 use super::i2p::Session;
 use super::proxies::{Proxy, ProxyAddress};
 use super::stream::Stream;
+use crate::engine::kind::ConnectionKind;
 
 /// A proxy may take this long for each answer.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -63,22 +64,31 @@ pub fn system_text(error: &io::Error) -> String {
 }
 
 impl Node {
-    /// Connects to an address, through the proxy of its network if it has one. `manual`: the user waits for it, so
-    /// failures are logged for everybody.
+    /// Connects to an address, through the proxy of its network if it has one; with `over_onion` through the onion proxy.
+    /// For private broadcast never without a proxy: it would tell who we are.
     ///
     /// # Errors
     /// [`Unreached`].
-    pub async fn reach(self: &Rc<Self>, to: &Endpoint, manual: bool) -> Result<Reached, Unreached> {
+    pub async fn reach(self: &Rc<Self>, to: &Endpoint, kind: ConnectionKind, over_onion: bool) -> Result<Reached, Unreached> {
         let network = to.addr.network();
         // As Core: addresses that no router forwards (this machine, the local network) belong to no network of a proxy.
-        let proxy = self.proxies.borrow().leads_to(network).filter(|_| to.addr.is_routable()).cloned();
+        let proxy = self
+            .proxies
+            .borrow()
+            .leads_to(if over_onion { Network::Onion } else { network })
+            .filter(|_| to.addr.is_routable())
+            .cloned();
         match proxy {
-            Some(bridge) if network == Network::I2p => self.reach_i2p(&bridge, to).await,
+            Some(bridge) if network == Network::I2p => {
+                self.reach_i2p(&bridge, to, kind == ConnectionKind::PrivateBroadcast).await
+            }
             Some(proxy) => {
                 tracing::debug!(target: "proxy", "Using proxy: {proxy} to connect to {to}");
                 self.through(&proxy, &to.addr.to_string(), to.port).await
             }
+            None if kind == ConnectionKind::PrivateBroadcast => Err(Unreached::Proxy),
             None => {
+                let manual = kind == ConnectionKind::Manual;
                 let socket = to.socket().ok_or(Unreached::Peer)?;
                 let stream = self.directly(socket, manual).await.ok_or(Unreached::Peer)?;
                 Ok(Reached { local: stream.local(), stream, session: None })

@@ -49,6 +49,8 @@ pub struct Target<'a> {
     pub count_failure: bool,
     /// With the v2 transport.
     pub v2: bool,
+    /// Through the onion proxy, whatever the network.
+    pub over_onion: bool,
 }
 
 impl Node {
@@ -106,7 +108,7 @@ impl Node {
             return self.welcome(Endpoint::NONE, target, reached);
         }
         for candidate in candidates {
-            let result = self.reach(&candidate, kind == ConnectionKind::Manual).await;
+            let result = self.reach(&candidate, kind, target.over_onion).await;
             if !matches!(result, Err(Unreached::Proxy)) {
                 self.with(|engine| engine.addrman.attempt(&candidate, target.count_failure, clock::now()));
             }
@@ -169,6 +171,7 @@ impl Node {
             destination: target.destination.to_owned(),
             addr_bind: reached.local,
             v2: target.v2,
+            over_onion: target.over_onion,
             ..NewPeer::outbound(target.kind)
         };
         let (reader, writer) = reached.stream.split();
@@ -196,17 +199,31 @@ impl Node {
         }
         tracing::info!(target: "net", "opencon thread start");
         tokio::task::spawn_local(Rc::clone(self).keep_automatic(config.clone()));
+        if self.info.private_broadcast {
+            tracing::info!(target: "net", "privbcast thread start");
+            tokio::task::spawn_local(Rc::clone(self).open_private());
+        }
     }
 
     /// Connects once more, with the v1 transport.
-    pub(super) async fn reopen(self: &Rc<Self>, endpoint: Endpoint, destination: &str, kind: ConnectionKind) {
-        self.open(Target { endpoint: Some(endpoint), kind, ..Self::by_hand(destination, false) }).await;
+    pub(super) async fn reopen(self: &Rc<Self>, endpoint: Endpoint, destination: &str, kind: ConnectionKind, over_onion: bool) {
+        let target = Target { endpoint: Some(endpoint), kind, over_onion, ..Self::by_hand(destination, false) };
+        self.open(target).await;
     }
 
     /// A connection that the user asked for.
     #[must_use]
     pub fn by_hand(destination: &str, v2: bool) -> Target<'_> {
-        Target { endpoint: None, destination, kind: ConnectionKind::Manual, last_seen: 0, services: 0, count_failure: false, v2 }
+        Target {
+            endpoint: None,
+            destination,
+            kind: ConnectionKind::Manual,
+            last_seen: 0,
+            services: 0,
+            count_failure: false,
+            v2,
+            over_onion: false,
+        }
     }
 
     async fn keep_connected(self: Rc<Self>, peers: Vec<String>) {
@@ -266,6 +283,7 @@ impl Node {
                 services: choice.address.services,
                 count_failure: choice.count_failure,
                 v2: choice.address.services & services::P2P_V2 != 0 && self.look(Engine::speaks_v2),
+                over_onion: false,
             })
             .await;
         }

@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bulkhead_schema::limits::MAX_BLOCK_BYTES;
-use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
+use bulkhead_schema::wire::net_chain_capnp::{self as wire, net_chain, net_events};
 
 use super::{Node, chain, chain_answers as read};
+use crate::engine::PrivateOutcome;
 
 /// How often chain is asked for figures that it does not announce.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -73,6 +74,21 @@ impl net_events::Server for Events {
         let hash = read::hash(params.get_hash()?)?;
         let verdict = read::verdict(params.get_verdict()?)?;
         self.0.with(|engine| engine.block_refused(hash, &verdict));
+        Ok(())
+    }
+
+    async fn broadcast_privately(
+        self: Rc<Self>,
+        params: net_events::BroadcastPrivatelyParams,
+        mut results: net_events::BroadcastPrivatelyResults,
+    ) -> Result<(), capnp::Error> {
+        let bytes = read::bounded(params.get()?.get_transaction()?, MAX_BLOCK_BYTES)?.to_vec();
+        let outcome = self.0.with(|engine| engine.broadcast_privately(bytes));
+        results.get().set_outcome(match outcome.map_err(bulkhead_link::failed)? {
+            PrivateOutcome::Queued => wire::PrivateOutcome::Queued,
+            PrivateOutcome::Full => wire::PrivateOutcome::Full,
+            PrivateOutcome::Unreachable => wire::PrivateOutcome::Unreachable,
+        });
         Ok(())
     }
 

@@ -251,7 +251,8 @@ impl Session {
 }
 
 impl Node {
-    pub(super) async fn reach_i2p(self: &Rc<Self>, bridge: &Proxy, to: &Endpoint) -> Result<Reached, Unreached> {
+    /// `apart`: on a session of its own even if there is a lasting one, whose address others know as ours.
+    pub(super) async fn reach_i2p(self: &Rc<Self>, bridge: &Proxy, to: &Endpoint, apart: bool) -> Result<Reached, Unreached> {
         if to.port != sam::PORT {
             tracing::debug!(
                 target: "i2p",
@@ -261,8 +262,8 @@ impl Node {
         }
         // The session is held only while it is made: a connection may take minutes.
         let begun = match self.i2p.lasting.lock().await.as_mut() {
-            Some(session) => Some(session.begin(self).await),
-            None => None,
+            Some(session) if !apart => Some(session.begin(self).await),
+            _ => None,
         };
         if let Some(begun) = begun {
             return match connect_on(begun, to).await {

@@ -14,6 +14,7 @@ pub mod events;
 pub mod files;
 pub mod front_door;
 pub mod i2p;
+pub mod private;
 pub mod proxies;
 pub mod resolve;
 pub mod settings;
@@ -32,6 +33,7 @@ use bulkhead_control::clock;
 use bulkhead_link::Peer as PeerSlot;
 use bulkhead_schema::wire::net_chain_capnp::net_chain;
 use bulkhead_wire::frame::COMMAND_SIZE;
+use tokio::sync::Notify;
 
 use crate::engine::chain_view::{Answer, Question};
 use crate::engine::peer::PeerId;
@@ -75,6 +77,8 @@ pub struct Node {
     isolated: Cell<u64>,
     /// Whom to ask for addresses.
     addr_fetches: RefCell<VecDeque<String>>,
+    /// Connections for private broadcast are wanted.
+    private_wanted: Notify,
     settling: Cell<bool>,
 }
 
@@ -91,6 +95,8 @@ pub struct Info {
     pub warnings_as_text: bool,
     /// Begins the credentials of every connection through a proxy.
     pub isolation_prefix: String,
+    /// `-privatebroadcast`.
+    pub private_broadcast: bool,
     /// Names may be looked up (`-dns`).
     pub lookup_names: bool,
     /// How.
@@ -112,6 +118,7 @@ impl Node {
             i2p,
             isolated: Cell::new(0),
             addr_fetches: RefCell::default(),
+            private_wanted: Notify::new(),
             settling: Cell::new(false),
         })
     }
@@ -162,10 +169,11 @@ impl Node {
                 self.files.borrow().capture(&addr, incoming, capture_record(clock::now_micros(), &command, &body));
             }
             Effect::Handshake { peer, bytes } => self.write(peer, None, bytes),
-            Effect::Reconnect { addr, destination, kind } => {
+            Effect::Reconnect { addr, destination, kind, over_onion } => {
                 let node = Rc::clone(self);
-                tokio::task::spawn_local(async move { node.reopen(addr, &destination, kind).await });
+                tokio::task::spawn_local(async move { node.reopen(addr, &destination, kind, over_onion).await });
             }
+            Effect::PrivateWanted => self.private_wanted.notify_one(),
             Effect::Close(peer) => self.forget(peer, ""),
             Effect::Ask { token, question } => self.ask(token, question),
             Effect::DropPartial(key) => self.partials.drop_one(key),

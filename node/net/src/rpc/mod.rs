@@ -5,6 +5,7 @@ mod bans;
 mod network;
 mod nodes;
 mod peers;
+mod private;
 mod relay;
 
 use std::rc::Rc;
@@ -49,6 +50,8 @@ async fn call(node: &Rc<Node>, method: &str, params: &Params) -> RpcResult {
         "clearbanned" => Ok(bans::clearbanned(node)),
         "getorphantxs" => relay::getorphantxs(node, params),
         "getblockfrompeer" => relay::getblockfrompeer(node, params).await,
+        "getprivatebroadcastinfo" => private::getprivatebroadcastinfo(node),
+        "abortprivatebroadcast" => private::abortprivatebroadcast(node, params),
         "getnodeaddresses" => addresses::getnodeaddresses(node, params),
         "addpeeraddress" => addresses::addpeeraddress(node, params),
         "getaddrmaninfo" => Ok(addresses::getaddrmaninfo(node)),
