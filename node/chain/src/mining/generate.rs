@@ -10,6 +10,9 @@ use super::template::build_template;
 use crate::engine::ChainManager;
 use crate::mempool_accept::Pool;
 
+/// Blocks that those who follow the chain may be behind (Core: `LimitValidationInterfaceQueue`).
+const BLOCKS_AHEAD: usize = 10;
+
 /// Why mining stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum MineError {
@@ -33,7 +36,8 @@ fn has_work(header: &Header, params: &Params) -> bool {
     check_proof_of_work(header, params).is_ok()
 }
 
-/// Mines blocks on the tip, each paying to `script`; gives their hashes.
+/// Mines blocks on the tip, each paying to `script`; gives their hashes. `wait_for_others` lets those who follow the chain
+/// catch up: mining is quick here, and peers that hear of hundreds of blocks at once may not get them all from a pruned node.
 ///
 /// # Errors
 /// The chain refused one.
@@ -44,6 +48,7 @@ pub fn mine_blocks(
     count: i64,
     mut tries: u64,
     options: &TemplateOptions,
+    wait_for_others: impl Fn(),
 ) -> Result<Vec<BlockHash>, MineError> {
     let mut hashes = Vec::new();
     let options = TemplateOptions { coinbase_script: script.clone(), ..options.clone() };
@@ -57,6 +62,9 @@ pub fn mine_blocks(
         let hash = block.block_hash();
         chain.process_new_block(block, true, true).map_err(MineError::NotAccepted)?;
         hashes.push(hash);
+        if hashes.len().is_multiple_of(BLOCKS_AHEAD) {
+            wait_for_others();
+        }
     }
     Ok(hashes)
 }
