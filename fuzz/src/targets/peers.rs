@@ -69,7 +69,7 @@ fn config() -> EngineConfig {
         listen_port: 18444,
         subversion: "/Bulkhead:31.99.0/".into(),
         services: services::NETWORK | services::WITNESS | services::NETWORK_LIMITED | services::BLOOM | services::COMPACT_FILTERS,
-        reachable: vec![Network::Ipv4, Network::Ipv6],
+        reachable: vec![Network::Ipv4, Network::Ipv6, Network::Onion],
         uses_addrman: true,
         listen: true,
         max_connections: 20,
@@ -96,6 +96,12 @@ fn tip(hash: [u8; 32], height: i32) -> Tip {
     work[28..].copy_from_slice(&height.saturating_mul(2).to_be_bytes());
     let at = HeaderRef { hash, height, work };
     Tip { at, time: START / SECOND, initial_download: false, median_time: START / SECOND, bits: 0x207f_ffff }
+}
+
+/// A transaction with one input and one output.
+fn transaction(number: u8) -> Vec<u8> {
+    let output = [1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0x51];
+    [&[2, 0, 0, 0, 1][..], &[number; 36], &[0, 0xff, 0xff, 0xff, 0xff], &output, &[0; 4]].concat()
 }
 
 fn verdict(tape: &mut Tape<'_>) -> Verdict {
@@ -198,6 +204,7 @@ fn answer(tape: &mut Tape<'_>, question: &Question) -> Answer {
             Answer::BlockFilters(vec![BlockFilter { block: hash, ..BlockFilter::default() }; tape.below(4)])
         }
         Question::BroadcastSeen(_) => Answer::Done,
+        Question::TestTransaction(_) => Answer::Tested(verdict(tape)),
     }
 }
 
@@ -227,7 +234,7 @@ impl Run {
         if self.peers >= MAX_PEERS {
             return;
         }
-        let kinds = [K::Inbound, K::Manual, K::OutboundFullRelay, K::BlockRelay, K::Feeler, K::AddrFetch];
+        let kinds = [K::Inbound, K::Manual, K::OutboundFullRelay, K::BlockRelay, K::Feeler, K::AddrFetch, K::PrivateBroadcast];
         let kind = kinds[tape.below(kinds.len())];
         let permissions = if tape.byte() > 200 { Permissions::ALL } else { Permissions::NONE };
         let new = NewPeer {
@@ -274,7 +281,7 @@ impl Run {
     }
 
     fn step(&mut self, tape: &mut Tape<'_>) {
-        let op = tape.below(14);
+        let op = tape.below(15);
         let peer = u64::from(tape.byte()) % self.peers.max(1);
         match op {
             0 => self.connect(tape),
@@ -321,7 +328,13 @@ impl Run {
                 }]);
                 self.engine.transactions_removed(&[tape.hash()]);
             }
-            _ => self.engine.closed(peer, ""),
+            13 => self.engine.closed(peer, ""),
+            _ => {
+                // Malformed ones are refused.
+                let _ = self.engine.broadcast_privately(transaction(tape.byte()));
+                self.engine.retry_private();
+                self.engine.abort_private(&tape.hash());
+            }
         }
     }
 
