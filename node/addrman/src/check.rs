@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use bitcoin::secp256k1::rand::Rng;
+use bulkhead_wire::Network;
 
 use crate::entry::BUCKET_SIZE;
-use crate::tables::{AddrMan, Id, MAX_REFERENCES};
+use crate::tables::{AddrMan, Counts, Id, MAX_REFERENCES};
 
 impl AddrMan {
     /// Checks before and after one of `ratio` operations; 0: never.
@@ -25,9 +26,10 @@ impl AddrMan {
     /// What is wrong, as Core numbers it; `None`: nothing.
     #[must_use]
     pub fn check(&self) -> Option<i32> {
+        let counts = self.count(|_| true);
         tracing::debug!(
             target: "addrman",
-            "CheckAddrman: new {}, tried {}, total {} started", self.new_count, self.tried_count, self.random.len()
+            "CheckAddrman: new {}, tried {}, total {} started", counts.new, counts.tried, self.random.len()
         );
         let found = self.check_entries().and_then(|(tried, new)| self.check_tables(tried, new));
         tracing::debug!(target: "addrman", "CheckAddrman: completed");
@@ -36,11 +38,14 @@ impl AddrMan {
 
     /// The entries by themselves; the places that they must have.
     fn check_entries(&self) -> Result<(HashSet<Id>, HashMap<Id, usize>), i32> {
-        if self.random.len() != self.tried_count + self.new_count {
+        let counts = self.count(|_| true);
+        if self.random.len() != counts.tried + counts.new {
             return Err(-7);
         }
+        let mut found: HashMap<Network, Counts> = HashMap::new();
         let (mut tried, mut new) = (HashSet::new(), HashMap::new());
         for (id, entry) in &self.entries {
+            *found.entry(entry.network()).or_default().of(entry.tried) += 1;
             if entry.tried {
                 if entry.last_success == 0 {
                     return Err(-1);
@@ -69,11 +74,14 @@ impl AddrMan {
                 return Err(-8);
             }
         }
-        if tried.len() != self.tried_count {
+        if tried.len() != counts.tried {
             return Err(-9);
         }
-        if new.len() != self.new_count {
+        if new.len() != counts.new {
             return Err(-10);
+        }
+        if found.iter().any(|(network, found)| self.counts.get(network) != Some(found)) {
+            return Err(-21);
         }
         Ok((tried, new))
     }

@@ -2,7 +2,7 @@
 
 use bitcoin::hashes::{Hash, HashEngine, sha256, sha256d};
 use bulkhead_wire::reader::put_length;
-use bulkhead_wire::{NetAddr, PeerAddress};
+use bulkhead_wire::{NetAddr, Network, PeerAddress};
 
 use crate::asmap::AsMap;
 
@@ -94,6 +94,11 @@ impl Entry {
             tried: false,
             random_position: 0,
         }
+    }
+
+    /// Where the address belongs.
+    pub(crate) fn network(&self) -> Network {
+        self.address.endpoint.addr.network()
     }
 
     pub(crate) fn tried_bucket(&self, key: &[u8; 32], map: &AsMap) -> usize {

@@ -143,8 +143,9 @@ fn count32(count: usize) -> [u8; 4] {
 pub fn encode_peers(magic: [u8; 4], addrman: &AddrMan) -> Vec<u8> {
     let mut out = vec![FORMAT, INCOMPATIBILITY_BASE + FORMAT];
     out.extend_from_slice(&addrman.key);
-    out.extend_from_slice(&count32(addrman.new_count));
-    out.extend_from_slice(&count32(addrman.tried_count));
+    let counts = addrman.count(|_| true);
+    out.extend_from_slice(&count32(counts.new));
+    out.extend_from_slice(&count32(counts.tried));
     out.extend_from_slice(&(u32::try_from(NEW_BUCKETS).unwrap_or(0) ^ XOR_BUCKETS).to_le_bytes());
     let mut ids: Vec<Id> = addrman.entries.keys().copied().collect();
     ids.sort_unstable();

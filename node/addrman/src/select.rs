@@ -4,7 +4,7 @@ use bitcoin::secp256k1::rand::Rng;
 use bulkhead_wire::{Network, PeerAddress};
 
 use crate::entry::{BUCKET_SIZE, Entry, NEW_BUCKETS, TRIED_BUCKETS};
-use crate::tables::{AddrMan, Position, slot};
+use crate::tables::{AddrMan, Counts, Position, slot};
 
 const REPLACEMENT: i64 = 4 * 60 * 60;
 const TEST_WINDOW: i64 = 40 * 60;
@@ -14,9 +14,8 @@ impl AddrMan {
     /// as groups; recent failures make an address less likely.
     pub fn select(&mut self, new_only: bool, networks: &[Network], now: i64) -> Option<(PeerAddress, i64)> {
         self.maybe_check();
-        let fits = |entry: &Entry| networks.is_empty() || networks.contains(&entry.address.endpoint.addr.network());
-        let new = self.entries.values().filter(|entry| !entry.tried && fits(entry)).count();
-        let tried = self.entries.values().filter(|entry| entry.tried && fits(entry)).count();
+        let wanted = |network| networks.is_empty() || networks.contains(&network);
+        let Counts { new, tried } = self.count(wanted);
         if new + tried == 0 || (new_only && new == 0) {
             return None;
         }
@@ -35,7 +34,7 @@ impl AddrMan {
             let found = (0..BUCKET_SIZE)
                 .filter_map(|step| table[slot((bucket, (start + step) % BUCKET_SIZE))])
                 .filter_map(|id| self.entries.get(&id))
-                .find(|entry| fits(entry))
+                .find(|entry| wanted(entry.network()))
                 .copied();
             let Some(entry) = found else { continue };
             if self.rng.r#gen::<f64>() < factor * entry.chance(now) {

@@ -21,6 +21,19 @@ pub(crate) type Id = u64;
 /// Bucket and place inside of it.
 pub type Position = (usize, usize);
 
+/// Entries of one network.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) new: usize,
+    pub(crate) tried: usize,
+}
+
+impl Counts {
+    pub(crate) fn of(&mut self, tried: bool) -> &mut usize {
+        if tried { &mut self.tried } else { &mut self.new }
+    }
+}
+
 /// The address manager.
 #[derive(Debug)]
 pub struct AddrMan {
@@ -32,8 +45,7 @@ pub struct AddrMan {
     pub(crate) new: Vec<Option<Id>>,
     pub(crate) tried: Vec<Option<Id>>,
     pub(crate) next_id: Id,
-    pub(crate) new_count: usize,
-    pub(crate) tried_count: usize,
+    pub(crate) counts: HashMap<Network, Counts>,
     collisions: BTreeSet<Id>,
     last_good: i64,
     pub(crate) map: AsMap,
@@ -71,8 +83,7 @@ impl AddrMan {
             new: vec![None; NEW_BUCKETS * BUCKET_SIZE],
             tried: vec![None; TRIED_BUCKETS * BUCKET_SIZE],
             next_id: 0,
-            new_count: 0,
-            tried_count: 0,
+            counts: HashMap::new(),
             collisions: BTreeSet::new(),
             last_good: 1,
             map: AsMap::default(),
@@ -107,11 +118,23 @@ impl AddrMan {
     /// Addresses of a network in the new table, the tried table or both (`None`).
     #[must_use]
     pub fn size(&self, network: Option<Network>, in_new: Option<bool>) -> usize {
-        self.entries
-            .values()
-            .filter(|entry| network.is_none_or(|network| entry.address.endpoint.addr.network() == network))
-            .filter(|entry| in_new.is_none_or(|new| entry.tried != new))
-            .count()
+        let counts = self.count(|found| network.is_none_or(|network| found == network));
+        match in_new {
+            None => counts.new + counts.tried,
+            Some(true) => counts.new,
+            Some(false) => counts.tried,
+        }
+    }
+
+    /// Entries of the networks that `wanted` picks.
+    pub(crate) fn count(&self, wanted: impl Fn(Network) -> bool) -> Counts {
+        let picked = self.counts.iter().filter(|(network, _)| wanted(**network));
+        picked.fold(Counts::default(), |sum, (_, counts)| Counts { new: sum.new + counts.new, tried: sum.tried + counts.tried })
+    }
+
+    /// How many entries there are of the entry's kind.
+    fn count_like(&mut self, entry: &Entry) -> &mut usize {
+        self.counts.entry(entry.network()).or_default().of(entry.tried)
     }
 
     pub(crate) fn find(&self, endpoint: &Endpoint) -> Option<Id> {
@@ -124,11 +147,7 @@ impl AddrMan {
         self.by_endpoint.insert(entry.address.endpoint, id);
         self.entries.insert(id, Entry { random_position: self.random.len(), ..entry });
         self.random.push(id);
-        if entry.tried {
-            self.tried_count += 1
-        } else {
-            self.new_count += 1
-        }
+        *self.count_like(&entry) += 1;
         id
     }
 
@@ -147,7 +166,7 @@ impl AddrMan {
         self.random.pop();
         self.by_endpoint.remove(&entry.address.endpoint);
         self.entries.remove(&id);
-        self.new_count -= 1;
+        *self.count_like(&entry) -= 1;
     }
 
     fn clear_new(&mut self, at: Position) {
@@ -165,10 +184,10 @@ impl AddrMan {
         self.maybe_check();
         let added = addresses.iter().filter(|address| self.add_one(address, source, penalty, now)).count();
         if added > 0 {
+            let Counts { new, tried } = self.count(|_| true);
             tracing::debug!(
                 target: "addrman",
-                "Added {added} addresses (of {}) from {source}: {} tried, {} new",
-                addresses.len(), self.tried_count, self.new_count
+                "Added {added} addresses (of {}) from {source}: {tried} tried, {new} new", addresses.len()
             );
         }
         self.maybe_check();
@@ -291,9 +310,10 @@ impl AddrMan {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.references = 0;
             entry.tried = true;
+            let counts = self.counts.entry(entry.network()).or_default();
+            counts.new -= 1;
+            counts.tried += 1;
         }
-        self.new_count -= 1;
-        self.tried_count += 1;
         self.tried[slot(at)] = Some(id);
     }
 
@@ -304,8 +324,9 @@ impl AddrMan {
         let (entry, source) = (*entry, entry.source);
         let bucket = entry.new_bucket(&self.key, &self.map, &source);
         let at = (bucket, entry.position(&self.key, true, bucket));
-        self.tried_count -= 1;
-        self.new_count += 1;
+        let counts = self.counts.entry(entry.network()).or_default();
+        counts.tried -= 1;
+        counts.new += 1;
         self.clear_new(at);
         self.new[slot(at)] = Some(id);
         tracing::debug!(

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-use bulkhead_wire::{Endpoint, NetAddr, PeerAddress, Subnet};
+use bulkhead_wire::{Endpoint, NetAddr, Network, PeerAddress, Subnet};
 use proptest::prelude::*;
 
 use crate::{AddrMan, BanList, FileError, decode_anchors, decode_peers, encode_anchors, encode_peers};
@@ -33,6 +33,23 @@ fn entries_move_from_new_to_tried() {
     assert_eq!((addrman.size(None, Some(true)), addrman.size(None, Some(false))), (0, 1));
     assert_eq!(addrman.select(false, &[], NOW + 1000).unwrap().0.endpoint, one.endpoint);
     assert!(addrman.select(true, &[], NOW).is_none());
+}
+
+#[test]
+fn networks_are_counted_as_entries_come_move_and_go() {
+    let mut addrman = filled();
+    let onion = address("pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion:8333");
+    assert!(addrman.add(&[onion], &onion.endpoint.addr, 0, NOW));
+    assert!(addrman.good(&onion.endpoint, NOW, true));
+    assert_eq!(addrman.check(), None);
+    let sizes = [None, Some(true), Some(false)].map(|in_new| addrman.size(Some(Network::Onion), in_new));
+    assert_eq!(sizes, [1, 0, 1]);
+    assert_eq!(addrman.size(None, None), 1 + addrman.size(Some(Network::Ipv4), None));
+    assert_eq!(addrman.select(false, &[Network::Onion], NOW + 1000).unwrap().0.endpoint, onion.endpoint);
+    assert!(addrman.select(true, &[Network::Onion], NOW).is_none() && addrman.select(false, &[Network::I2p], NOW).is_none());
+    addrman.counts.get_mut(&Network::Onion).unwrap().tried = 0;
+    addrman.counts.get_mut(&Network::Ipv4).unwrap().tried += 1;
+    assert_eq!(addrman.check(), Some(-21));
 }
 
 #[test]
