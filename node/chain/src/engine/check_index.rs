@@ -172,7 +172,7 @@ impl ChainManager {
     /// Checks the index if it is time to (`-checkblockindex=<n>`: each n-th call); a fault ends the node.
     pub(super) fn check_block_index(&self, state: &State) {
         let every = self.options().check_block_index;
-        if every == 0 || self.index_checks.fetch_add(1, Ordering::Relaxed) % u64::from(every) != 0 {
+        if every == 0 || !self.index_checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(u64::from(every)) {
             return;
         }
         // Core does not look before the active chain has begun.
