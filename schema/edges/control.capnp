@@ -125,6 +125,8 @@ struct Request {
     # chainstate/snapshot_next becomes chainstate_snapshot. Answer: empty.
     forwardScheduler @11 :Int64;
     # Seconds. Broadcast to every component. Answer: empty.
+    awaitKeystoreEnd @12 :Text;
+    # A wallet's name. Answer: empty, when no key store of that name runs any more and what it leaves is cleared.
   }
 }
 

@@ -29,6 +29,8 @@ struct Request {
     restore @14 :Void;
     # Beside the message: a descriptor to read the file from; before open.
     close @15 :Void;
+    discard @30 :Void;
+    # Closes the file; a file that this process restored is removed again.
     status @16 :Void;
     flush @17 :Void;
     topUp @18 :TopUp;

@@ -103,6 +103,8 @@ pub enum Request {
     Restore,
     /// Closes the file. Answer: ok.
     Close,
+    /// Closes the file, and removes it if this process restored it from a backup. Answer: ok.
+    Discard,
     /// Answer: status.
     Status,
     /// Makes sure that everything is on disk. Answer: ok.
@@ -197,6 +199,7 @@ impl Request {
             Self::Backup => "backup",
             Self::Restore => "restore",
             Self::Close => "close",
+            Self::Discard => "discard",
             Self::Status => "status",
             Self::Flush => "flush",
             Self::TopUp { .. } => "topUp",

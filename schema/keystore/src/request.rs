@@ -126,6 +126,7 @@ impl Request {
             Self::Backup => root.set_backup(()),
             Self::Restore => root.set_restore(()),
             Self::Close => root.set_close(()),
+            Self::Discard => root.set_discard(()),
             Self::Status => root.set_status(()),
             Self::Flush => root.set_flush(()),
             Self::TopUp { id, range_end } => {
@@ -306,6 +307,7 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
         request::Backup(()) => Request::Backup,
         request::Restore(()) => Request::Restore,
         request::Close(()) => Request::Close,
+        request::Discard(()) => Request::Discard,
         request::Status(()) => Request::Status,
         request::Flush(()) => Request::Flush,
         request::TopUp(top_up) => {

@@ -41,6 +41,7 @@ fn requests() -> Vec<Request> {
         Request::Backup,
         Request::Restore,
         Request::Close,
+        Request::Discard,
         Request::Status,
         Request::Flush,
         Request::TopUp { id: [4; 32], range_end: 10 },

@@ -295,9 +295,25 @@ pub async fn restore(app: &App, name: &str, backup: OwnedFd) -> Result<Rc<Loaded
     let keys = open_keystore(app, OpenKeystore { name: name.to_owned(), create: true, restore: true, ..OpenKeystore::default() })
         .await
         .map_err(OpenError::bare)?;
-    keys.call_with(Request::Restore, Some(backup)).await.map_err(|error| keystore_error(&error))?;
-    keys.call(Request::Verify).await.map_err(|error| OpenError::File(keystore_error(&error)))?;
-    Ok(read_in(app, name, keys).await?)
+    let restored = async {
+        keys.call_with(Request::Restore, Some(backup)).await.map_err(|error| OpenError::Other(keystore_error(&error)))?;
+        keys.call(Request::Verify).await.map_err(|error| OpenError::File(keystore_error(&error)))?;
+        read_in(app, name, keys.clone()).await
+    };
+    match restored.await {
+        Ok(loaded) => Ok(loaded),
+        Err(error) => {
+            // Nothing stays of a wallet that can't be used: the key store removes the file, the supervisor the directory.
+            if let Err(error) = keys.call(Request::Discard).await {
+                tracing::error!("[{name}] {error}");
+            }
+            drop(keys);
+            if let Err(error) = ask_supervisor(app, ControlRequest::AwaitKeystoreEnd(name.to_owned())).await {
+                tracing::error!("[{name}] {}", error.message);
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// Reads what a verified file holds, and puts the wallet onto the chain.

@@ -138,3 +138,18 @@ fn a_reorganisation_takes_coins_back() {
         assert_eq!(number(&world.ok("w", "getbalance", json!([])).await), 100.0);
     });
 }
+
+#[test]
+fn a_wallet_that_cannot_be_loaded_lets_go_of_its_key_store() {
+    run(async |world| {
+        world.ok("", "createwallet", json!(["w"])).await;
+        world.ok("", "unloadwallet", json!(["w"])).await;
+        let file = world.file("w");
+        let saved = std::fs::read(&file).unwrap();
+        std::fs::write(&file, "no wallet").unwrap();
+        assert_eq!(world.err("", "loadwallet", json!(["w"])).await.0, -18);
+        std::fs::write(&file, saved).unwrap();
+        // A second key store of the wallet starts only when the first has ended.
+        world.ok("", "loadwallet", json!(["w"])).await;
+    });
+}

@@ -489,3 +489,20 @@ fn a_backup_that_is_no_wallet_leaves_nothing_behind() {
     assert!(refused(ask(&mut store, Request::Verify)).message.ends_with("Data is not in recognized format."));
     assert!(!directory.path().join("wallet.dat").exists());
 }
+
+#[test]
+fn a_restored_file_is_discarded_and_any_other_stays() {
+    let (made, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut first = store(made.path());
+    ask(&mut first, create(""));
+    assert_eq!(ask(&mut first, Request::Discard), Reply::Ok);
+    let file = made.path().join("wallet.dat");
+    assert!(file.exists());
+    let mut second = store(other.path());
+    assert_eq!(second.handle(Request::Restore, Some(File::open(&file).unwrap().into())), Reply::Ok);
+    assert_eq!(ask(&mut second, Request::Verify), Reply::Ok);
+    ask(&mut second, Request::Open);
+    assert!(other.path().join("wallet.dat").exists());
+    assert_eq!(ask(&mut second, Request::Discard), Reply::Ok);
+    assert!(!other.path().join("wallet.dat").exists());
+}

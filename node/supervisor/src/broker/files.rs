@@ -118,10 +118,7 @@ impl Family {
         }
         let datadir = &self.outfit.options.datadir;
         let base = if below_datadir { datadir.clone() } else { RealFiles.working_directory() };
-        let mut path = join(&base, Path::new(&open.path));
-        if open.purpose == "backupWallet" && path.is_dir() {
-            path.push("wallet.dat");
-        }
+        let path = join(&base, Path::new(&open.path));
         // Directories that belong to one component each. A wallet may be backed up into the wallet directory.
         let mut foreign = vec![self.outfit.blocksdir.clone(), datadir.join("chainstate"), datadir.join("indexes")];
         let for_wallet = matches!(open.purpose.as_str(), "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport");

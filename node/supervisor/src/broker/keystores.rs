@@ -27,7 +27,16 @@ pub(crate) struct PendingOpen {
     asked: Asked,
     open: OpenKeystore,
     /// When it is given up: the other key store is not about to end.
-    pub deadline: Instant,
+    deadline: Instant,
+}
+
+/// A request that waits for the end of the key store of a wallet.
+#[derive(Debug)]
+pub(crate) struct PendingEnd {
+    asked: Asked,
+    name: String,
+    /// When it is given up.
+    deadline: Instant,
 }
 
 /// Directory and file of a wallet.
@@ -205,8 +214,32 @@ impl Family {
         Ok(Some(()))
     }
 
+    /// Answers when the key store of a wallet, which was let go, is gone.
+    pub(crate) fn await_keystore_end(&mut self, asked: Asked, name: String) {
+        self.answer_or_wait(PendingEnd { asked, name, deadline: Instant::now() + PATIENCE });
+    }
+
+    fn answer_or_wait(&mut self, pending: PendingEnd) {
+        if !self.children.iter().any(|child| child.directory.is_some() && child.instance == pending.name) {
+            self.answer(pending.asked, Ok(String::new()));
+        } else if pending.deadline <= Instant::now() {
+            self.answer(pending.asked, Err((code::WALLET, format!("the key store of '{}' does not end", pending.name))));
+        } else {
+            self.pending_ends.push(pending);
+        }
+    }
+
+    /// When requests that wait for the end of a key store are given up.
+    pub(crate) fn keystore_deadlines(&self) -> impl Iterator<Item = Instant> {
+        let opens = self.pending_opens.iter().map(|pending| pending.deadline);
+        opens.chain(self.pending_ends.iter().map(|pending| pending.deadline))
+    }
+
     /// A key store ended, or the time of a request is up.
-    pub(crate) fn retry_opens(&mut self) {
+    pub(crate) fn keystores_changed(&mut self) {
+        for pending in std::mem::take(&mut self.pending_ends) {
+            self.answer_or_wait(pending);
+        }
         for pending in std::mem::take(&mut self.pending_opens) {
             self.open_or_wait(pending);
         }

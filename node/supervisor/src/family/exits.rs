@@ -49,7 +49,7 @@ impl Family {
                 // Leave nothing behind of a wallet that never was; a directory with a wallet is not empty and stays.
                 let _ = std::fs::remove_dir(&directory.path);
             }
-            self.retry_opens();
+            self.keystores_changed();
         }
         if self.stop.is_some() {
             return;

@@ -108,6 +108,7 @@ impl Family {
                 self.answer(asked, Ok(info));
             }
             Request::OpenKeystore(open) => self.open_keystore(asked, open),
+            Request::AwaitKeystoreEnd(name) => self.await_keystore_end(asked, name),
             Request::OpenFile(open) => self.open_file(asked, &open),
             Request::ListWalletDir => {
                 let list = crate::broker::list_wallets(&self.outfit.walletdir);
@@ -156,7 +157,7 @@ fn may_ask(component: Component, request: &Request) -> bool {
             _ => false,
         },
         Request::ActivateSnapshot => component == Component::Chain,
-        Request::ListWalletDir | Request::UpdateSetting { .. } => component == Component::Wallet,
+        Request::ListWalletDir | Request::UpdateSetting { .. } | Request::AwaitKeystoreEnd(_) => component == Component::Wallet,
         Request::SetMockTime(_) | Request::ForwardScheduler(_) | Request::Logging(_) | Request::SpawnEcho(_) => {
             component == Component::Rpc
         }

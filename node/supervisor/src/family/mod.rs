@@ -17,7 +17,7 @@ pub(crate) use child::{Asked, Child, KeystoreDirectory, State};
 pub(crate) use outfit::Outfit;
 pub(crate) use signals::Signals;
 
-use crate::broker::PendingOpen;
+use crate::broker::{PendingEnd, PendingOpen};
 use broadcast::Broadcast;
 use bulkhead_control::message::{Outcome, Reply, ToChild};
 use bulkhead_control::{Component, Report};
@@ -48,6 +48,8 @@ pub(crate) struct Family {
     broadcasts: Vec<Broadcast>,
     /// Key stores that wait until the last owner of their directory is gone.
     pub pending_opens: VecDeque<PendingOpen>,
+    /// Who waits for the end of a key store.
+    pub pending_ends: Vec<PendingEnd>,
     /// Files that were opened under a provisional name and may get the name that is kept here.
     pub incomplete_files: BTreeSet<PathBuf>,
     stop: Option<Stop>,
@@ -78,6 +80,7 @@ impl Family {
             rebirths: Vec::new(),
             broadcasts: Vec::new(),
             pending_opens: VecDeque::new(),
+            pending_ends: Vec::new(),
             incomplete_files: BTreeSet::new(),
             stop: None,
             failed: false,

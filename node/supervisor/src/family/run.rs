@@ -22,8 +22,8 @@ impl Family {
             }
             self.reap()?;
             self.rebirths_due();
-            if self.pending_opens.iter().any(|pending| pending.deadline <= Instant::now()) {
-                self.retry_opens();
+            if self.keystore_deadlines().any(|deadline| deadline <= Instant::now()) {
+                self.keystores_changed();
             }
         }
         Ok(!self.failed)
@@ -35,8 +35,7 @@ impl Family {
         descriptors.extend(self.commands.iter().map(|spawner| PollFd::new(spawner.as_fd(), PollFlags::POLLIN)));
         let channels = self.children.iter().filter(|child| !child.mute);
         descriptors.extend(channels.map(|child| PollFd::new(child.channel.as_fd(), PollFlags::POLLIN)));
-        let opens = self.pending_opens.iter().map(|pending| pending.deadline);
-        let due = self.next_rebirth().into_iter().chain(self.stop_deadline()).chain(opens).min();
+        let due = self.next_rebirth().into_iter().chain(self.stop_deadline()).chain(self.keystore_deadlines()).min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             // One more millisecond: rounding down would wake us before the time.
             let wait = due.saturating_duration_since(Instant::now()).as_millis() + 1;

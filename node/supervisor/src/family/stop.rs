@@ -43,6 +43,7 @@ impl Family {
         }
         self.stop = Some(Stop { step, told: false, deadline: None });
         self.pending_opens.clear();
+        self.pending_ends.clear();
     }
 
     /// Core's text for an end that nobody asked for.

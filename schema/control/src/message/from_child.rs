@@ -61,6 +61,8 @@ pub enum Request {
     ActivateSnapshot,
     /// Seconds by which what is planned for later comes sooner, in every component. Answer: empty.
     ForwardScheduler(i64),
+    /// The name of a wallet whose key store was let go. Answer: empty, when it has ended.
+    AwaitKeystoreEnd(String),
 }
 
 /// A message to the supervisor.
@@ -161,6 +163,7 @@ fn write_request(mut builder: wire::request::Builder<'_>, id: u64, request: &Req
         Request::SpawnEcho(text) => builder.set_spawn_echo(text),
         Request::ActivateSnapshot => builder.set_activate_snapshot(()),
         Request::ForwardScheduler(seconds) => builder.set_forward_scheduler(*seconds),
+        Request::AwaitKeystoreEnd(name) => builder.set_await_keystore_end(name),
     }
 }
 
@@ -192,6 +195,7 @@ fn read_request(request: wire::request::Reader<'_>) -> Result<Request, ControlEr
         Which::SpawnEcho(value) => Request::SpawnEcho(text(value)?),
         Which::ActivateSnapshot(()) => Request::ActivateSnapshot,
         Which::ForwardScheduler(seconds) => Request::ForwardScheduler(seconds),
+        Which::AwaitKeystoreEnd(name) => Request::AwaitKeystoreEnd(text(name)?),
     })
 }
 
@@ -214,6 +218,7 @@ mod tests {
             Request::UpdateSetting { name: "wallet".into(), values: vec!["a".into()] },
             Request::SpawnEcho("hello".into()),
             Request::ActivateSnapshot,
+            Request::AwaitKeystoreEnd("w".into()),
         ];
         let mut samples: Vec<_> = (0..).zip(requests).map(|(id, request)| FromChild::Request(id, request)).collect();
         samples.extend([

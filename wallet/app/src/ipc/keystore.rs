@@ -8,8 +8,8 @@ use super::supervisor::Supervisor;
 use bulkhead_control::{ControlError, OpenKeystore};
 use bulkhead_keystore_edge::{ClientError, KeystoreClient, Reply, Request};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -48,14 +48,19 @@ struct Job {
     answer: oneshot::Sender<Result<Reply, KeystoreError>>,
 }
 
-/// Queue to one key store.
+/// Queue to one key store. When the last clone is dropped, the stream is closed and the key store ends.
 #[derive(Clone)]
 pub struct Keystore {
-    jobs: Sender<Job>,
+    jobs: Arc<Sender<Job>>,
 }
 
 fn repeatable(request: &Request) -> bool {
     matches!(request, Request::Records { .. } | Request::Write(_) | Request::Status | Request::Flush)
+}
+
+/// After these the key store is not needed any more.
+fn ends(request: &Request) -> bool {
+    matches!(request, Request::Close | Request::Discard)
 }
 
 /// Hands a second descriptor of a stream to the event loop, which watches for its end.
@@ -85,7 +90,7 @@ async fn end_of(stream: OwnedFd) {
 
 /// Asks for the status when a key store has ended, so that it is started again at once and not at the next request.
 /// Lets go of a stream as soon as there is a newer one or none: a key store ends when nobody holds its stream.
-async fn revive(jobs: Sender<Job>, mut streams: UnboundedReceiver<OwnedFd>) {
+async fn revive(jobs: Weak<Sender<Job>>, mut streams: UnboundedReceiver<OwnedFd>) {
     let mut watched = streams.recv().await;
     while let Some(stream) = watched.take() {
         let mut next = std::pin::pin!(streams.recv());
@@ -93,7 +98,8 @@ async fn revive(jobs: Sender<Job>, mut streams: UnboundedReceiver<OwnedFd>) {
             newer = &mut next => watched = newer,
             () = end_of(stream) => {
                 let (answer, reply) = oneshot::channel();
-                if jobs.send(Job { request: Request::Status, beside: None, answer }).is_err() {
+                let job = Job { request: Request::Status, beside: None, answer };
+                if jobs.upgrade().is_none_or(|jobs| jobs.send(job).is_err()) {
                     return;
                 }
                 // The outcome was logged by the thread.
@@ -113,7 +119,7 @@ fn run(
 ) {
     while let Ok(job) = jobs.recv() {
         let mut result = client.call(&job.request, job.beside.as_ref()).map_err(KeystoreError::from);
-        if matches!(result, Err(KeystoreError::Client(ClientError::Wire(_)))) && !matches!(job.request, Request::Close) {
+        if matches!(result, Err(KeystoreError::Client(ClientError::Wire(_)))) && !ends(&job.request) {
             tracing::warn!("[{name}] the key store is gone, starting it again");
             match opener
                 .open_keystore(OpenKeystore { name: name.to_owned(), ..OpenKeystore::default() })
@@ -133,7 +139,7 @@ fn run(
                 Err(error) => result = Err(error),
             }
         }
-        let last = matches!(job.request, Request::Close);
+        let last = ends(&job.request);
         // The caller may have given up; the work is done all the same.
         let _ = job.answer.send(result);
         if last {
@@ -155,7 +161,8 @@ impl Keystore {
         std::thread::Builder::new()
             .name("keystore".into())
             .spawn(move || run(&name, &*opener, KeystoreClient::new(stream), &queue, &streams))?;
-        tokio::task::spawn_local(revive(jobs.clone(), watched));
+        let jobs = Arc::new(jobs);
+        tokio::task::spawn_local(revive(Arc::downgrade(&jobs), watched));
         Ok(Keystore { jobs })
     }
 

@@ -511,6 +511,11 @@ impl World {
         }
     }
 
+    /// The file of a wallet.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.supervisor.folder.join(name).join("wallet.dat")
+    }
+
     /// Cuts the stream to a key store, as its death would.
     pub fn kill_keystore(&self, name: &str) {
         let stream = self.supervisor.streams.lock().unwrap().remove(name).unwrap();

@@ -99,7 +99,6 @@ impl Keystore {
             Ok(loaded) => {
                 self.history = loaded.history.clone();
                 self.loaded = Some(loaded);
-                self.restored = false;
                 Ok(Reply::Status(self.status()))
             }
             Err(error) => {
@@ -118,6 +117,13 @@ impl Keystore {
             loaded.database.close()?;
         }
         Ok(Reply::Ok)
+    }
+
+    /// The wallet could not use what was restored.
+    pub(super) fn discard(&mut self) -> Answer {
+        let closed = self.close();
+        self.drop_restored();
+        closed
     }
 
     pub(super) fn records(&mut self, start: u64, limit: u32) -> Answer {

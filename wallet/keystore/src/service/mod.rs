@@ -45,7 +45,7 @@ pub struct Keystore {
     loaded: Option<Loaded>,
     /// Opened and found sound, not read yet.
     verified: Option<Database>,
-    /// The file was copied from a backup and not read yet.
+    /// The file was copied from a backup by this process.
     restored: bool,
     history: History,
     /// When the vault locks itself, and the same moment on the clock that users see.
@@ -145,6 +145,7 @@ impl Keystore {
             Request::Rules => Ok(Reply::Text(self.loaded()?.rules.to_string())),
             Request::Backup => self.backup(beside),
             Request::Close => self.close(),
+            Request::Discard => self.discard(),
             // Every write is committed before it is answered.
             Request::Flush => Ok(Reply::Ok),
         }
