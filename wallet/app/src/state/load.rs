@@ -1,6 +1,6 @@
 //! A wallet from its records.
 
-use bitcoin::{BlockHash, Network, NetworkKind};
+use bitcoin::{BlockHash, Network, NetworkKind, Txid};
 use bulkhead_wallet_core::descriptor::{Cache, DescriptorError};
 use std::collections::BTreeMap;
 
@@ -151,7 +151,8 @@ impl Wallet {
         Ok((wallet, loaded))
     }
 
-    /// Fills in the heights of blocks; a block that is not in the active chain makes its transactions inactive.
+    /// Fills in the heights of blocks; a block that is not in the active chain makes its transactions inactive, and gives its
+    /// coinbase up with all that spends it: no other block can have it.
     pub fn set_block_heights(&mut self, heights: &BTreeMap<BlockHash, i32>) {
         for wtx in self.txs.values_mut() {
             match &mut wtx.state {
@@ -162,6 +163,15 @@ impl Wallet {
                 },
                 _ => {}
             }
+        }
+        let orphans: Vec<Txid> = self
+            .txs
+            .values()
+            .filter(|wtx| wtx.is_coinbase() && matches!(wtx.state, TxState::Inactive { .. }))
+            .map(|wtx| wtx.txid)
+            .collect();
+        for txid in orphans {
+            self.abandon(&txid);
         }
         self.refresh_all_coins();
     }
