@@ -95,6 +95,7 @@ impl Wallet {
                     && wtx.is_unconfirmed()
                 {
                     wtx.truc_child = Some(txid);
+                    self.foreign_conflicts.insert(txid);
                     self.truc_siblings(parent, txid, true);
                 }
             }
@@ -109,12 +110,9 @@ impl Wallet {
             if !self.foreign_conflicts.remove(txid) {
                 return;
             }
-            let affected: Vec<Txid> =
-                self.txs.values().filter(|wtx| wtx.mempool_conflicts.contains(txid)).map(|wtx| wtx.txid).collect();
-            for ours in affected {
-                if let Some(wtx) = self.txs.get_mut(&ours) {
-                    wtx.mempool_conflicts.remove(txid);
-                }
+            for wtx in self.txs.values_mut() {
+                wtx.mempool_conflicts.remove(txid);
+                wtx.truc_child = wtx.truc_child.filter(|child| child != txid);
             }
             return;
         };
