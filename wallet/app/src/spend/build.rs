@@ -181,7 +181,7 @@ fn create_once(
         let change_output_size = size::output_size(&change_script);
         let change_spend_size = wallet
             .solution(&change_script)
-            .and_then(|solution| size::input_bytes(&solution, false))
+            .and_then(|solution| size::input_bytes(&solution, !wallet.private_keys_enabled()))
             .unwrap_or(size::DUMMY_NESTED_P2WPKH_INPUT_SIZE);
         let (rate, reason) = fees::minimum_rate(&options.fees, control, &around.fees);
         check_rate(rate, reason, control, options, around)?;
@@ -445,15 +445,16 @@ pub fn signed_weight(wallet: &Wallet, tx: &Transaction, spent: &[TxOut], control
         let chosen = preset(&input.previous_output);
         let mine = wallet.solution(&output.script_pubkey);
         let external = mine.is_none() || !wallet.txs.contains_key(&input.previous_output.txid);
+        let max_sig = external || !wallet.private_keys_enabled();
         let solution = mine.or_else(|| chosen.and_then(|chosen| chosen.solution.clone()));
         segwit |= solution.as_ref().map_or(output.script_pubkey.is_witness_program(), Solution::is_segwit);
-        inputs.push((chosen.and_then(|chosen| chosen.weight), solution, external));
+        inputs.push((chosen.and_then(|chosen| chosen.weight), solution, max_sig));
     }
     let mut total = size::base_weight(&tx.output, tx.input.len(), segwit);
-    for (weight, solution, external) in inputs {
+    for (weight, solution, max_sig) in inputs {
         total += match weight {
             Some(weight) => weight,
-            None => size::input_weight(&solution?, external, segwit)?,
+            None => size::input_weight(&solution?, max_sig, segwit)?,
         };
     }
     Some(total)

@@ -63,6 +63,7 @@ struct Usable {
 pub fn available(wallet: &Wallet, control: &CoinControl, filter: &CoinFilter, costs: &Costs<'_>) -> Vec<Coin> {
     let allow_used = !wallet.has_flag(flags::AVOID_REUSE) || !control.avoid_address_reuse;
     let preset: HashSet<OutPoint> = control.selected.iter().map(|selected| selected.outpoint).collect();
+    let max_sig = !wallet.private_keys_enabled();
     let mut trusted_parents = HashSet::new();
     let mut checked: HashMap<Txid, Option<Usable>> = HashMap::new();
     let mut out: Vec<Coin> = Vec::new();
@@ -85,7 +86,7 @@ pub fn available(wallet: &Wallet, control: &CoinControl, filter: &CoinFilter, co
             continue;
         }
         let solution = wallet.solution(&output.script_pubkey);
-        let bytes = solution.as_ref().and_then(|solution| size::input_bytes(solution, false));
+        let bytes = solution.as_ref().and_then(|solution| size::input_bytes(solution, max_sig));
         let mut coin = make(*outpoint, output, bytes, costs);
         coin.kind = coin_kind(output, solution.as_ref());
         coin.time = i64::from(wtx.time());
@@ -205,7 +206,7 @@ fn fetch(wallet: &Wallet, chosen: &Selected, target_version: i32, costs: &Costs<
                 )));
             }
         }
-        (output, given.or_else(|| signed(wallet.solution(&output.script_pubkey).as_ref(), false)))
+        (output, given.or_else(|| signed(wallet.solution(&output.script_pubkey).as_ref(), !wallet.private_keys_enabled())))
     } else {
         let missing = || SpendError::text(format!("Not found pre-selected input {}", shown(&outpoint)));
         (chosen.external.as_ref().ok_or_else(missing)?, given)
