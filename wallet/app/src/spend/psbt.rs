@@ -39,7 +39,9 @@ pub fn fill(wallet: &Wallet, psbt: &mut Psbt, bip32: bool) {
             input.non_witness_utxo = Some((*wtx.tx).clone());
         }
         let Some(output) = spent_output(input, outpoint.vout) else { continue };
-        if let Some(solution) = wallet.solution(&output.script_pubkey) {
+        // As Core: an input that needs its previous transaction and lacks it is left as it is.
+        let proven = input.non_witness_utxo.is_some();
+        if let Some(solution) = wallet.solution(&output.script_pubkey).filter(|solution| proven || solution.is_segwit()) {
             solution.fill_input(input, &output, bip32);
         }
         if spends_witness(&output.script_pubkey, input) {

@@ -1,6 +1,7 @@
 //! Final scripts from collected signatures, through miniscript's satisfier.
 
 use super::Material;
+use bitcoin::hashes::{Hash, hash160};
 use bitcoin::taproot::LeafVersion;
 use bitcoin::{Psbt, PublicKey, ScriptBuf, TxOut, Witness, XOnlyPublicKey};
 use bulkhead_wallet_core::descriptor::SolutionForm;
@@ -56,13 +57,15 @@ fn taproot(psbt: &Psbt, index: usize) -> Option<Vec<Vec<u8>>> {
         return Some(vec![signature.to_vec()]);
     }
     let satisfier = PsbtInputSatisfier::new(psbt, index);
+    // A script may hold only the hash of a key: the signatures say which key it is.
+    let signers = input.tap_script_sigs.keys().map(|(key, _)| (hash160::Hash::hash(&key.serialize()), *key)).collect();
     // The cheapest of the leaves that can be satisfied.
     input
         .tap_scripts
         .iter()
         .filter(|(_, (_, version))| *version == LeafVersion::TapScript)
         .filter_map(|(block, (script, _))| {
-            let leaf = Script::<XOnlyPublicKey, Tap>::decode_consensus(script).ok()?;
+            let leaf = Script::<XOnlyPublicKey, Tap>::decode_consensus(script).ok()?.substitute_raw_pkh(&signers);
             let mut witness = leaf.satisfy(&satisfier).or_else(|_| leaf.satisfy_malleable(&satisfier)).ok()?;
             witness.push(script.to_bytes());
             witness.push(block.serialize());

@@ -14,6 +14,7 @@ use bitcoin::psbt::{Input, PsbtSighashType};
 use bitcoin::{Amount, Psbt, TxOut};
 use bulkhead_keystore_edge::{KeystoreError, Signed};
 use bulkhead_spend_policy::{History, Output, Rules, Spend};
+use bulkhead_wallet_core::descriptor::Solution;
 
 /// `RPC_TRANSACTION_ERROR`
 const TRANSACTION: i32 = -25;
@@ -145,6 +146,7 @@ fn work(
     for index in 0..count {
         outputs.push(spent_output(&psbt, index)?);
     }
+    let unproven = options.raw && guard.is_none_or(|guard| guard.rules.is_default());
     let mut work = Vec::with_capacity(count);
     for (index, output) in outputs.iter().enumerate() {
         let Some(output) = output.clone() else { continue };
@@ -157,6 +159,10 @@ fn work(
             sighash_of(&mut psbt.inputs[index], &output, options.sighash)?
         };
         let material = provider.for_input(&output.script_pubkey, &psbt.inputs[index]);
+        // As Core: an input that needs its previous transaction and lacks it is left as it is.
+        if !unproven && psbt.inputs[index].non_witness_utxo.is_none() && !takes_witness(&psbt.inputs[index], &output, &material) {
+            continue;
+        }
         fill(&mut psbt.inputs[index], &output, &material, options.derivations);
         work.push((index, output, sighash, material));
     }
@@ -173,7 +179,6 @@ fn work(
             policy: violation.tag.as_str().to_owned(),
         })?;
     }
-    let unproven = options.raw && guard.is_none_or(|guard| guard.rules.is_default());
     for (index, output, sighash, material) in &work {
         // A raw transaction gets no signature for an output that is not there; a PSBT may still get the output.
         if options.raw && sighash & 0x1f == 3 && *index >= psbt.unsigned_tx.output.len() {
@@ -198,6 +203,17 @@ fn fill(input: &mut Input, output: &TxOut, material: &Material, derivations: boo
     } else if output.script_pubkey.is_p2tr() {
         input.witness_utxo.get_or_insert_with(|| output.clone());
     }
+}
+
+/// Whether an output is spent by a witness, whose signatures commit to its amount.
+fn takes_witness(input: &Input, output: &TxOut, material: &Material) -> bool {
+    let script = &output.script_pubkey;
+    let nested = |redeem: &bitcoin::ScriptBuf| redeem.is_witness_program() && redeem.to_p2sh() == *script;
+    script.is_witness_program()
+        || material.solution.as_ref().is_some_and(Solution::is_segwit)
+        || input.redeem_script.as_ref().is_some_and(nested)
+        // A key that came with the request may be that of a nested key hash; the signer looks for it.
+        || (script.is_p2sh() && material.solution.is_none() && material.can_sign())
 }
 
 fn complaint(input: &Input, output: Option<&TxOut>, index: usize) -> (u32, String) {

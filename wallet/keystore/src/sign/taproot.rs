@@ -3,7 +3,7 @@
 use super::Material;
 use super::provider::pushes;
 use crate::refusal::{INVALID_PARAMETER, refuse};
-use bitcoin::hashes::Hash;
+use bitcoin::hashes::{Hash, hash160};
 use bitcoin::key::TapTweak;
 use bitcoin::secp256k1::{Keypair, Message, SecretKey, XOnlyPublicKey};
 use bitcoin::sighash::{Prevouts, SighashCache, TapSighashType};
@@ -48,9 +48,8 @@ pub(super) fn sign_input(
     let tx = psbt.unsigned_tx.clone();
     let mut cache = SighashCache::new(&tx);
     let root = psbt.inputs[index].tap_merkle_root;
-    for (public, secret) in material.secrets.iter() {
+    for (_, secret) in material.secrets.iter() {
         let Some(mut keypair) = key_path(secret, output_key, root) else { continue };
-        let _ = public;
         let Ok(hash) = cache.taproot_key_spend_signature_hash(index, &prevouts, kind) else { return Ok(()) };
         psbt.inputs[index].tap_key_sig = Some(schnorr(&Message::from_digest(hash.to_byte_array()), &mut keypair, kind));
         return Ok(());
@@ -68,7 +67,9 @@ pub(super) fn sign_input(
         let leaf = TapLeafHash::from_script(&script, version);
         for (public, secret) in material.secrets.iter() {
             let key = x_only(public);
-            if !pushes(&script).any(|push| push == key.serialize()) {
+            // A script may hold only the hash of a key (miniscript's pkh).
+            let (bytes, hash) = (key.serialize(), hash160::Hash::hash(&key.serialize()));
+            if !pushes(&script).any(|push| push == bytes || push == hash.as_byte_array()) {
                 continue;
             }
             let Ok(hash) = cache.taproot_script_spend_signature_hash(index, &prevouts, leaf, kind) else { return Ok(()) };

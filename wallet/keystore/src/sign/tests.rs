@@ -105,6 +105,7 @@ fn every_script_type_is_signed_and_verifies() {
         format!("tr({FOREIGN},pk({XPRV}/7/*))"),
         format!("tr({FOREIGN},{{pk({FOREIGN}),multi_a(1,{XPRV}/8/*,{FOREIGN})}})"),
         format!("tr({XPRV}/9/*,pk({FOREIGN}))"),
+        format!("tr({FOREIGN},and_v(v:pkh({XPRV}/10/*),pk({XPRV}/11/*)))"),
     ];
     let texts: Vec<&str> = descriptors.iter().map(String::as_str).collect();
     let (mut provider, scripts) = provider(&texts);
@@ -200,8 +201,11 @@ fn lies_about_the_spent_output_are_found() {
         input.non_witness_utxo = None;
         input.witness_utxo = Some(output.clone());
     }
+    let legacy = unproven.inputs[1].clone();
     let (signed, _) = sign(unproven, &mut provider, PLAIN, None).unwrap();
     assert_eq!(signed.errors.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1]);
+    // Not even filled in.
+    assert_eq!(Psbt::deserialize(&signed.psbt).unwrap().inputs[1], legacy);
     let mut missing = spend(&previous, Sequence::MAX);
     missing.inputs[1].non_witness_utxo = None;
     let (signed, _) = sign(missing, &mut provider, PLAIN, None).unwrap();
