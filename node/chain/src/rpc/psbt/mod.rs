@@ -96,7 +96,8 @@ fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     let secp = Secp256k1::verification_only();
     let mut complete = true;
     for i in 0..psbt.inputs.len() {
-        complete &= spend::is_satisfied(&psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok();
+        complete &=
+            spend::is_satisfied(&psbt, i) || spend::finalize_key_path(&mut psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok();
     }
     let mut out = Map::new();
     if complete && extract {

@@ -40,6 +40,26 @@ pub(super) fn is_satisfied(psbt: &Psbt, i: usize) -> bool {
     verify_input(&tx, &spent, i, Flags::CONSENSUS, Engine::Kernel).is_ok()
 }
 
+/// Finalizes an input whose signature for the key path of Taproot is there and right. The internal key need not be known: an
+/// output key may stand for itself (`rawtr`).
+pub(super) fn finalize_key_path(psbt: &mut Psbt, i: usize) -> bool {
+    let Some(signature) = psbt.inputs.get(i).and_then(|input| input.tap_key_sig) else { return false };
+    let open = psbt.inputs[i].clone();
+    psbt.inputs[i] = Input {
+        non_witness_utxo: open.non_witness_utxo.clone(),
+        witness_utxo: open.witness_utxo.clone(),
+        final_script_witness: Some(Witness::from_slice(&[signature.to_vec()])),
+        proprietary: open.proprietary.clone(),
+        unknown: open.unknown.clone(),
+        ..Input::default()
+    };
+    let satisfied = is_satisfied(psbt, i);
+    if !satisfied {
+        psbt.inputs[i] = open;
+    }
+    satisfied
+}
+
 /// Whether spending `script` takes a witness, as far as the input tells.
 pub(super) fn takes_witness(input: &Input, script: &Script) -> bool {
     let is_program = |script: &Script| {
