@@ -73,7 +73,7 @@ pub(super) const METHODS: &[Method] = &[
         "validateaddress",
         "util",
         Chain,
-        "Says whether an address is valid, and what it stands for.",
+        "Return information about the given bitcoin address.",
         &[a("address", Str, Required, "The address")],
     ),
     m(
