@@ -101,7 +101,8 @@ pub(super) fn sign_input(
     for (public, secret) in material.secrets.iter() {
         // Segwit knows compressed keys only.
         let fits = public.compressed || matches!(code, Code::Legacy(_));
-        if !fits || !mentions(code.script(), public) {
+        // As Core: a signature that is there stays.
+        if !fits || !mentions(code.script(), public) || input.partial_sigs.contains_key(public) {
             continue;
         }
         if let Some(message) = code.hash(&mut cache, index, output, kind) {

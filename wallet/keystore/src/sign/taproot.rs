@@ -38,6 +38,10 @@ pub(super) fn sign_input(
     else {
         return Ok(());
     };
+    // As Core: a signature that is there stays.
+    if psbt.inputs[index].tap_key_sig.is_some() {
+        return Ok(());
+    }
     // A taproot signature commits to every spent output, unless it lets anybody add inputs.
     let known: Option<Vec<&TxOut>> = outputs.iter().map(Option::as_ref).collect();
     let prevouts = match (&known, sighash & 0x80 != 0) {
@@ -70,6 +74,9 @@ pub(super) fn sign_input(
             // A script may hold only the hash of a key (miniscript's pkh).
             let (bytes, hash) = (key.serialize(), hash160::Hash::hash(&key.serialize()));
             if !pushes(&script).any(|push| push == bytes || push == hash.as_byte_array()) {
+                continue;
+            }
+            if psbt.inputs[index].tap_script_sigs.contains_key(&(key, leaf)) {
                 continue;
             }
             let Ok(hash) = cache.taproot_script_spend_signature_hash(index, &prevouts, leaf, kind) else { return Ok(()) };
