@@ -16,6 +16,7 @@ mod settings_file;
 #[cfg(test)]
 mod tests;
 pub mod version;
+mod wallet_path;
 
 pub use args::{ArgsManager, Message, SectionInfo, Severity};
 pub use chain::Chain;
@@ -27,6 +28,7 @@ pub use options::{Category, Flags, Opt};
 pub use paths::{absolute, join, normal};
 pub use settings::{SettingsValue, setting_to_string};
 pub use settings_file::{SettingsFileError, parse_settings, write_settings};
+pub use wallet_path::{Found, WALLET_FILE, WalletFormat, WalletPathError, WalletPlace, is_berkeley_db, wallet_place};
 
 /// Name of the default configuration file.
 pub const CONF_FILENAME: &str = "bitcoin.conf";

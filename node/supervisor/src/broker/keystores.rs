@@ -4,22 +4,18 @@ use super::{code, is_inside, wallet_dir};
 use crate::family::{Asked, ChildId, Family, KeystoreDirectory};
 use crate::handout;
 use crate::startup::arguments::create_directories;
-use bulkhead_config::normal;
+use bulkhead_config::{Found, WALLET_FILE, WalletFormat, WalletPathError, WalletPlace, wallet_place};
 use bulkhead_control::message::ToChild;
 use bulkhead_control::{Edge, OpenKeystore, TypedConfig, stream_pair};
 use std::fs;
 use std::os::fd::AsFd;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The file in a wallet's directory.
-const WALLET_FILE: &str = "wallet.dat";
 /// More key stores than this are refused: each is a process.
 const MAX_KEYSTORES: usize = 200;
 /// How long a key store that was let go may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Longest wallet name, bytes.
-const MAX_NAME: usize = 4096;
 
 /// A request that waits until the last key store of the same directory is gone.
 #[derive(Debug)]
@@ -39,90 +35,29 @@ pub(crate) struct PendingEnd {
     deadline: Instant,
 }
 
-/// Directory and file of a wallet.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    directory: PathBuf,
-    file: String,
-}
-
 type Refusal = (i32, String);
 
-/// Core's rules for names that are paths (`GetWalletPath`).
-fn check_name(name: &str) -> Result<(), &'static str> {
-    let path = Path::new(name);
-    // Rust drops a dot between two parts when it compares paths.
-    let dotted = name != "." && name.split('/').any(|part| part == ".");
-    if dotted || normal(name) != path {
-        return Err("Wallet name given as a path must be normalized");
-    }
-    if matches!(path.components().next(), Some(Component::CurDir | Component::ParentDir)) {
-        return Err(
-            "Wallet name given as a relative path cannot begin with ./ or ../, for wallets not in the walletdir, please use an absolute path.",
-        );
-    }
-    if path.parent().is_none() && path.has_root() {
-        return Err("Wallet name cannot be the root path");
-    }
-    Ok(())
+/// Where the wallet of that name is, by Core's rules.
+fn place(walletdir: &Path, name: &str, create: bool) -> Result<WalletPlace, Refusal> {
+    wallet_place(walletdir, name, create, look).map_err(|error| {
+        let code = if matches!(error, WalletPathError::NotFound(_)) { code::NOT_FOUND } else { code::WALLET };
+        (code, error.to_string())
+    })
 }
 
-/// Where the wallet of that name is, by Core's rules: a directory below `walletdir`, an absolute directory, or the
-/// name of a file in `walletdir`.
-fn place(walletdir: &Path, name: &str, create: bool) -> Result<Place, Refusal> {
-    if name.len() > MAX_NAME || name.contains('\0') {
-        return Err((code::WALLET, "wallet name is too long or holds a zero byte".into()));
-    }
-    check_name(name).map_err(|text| (code::WALLET, text.to_owned()))?;
-    let path = if name.is_empty() { walletdir.to_owned() } else { walletdir.join(name) };
-    let shown = path.display().to_string();
-    let kind = fs::metadata(&path).ok();
-    let linked = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.file_type().is_symlink());
-    let in_folder = Path::new(name).file_name().is_some_and(|file| file == name);
-    let bad_path = || {
-        (
-            code::WALLET,
-            format!(
-                "Invalid -wallet path '{name}'. -wallet path should point to a directory where wallet.dat and \
-                 database/log.?????????? files can be stored, a location where such a directory could be created, or \
-                 (for backwards compatibility) the name of an existing data file in -walletdir (\"{}\")",
-                walletdir.display()
-            ),
-        )
-    };
-    let already = || (code::WALLET, format!("Failed to create database path '{shown}'. Database already exists."));
-    let unknown = || (code::NOT_FOUND, format!("Failed to load database path '{shown}'. Data is not in recognized format."));
-    let legacy = |file: &Path| wallet_dir::is_legacy(file);
-    let old = || {
-        let text = "The wallet appears to be a Legacy wallet, please use the wallet migration tool (migratewallet RPC or the GUI option).";
-        (code::NOT_FOUND, format!("Failed to open database path '{shown}'. {text}"))
-    };
-    match kind {
-        Some(metadata) if metadata.is_dir() => {
+/// What stands at the path of a wallet.
+fn look(path: &Path) -> Found {
+    let linked = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink());
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
             let file = path.join(WALLET_FILE);
-            let exists = fs::symlink_metadata(&file).is_ok();
-            match (create, exists) {
-                (true, true) => Err(already()),
-                (false, false) => Err(unknown()),
-                (false, true) if legacy(&file) => Err(old()),
-                _ => Ok(Place { directory: path, file: WALLET_FILE.into() }),
-            }
+            let format = if wallet_dir::is_legacy(&file) { WalletFormat::Legacy } else { WalletFormat::Other };
+            Found::Directory(fs::symlink_metadata(&file).is_ok().then_some(format))
         }
-        // Only wallets of old versions are files beside each other.
-        Some(metadata) if metadata.is_file() && in_folder && !linked => match (create, legacy(&path)) {
-            (true, true) => Err(already()),
-            (false, true) => Err(old()),
-            (true, false) => Err(bad_path()),
-            (false, false) => Err(unknown()),
-        },
-        Some(_) => Err(bad_path()),
-        // A link to nowhere.
-        None if linked => Err(bad_path()),
-        None if create => Ok(Place { directory: path, file: WALLET_FILE.into() }),
-        None => {
-            let text = format!("Failed to load database path '{shown}'. Path does not exist.");
-            Err((code::NOT_FOUND, text))
-        }
+        Ok(metadata) if metadata.is_file() => Found::File { legacy: wallet_dir::is_legacy(path), linked },
+        Ok(_) => Found::Other,
+        Err(_) if linked => Found::DeadLink,
+        Err(_) => Found::Nothing,
     }
 }
 
@@ -270,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_place_by_cores_rules() {
+    fn test_place_looks_at_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let walletdir = folder.path();
         fs::create_dir(walletdir.join("a")).unwrap();
@@ -279,19 +214,15 @@ mod tests {
         let mut btree = vec![0; 4096];
         btree[12..16].copy_from_slice(&[0x62, 0x31, 5, 0]);
         fs::write(walletdir.join("w8"), btree).unwrap();
+        std::os::unix::fs::symlink(walletdir.join("gone"), walletdir.join("dead")).unwrap();
         let text = |name: &str, create| place(walletdir, name, create).unwrap_err();
         assert_eq!(place(walletdir, "a", false).unwrap().directory, walletdir.join("a"));
         assert!(text("w8", false).1.contains("appears to be a Legacy wallet"));
-        for name in ["./a", "new/./deep", "new/../a"] {
-            assert!(text(name, false).1.contains("must be normalized"), "{name}");
-        }
-        assert!(text("../a", false).1.contains("cannot begin with ./ or ../"));
-        assert_eq!(text("/", false).1, "Wallet name cannot be the root path");
         assert!(text("a", true).1.ends_with("Database already exists."));
         assert_eq!(text("no", false).0, code::NOT_FOUND);
-        assert!(text("no", false).1.ends_with("Path does not exist."));
         assert!(text("empty", false).1.ends_with("Data is not in recognized format."));
         assert!(text("a/wallet.dat", false).1.starts_with("Invalid -wallet path 'a/wallet.dat'."));
+        assert!(text("dead", true).1.starts_with("Invalid -wallet path 'dead'."));
         assert_eq!(place(walletdir, "new/deep", true).unwrap().directory, walletdir.join("new/deep"));
     }
 }

@@ -1,5 +1,6 @@
 //! What wallets there are (Core's `ListDatabases`).
 
+use bulkhead_config::is_berkeley_db;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -68,7 +69,7 @@ fn kind_of(path: &Path) -> Option<bool> {
 
 /// Whether a file is a Berkeley DB btree: a wallet of an old version.
 pub(super) fn is_legacy(path: &Path) -> bool {
-    read_start::<16>(path, 4096).is_some_and(|start| matches!(start[12..], [0x62, 0x31, 5, 0] | [0, 5, 0x31, 0x62]))
+    read_start::<16>(path, 4096).is_some_and(|start| is_berkeley_db(&start))
 }
 
 /// The first bytes of a regular file that has a size of at least `least`.
