@@ -79,6 +79,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "bitcoin-wallet",
         &[
+            // Options of the offline tool.
+            "bulkhead-config",
             "bulkhead-control",
             "bulkhead-sandbox",
             "bulkhead-policies",

@@ -31,6 +31,10 @@ struct Request {
     close @15 :Void;
     discard @30 :Void;
     # Closes the file; a file that this process restored is removed again.
+    dump @31 :Void;
+    # Beside the message: a descriptor to write all records to, as text; after verify or open.
+    createFromDump @32 :Void;
+    # Beside the message: a descriptor to read such a text from; the file is made from it and closed.
     status @16 :Void;
     flush @17 :Void;
     topUp @18 :TopUp;

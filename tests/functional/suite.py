@@ -40,7 +40,7 @@ COMPONENTS = {
     "BUILD_BITCOIN_TX": "bitcoin-tx",
     "ENABLE_BITCOIN_UTIL": "bitcoin-util",
     "ENABLE_BITCOIN_CHAINSTATE": "bitcoin-chainstate",
-    "ENABLE_WALLET_TOOL": "bitcoin-wallettool",
+    "ENABLE_WALLET_TOOL": "bitcoin-wallet",
     "ENABLE_BITCOIND": True,
     "ENABLE_ZMQ": True,
     "ENABLE_EXTERNAL_SIGNER": False,

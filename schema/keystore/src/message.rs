@@ -105,6 +105,10 @@ pub enum Request {
     Close,
     /// Closes the file, and removes it if this process restored it from a backup. Answer: ok.
     Discard,
+    /// Writes every record as text into the descriptor beside the message; after verify or open. Answer: ok.
+    Dump,
+    /// Makes the file from such a text in the descriptor beside the message, and closes it. Answer: ok.
+    CreateFromDump,
     /// Answer: status.
     Status,
     /// Makes sure that everything is on disk. Answer: ok.
@@ -200,6 +204,8 @@ impl Request {
             Self::Restore => "restore",
             Self::Close => "close",
             Self::Discard => "discard",
+            Self::Dump => "dump",
+            Self::CreateFromDump => "createFromDump",
             Self::Status => "status",
             Self::Flush => "flush",
             Self::TopUp { .. } => "topUp",

@@ -127,6 +127,8 @@ impl Request {
             Self::Restore => root.set_restore(()),
             Self::Close => root.set_close(()),
             Self::Discard => root.set_discard(()),
+            Self::Dump => root.set_dump(()),
+            Self::CreateFromDump => root.set_create_from_dump(()),
             Self::Status => root.set_status(()),
             Self::Flush => root.set_flush(()),
             Self::TopUp { id, range_end } => {
@@ -308,6 +310,8 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
         request::Restore(()) => Request::Restore,
         request::Close(()) => Request::Close,
         request::Discard(()) => Request::Discard,
+        request::Dump(()) => Request::Dump,
+        request::CreateFromDump(()) => Request::CreateFromDump,
         request::Status(()) => Request::Status,
         request::Flush(()) => Request::Flush,
         request::TopUp(top_up) => {

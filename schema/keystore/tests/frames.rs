@@ -42,6 +42,8 @@ fn requests() -> Vec<Request> {
         Request::Restore,
         Request::Close,
         Request::Discard,
+        Request::Dump,
+        Request::CreateFromDump,
         Request::Status,
         Request::Flush,
         Request::TopUp { id: [4; 32], range_end: 10 },

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, watch};
 use crate::ipc::chain::{Chain, ChainState};
 use crate::ipc::keystore::{Keystore, KeystoreError};
 use crate::ipc::supervisor::Supervisor;
+use crate::records::Change;
 use crate::spend::build::BuildOptions;
 use crate::spend::fees::FeeOptions;
 use crate::state::{OutputType, StateOptions, Wallet};
@@ -46,6 +47,24 @@ pub struct Loaded {
     pub unlocked: Cell<(i64, u64)>,
 }
 
+/// Changes as records for the key store, so many at a time as one message takes.
+pub fn batches(changes: Vec<Change>) -> Vec<Vec<Record>> {
+    const PER_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+    let (mut batches, mut batch, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for change in changes {
+        bytes += change.key.len() + change.value.as_ref().map_or(0, Vec::len) + 64;
+        batch.push(Record { key: change.key, erase: change.value.is_none(), value: change.value.unwrap_or_default() });
+        if bytes > PER_MESSAGE_BYTES {
+            batches.push(std::mem::take(&mut batch));
+            bytes = 0;
+        }
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    batches
+}
+
 impl Loaded {
     /// Writes what changed to the file.
     ///
@@ -53,21 +72,7 @@ impl Loaded {
     /// [`KeystoreError`].
     pub async fn persist(&self) -> Result<(), KeystoreError> {
         let changes = self.wallet.borrow_mut().take_changes();
-        if changes.is_empty() {
-            return Ok(());
-        }
-        const PER_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        for change in changes {
-            bytes += change.key.len() + change.value.as_ref().map_or(0, Vec::len) + 64;
-            batch.push(Record { key: change.key, erase: change.value.is_none(), value: change.value.unwrap_or_default() });
-            if bytes > PER_MESSAGE_BYTES {
-                self.keys.call(Request::Write(std::mem::take(&mut batch))).await?;
-                bytes = 0;
-            }
-        }
-        if !batch.is_empty() {
+        for batch in batches(changes) {
             self.keys.call(Request::Write(batch)).await?;
         }
         Ok(())

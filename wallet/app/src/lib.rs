@@ -7,6 +7,7 @@
 //! - [`ipc`]: the edges of the process.
 //! - [`app`], [`wallets`]: what is loaded, and its life.
 //! - [`rpc`]: the methods.
+//! - [`tool`]: the offline tool for wallet files.
 
 pub mod app;
 pub mod ipc;
@@ -14,4 +15,5 @@ pub mod records;
 pub mod rpc;
 pub mod spend;
 pub mod state;
+pub mod tool;
 pub mod wallets;

@@ -4,12 +4,13 @@ use bitcoin_wallet::app::{App, network_by_name};
 use bitcoin_wallet::ipc::chain::Chain;
 use bitcoin_wallet::ipc::events::{self, Events};
 use bitcoin_wallet::ipc::serve::{Gui, Rpc};
-use bitcoin_wallet::wallets;
+use bitcoin_wallet::{tool, wallets};
 use bulkhead_control::{Component, ControlError, Edge, Event, WalletConfig, birth};
 use bulkhead_link::Peer;
 use bulkhead_schema::wire::gui_node_capnp::gui_wallet;
 use bulkhead_schema::wire::rpc_wallet_capnp::rpc_wallet;
 use bulkhead_schema::wire::wallet_chain_capnp::{wallet_chain, wallet_events};
+use nix::errno::Errno;
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -17,8 +18,19 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
+    // The supervisor gives no arguments; a user does.
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if !arguments.is_empty() {
+        return tool::main(&arguments);
+    }
     match start() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
+        // Nor is there a supervisor: a user without arguments.
+        Err(StartError::Control(ControlError::Io(error)))
+            if matches!(error.raw_os_error().map(Errno::from_raw), Some(Errno::EBADF | Errno::ENOTSOCK)) =>
+        {
+            tool::main(&arguments)
+        }
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
@@ -36,8 +48,11 @@ enum StartError {
     Network(String),
 }
 
-fn start() -> Result<(), StartError> {
+fn start() -> Result<ExitCode, StartError> {
     let birth = birth::<WalletConfig>(Component::Wallet)?;
+    if !birth.config.tool.is_empty() {
+        return Ok(tool::confined::run(birth)?);
+    }
     let config = birth.config.clone();
     let control = birth.confine(&[])?;
     let wires = control.receive_wires()?;
@@ -85,7 +100,7 @@ fn start() -> Result<(), StartError> {
             }
         }
     })?;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Looks whether transactions are to be sent again. Often, because the clock may be a mocked one.

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 use crate::refusal::{ALREADY_EXISTS, NOT_FOUND, WALLET, refuse};
 
@@ -326,6 +327,24 @@ impl Database {
                 transaction.execute("INSERT or REPLACE into main values(?, ?)", params![record.key, record.value])
             };
             result.map_err(failed(failure))?;
+        }
+        transaction.commit().map_err(failed("Failed to commit the transaction"))
+    }
+
+    /// Writes what `next` answers until it answers nothing, in one transaction: all or nothing.
+    ///
+    /// # Errors
+    /// That of `next`, or the file can't be written; nothing was written.
+    pub fn fill(
+        &mut self,
+        mut next: impl FnMut() -> Result<Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)>, KeystoreError>,
+    ) -> Result<(), KeystoreError> {
+        let failure = "Unable to execute write statement";
+        let transaction =
+            Transaction::new(&mut self.connection, rusqlite::TransactionBehavior::Deferred).map_err(failed(failure))?;
+        while let Some((key, value)) = next()? {
+            let written = transaction.execute("INSERT or REPLACE into main values(?, ?)", params![*key, *value]);
+            written.map_err(failed(failure))?;
         }
         transaction.commit().map_err(failed("Failed to commit the transaction"))
     }

@@ -506,3 +506,29 @@ fn a_restored_file_is_discarded_and_any_other_stays() {
     assert_eq!(ask(&mut second, Request::Discard), Reply::Ok);
     assert!(!other.path().join("wallet.dat").exists());
 }
+
+#[test]
+fn a_dump_makes_the_same_wallet_again_and_a_damaged_one_none() {
+    let (made, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dump = made.path().join("dump");
+    let mut first = store(made.path());
+    ask(&mut first, create(""));
+    let before = records(&mut first);
+    assert_eq!(first.handle(Request::Dump, Some(File::create(&dump).unwrap().into())), Reply::Ok);
+    let mut second = store(other.path());
+    assert_eq!(second.handle(Request::CreateFromDump, Some(File::open(&dump).unwrap().into())), Reply::Ok);
+    assert_eq!(ask(&mut second, Request::Verify), Reply::Ok);
+    assert!(status(ask(&mut second, Request::Open)).has_private_keys);
+    assert_eq!(records(&mut second), before);
+    ask(&mut first, Request::Close);
+    ask(&mut second, Request::Close);
+    assert_eq!(plain_keys(made.path()), plain_keys(other.path()));
+
+    let text = std::fs::read_to_string(&dump).unwrap();
+    std::fs::write(&dump, text.replacen("00,", "01,", 1)).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let mut third = store(empty.path());
+    let error = refused(third.handle(Request::CreateFromDump, Some(File::open(&dump).unwrap().into())));
+    assert!(error.message.starts_with("Error: Dumpfile checksum does not match."), "{}", error.message);
+    assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0);
+}

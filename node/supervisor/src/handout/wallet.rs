@@ -53,6 +53,7 @@ pub(crate) fn wallet(options: &Options, walletdir: &Path) -> Result<WalletConfig
         prune: args.int_or("-prune", 0) != 0,
         blockfilterindex: !filter_types(args)?.is_empty(),
         test: args.get_all("-test"),
+        tool: String::new(),
     })
 }
 

@@ -73,5 +73,7 @@ crate::config! {
         pub blockfilterindex: bool,
         /// `-test` entries.
         pub test: Vec<String>,
+        /// Command of the offline tool ("info", ...); empty: the wallet process of a node. `wallet` holds one name then.
+        pub tool: String,
     }
 }

@@ -20,11 +20,11 @@ const CLIENT_VERSION: i32 = 319_900;
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
 impl Keystore {
-    fn location(&self) -> Result<Location, KeystoreError> {
+    pub(super) fn location(&self) -> Result<Location, KeystoreError> {
         self.settings.location.clone().ok_or_else(|| refuse(WALLET, "key store: this one has no file"))
     }
 
-    fn must_be_closed(&self) -> Result<(), KeystoreError> {
+    pub(super) fn must_be_closed(&self) -> Result<(), KeystoreError> {
         if self.loaded.is_some() { Err(refuse(WALLET, "key store: a wallet file is already open")) } else { Ok(()) }
     }
 

@@ -1,6 +1,7 @@
 //! Requests to replies: the state of the process, without sockets.
 
 mod descriptors;
+mod dump;
 mod encryption;
 mod file;
 mod one_shot;
@@ -146,6 +147,8 @@ impl Keystore {
             Request::Backup => self.backup(beside),
             Request::Close => self.close(),
             Request::Discard => self.discard(),
+            Request::Dump => self.dump(beside),
+            Request::CreateFromDump => self.create_from_dump(beside),
             // Every write is committed before it is answered.
             Request::Flush => Ok(Reply::Ok),
         }
