@@ -27,7 +27,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bulkhead-rpc-util", &[]),
     ("bulkhead-mempool", &["bulkhead-consensus", "bulkhead-rpc-util"]),
     ("bulkhead-store", &["bulkhead-consensus"]),
-    ("bulkhead-wallet-core", &[]),
+    ("bulkhead-musig2", &[]),
+    ("bulkhead-wallet-core", &["bulkhead-musig2"]),
     ("bulkhead-spend-policy", &[]),
     ("bulkhead-widgets", &[]),
     // Processes.
@@ -45,6 +46,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bulkhead-store",
             "bulkhead-mempool",
             "bulkhead-rpc-util",
+            // Signatures of several that a PSBT holds in parts.
+            "bulkhead-musig2",
         ],
     ),
     (
@@ -86,6 +89,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bulkhead-policies",
             "bulkhead-schema",
             "bulkhead-link",
+            "bulkhead-musig2",
             "bulkhead-wallet-core",
             "bulkhead-rpc-util",
             "bulkhead-keystore-edge",
@@ -98,6 +102,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bulkhead-sandbox",
             "bulkhead-policies",
             "bulkhead-schema",
+            "bulkhead-musig2",
             "bulkhead-wallet-core",
             "bulkhead-spend-policy",
             "bulkhead-keystore-edge",

@@ -145,7 +145,13 @@ pub(super) fn finalize(psbt: &mut Psbt) -> bool {
     for index in 0..psbt.inputs.len() {
         let input = &psbt.inputs[index];
         if input.final_script_sig.is_none() && input.final_script_witness.is_none() {
-            complete &= psbt.finalize_inp_mut(&secp, index).is_ok();
+            // Parts of others may complete a signature of several.
+            bulkhead_musig2::aggregate_input(psbt, index);
+            let done = psbt.finalize_inp_mut(&secp, index).is_ok();
+            if done {
+                bulkhead_musig2::forget(&mut psbt.inputs[index].unknown);
+            }
+            complete &= done;
         }
     }
     complete

@@ -108,9 +108,11 @@ pub enum Context {
     Segwit,
     /// Inside `tr` or `rawtr`.
     Taproot,
+    /// Inside `musig`.
+    Musig,
 }
 
-fn path_number(text: &str, apostrophe: &mut bool) -> Result<u32, DescriptorError> {
+pub(super) fn path_number(text: &str, apostrophe: &mut bool) -> Result<u32, DescriptorError> {
     let (digits, hardened) = match text.as_bytes().last() {
         Some(mark @ (b'\'' | b'h')) => {
             *apostrophe = *mark == b'\'';
@@ -438,7 +440,7 @@ fn single(key: &PublicKey, x_only: bool) -> String {
     if x_only { text[2..].to_owned() } else { text }
 }
 
-fn steps(path: &[u32], apostrophe: bool) -> String {
+pub(super) fn steps(path: &[u32], apostrophe: bool) -> String {
     let mut text = String::new();
     for step in path {
         let _ = write!(text, "/{}", step & !HARDENED);
@@ -460,13 +462,13 @@ fn extended(key: &str, path: &[u32], wildcard: Wildcard, apostrophe: bool) -> St
 }
 
 /// First four bytes of the key's hash: how Core names the master of a key without origin.
-fn fingerprint(key: &PublicKey) -> Fingerprint {
+pub(super) fn fingerprint(key: &PublicKey) -> Fingerprint {
     let hash = key.pubkey_hash();
     let bytes: &[u8] = hash.as_ref();
     Fingerprint::from([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-fn derive_xpub(mut key: Xpub, path: &[u32]) -> Option<Xpub> {
+pub(super) fn derive_xpub(mut key: Xpub, path: &[u32]) -> Option<Xpub> {
     for step in path {
         key = key.ckd_pub(&SECP, ChildNumber::from(*step)).ok()?;
     }

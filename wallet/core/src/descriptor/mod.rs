@@ -2,8 +2,10 @@
 //!
 //! A descriptor is kept as text with numbered holes for its key expressions (so it is written back as it was
 //! read), and as a miniscript tree over those numbers (so scripts come from `miniscript`). `combo`, `raw`, `addr`,
-//! `rawtr` and `unused`, which miniscript does not have, are built here. `musig()` is not supported.
+//! `rawtr` and `unused`, which miniscript does not have, are built here. A `musig()` is one key of that tree and several
+//! key expressions of the text.
 
+mod aggregate;
 mod cache;
 mod key;
 mod keys;
@@ -13,6 +15,7 @@ mod solution;
 mod structure;
 mod tree;
 
+pub use aggregate::DerivedAggregate;
 pub use cache::Cache;
 pub use key::{Context, DerivedKey, Form, KeyExpression, KeyKind, SECP, Wildcard};
 pub use keys::Keys;
@@ -21,6 +24,7 @@ pub use solution::{Form as SolutionForm, Solution, x_only};
 pub use tree::KeyRef;
 
 use crate::output_type::OutputType;
+use aggregate::Aggregate;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::key::TweakedPublicKey;
 use bitcoin::{NetworkKind, PublicKey, ScriptBuf};
@@ -69,12 +73,24 @@ struct Sorted {
     x_only: bool,
 }
 
+/// What stands for a key of the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// A key expression.
+    Key(usize),
+    /// A `musig()`.
+    Aggregate(usize),
+}
+
 /// A descriptor without private keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// One more piece than keys: piece, key, piece, ..., piece.
     pieces: Vec<String>,
     keys: Vec<KeyExpression>,
+    aggregates: Vec<Aggregate>,
+    /// The keys of the tree.
+    slots: Vec<Slot>,
     body: Body,
 }
 
@@ -88,6 +104,8 @@ pub struct Expansion {
     pub solved: Vec<Option<Miniscript<PublicKey>>>,
     /// The key of each key expression.
     pub keys: Vec<DerivedKey>,
+    /// Each `musig()`; its participants are among the keys.
+    pub aggregates: Vec<DerivedAggregate>,
     /// The descriptor is `rawtr`: its key is the output key itself.
     pub raw_taproot: bool,
 }
@@ -98,10 +116,13 @@ impl Expansion {
     pub fn solution(&self, position: usize) -> Option<Solution> {
         let form = match self.solved.get(position)? {
             Some(solved) => SolutionForm::Script(Box::new(solved.clone())),
-            None if self.raw_taproot => SolutionForm::RawTaproot(self.keys.first()?.key),
+            None if self.raw_taproot => {
+                let key = self.aggregates.first().map(|aggregate| &aggregate.key).or(self.keys.first())?;
+                SolutionForm::RawTaproot(key.key)
+            }
             None => return None,
         };
-        Some(Solution { form, keys: self.keys.clone() })
+        Some(Solution { form, keys: self.keys.clone(), aggregates: self.aggregates.clone() })
     }
 }
 
@@ -131,7 +152,7 @@ impl Descriptor {
         for (index, piece) in self.pieces.iter().enumerate() {
             text.push_str(piece);
             if let Some(key) = self.keys.get(index) {
-                let available = key.print(form, position(index), network, &mut text);
+                let available = key.print(form, self.cache_position(index), network, &mut text);
                 private |= available;
                 if !available && !matches!(form, Form::Private(_)) {
                     return None;
@@ -157,16 +178,21 @@ impl Descriptor {
         sha256::Hash::hash(text.as_bytes()).to_byte_array()
     }
 
-    /// Key expressions in the order of the text; the position in this list is Core's key expression index.
+    /// Key expressions in the order of the text, participants of a `musig()` too.
     #[must_use]
     pub fn keys(&self) -> &[KeyExpression] {
         &self.keys
     }
 
+    /// Core's index of a key expression, which caches are kept by: a `musig()` takes one behind its participants.
+    fn cache_position(&self, number: usize) -> u32 {
+        position(number + self.aggregates.iter().filter(|aggregate| aggregate.participants.end <= number).count())
+    }
+
     /// Whether it stands for different scripts at different indexes.
     #[must_use]
     pub fn is_range(&self) -> bool {
-        self.keys.iter().any(KeyExpression::is_range)
+        self.keys.iter().any(KeyExpression::is_range) || self.aggregates.iter().any(|aggregate| aggregate.ranged)
     }
 
     /// Everything but `combo` has one script per index.
@@ -234,11 +260,16 @@ impl Descriptor {
     /// # Errors
     /// [`DescriptorError::NeedsPrivateKeys`] when the cache does not reach.
     pub fn expand(&self, index: u32, cache: &Cache) -> Result<Expansion, DescriptorError> {
-        let mut keys = Vec::with_capacity(self.keys.len());
-        for (number, key) in self.keys.iter().enumerate() {
-            keys.push(key.derive_public(position(number), index, cache).ok_or(DescriptorError::NeedsPrivateKeys)?);
-        }
-        self.solve(keys)
+        let keys = self.derive_keys(index, cache)?;
+        let aggregates: Option<Vec<_>> =
+            self.aggregates.iter().map(|aggregate| aggregate.derive(&keys, &self.keys, index)).collect();
+        let aggregates = aggregates.ok_or_else(|| DescriptorError::Script("keys that do not aggregate".into()))?;
+        self.solve(keys, aggregates)
+    }
+
+    fn derive_keys(&self, index: u32, cache: &Cache) -> Result<Vec<DerivedKey>, DescriptorError> {
+        let derive = |(number, key): (usize, &KeyExpression)| key.derive_public(self.cache_position(number), index, cache);
+        self.keys.iter().enumerate().map(derive).collect::<Option<_>>().ok_or(DescriptorError::NeedsPrivateKeys)
     }
 
     /// Derives with private keys whatever the cache lacks at `index`, as Core does when it tops up.
@@ -247,21 +278,39 @@ impl Descriptor {
     /// [`DescriptorError::NeedsPrivateKeys`].
     pub fn fill_cache(&self, index: u32, keys: &Keys, cache: &mut Cache) -> Result<(), DescriptorError> {
         for (number, key) in self.keys.iter().enumerate() {
-            key.fill_cache(position(number), index, keys, cache).ok_or(DescriptorError::NeedsPrivateKeys)?;
+            key.fill_cache(self.cache_position(number), index, keys, cache).ok_or(DescriptorError::NeedsPrivateKeys)?;
+        }
+        if !self.aggregates.is_empty() {
+            let derived = self.derive_keys(index, cache)?;
+            for (number, aggregate) in self.aggregates.iter().enumerate() {
+                let own = position(aggregate.participants.end + number);
+                aggregate
+                    .fill_cache(own, &derived, &self.keys, cache)
+                    .ok_or_else(|| DescriptorError::Script("keys that do not aggregate".into()))?;
+            }
         }
         Ok(())
     }
 
-    fn solve(&self, keys: Vec<DerivedKey>) -> Result<Expansion, DescriptorError> {
+    fn solve(&self, keys: Vec<DerivedKey>, aggregates: Vec<DerivedAggregate>) -> Result<Expansion, DescriptorError> {
+        let filled: Option<Vec<DerivedKey>> = self
+            .slots
+            .iter()
+            .map(|slot| match slot {
+                Slot::Key(number) => keys.get(*number).cloned(),
+                Slot::Aggregate(number) => aggregates.get(*number).map(|aggregate| aggregate.key.clone()),
+            })
+            .collect();
+        let filled = filled.ok_or_else(|| DescriptorError::Script("key number out of range".into()))?;
         let raw_taproot = self.body == Body::RawTr;
         let (scripts, solved) = match &self.body {
             Body::Fixed(script) => (vec![script.clone()], vec![None]),
             Body::Unused => (Vec::new(), Vec::new()),
             Body::Script { tree, sorted } => {
                 let solved = if sorted.is_empty() {
-                    tree::fill(tree, &keys)?
+                    tree::fill(tree, &filled)?
                 } else {
-                    let mut ordered = keys.clone();
+                    let mut ordered = filled;
                     for Sorted { keys, x_only } in sorted {
                         if let Some(part) = ordered.get_mut(keys.clone()) {
                             part.sort_by_cached_key(|derived| derived.key.to_bytes().split_off(usize::from(*x_only)));
@@ -272,17 +321,17 @@ impl Descriptor {
                 (vec![solved.script_pubkey()], vec![Some(solved)])
             }
             Body::RawTr => {
-                let key = keys.first().ok_or_else(|| DescriptorError::Script("rawtr without key".into()))?;
+                let key = filled.first().ok_or_else(|| DescriptorError::Script("rawtr without key".into()))?;
                 let output = TweakedPublicKey::dangerous_assume_tweaked(key.key.inner.x_only_public_key().0);
                 (vec![ScriptBuf::new_p2tr_tweaked(output)], vec![None])
             }
             Body::Combo => {
-                let key = keys.first().ok_or_else(|| DescriptorError::Script("combo without key".into()))?;
+                let key = filled.first().ok_or_else(|| DescriptorError::Script("combo without key".into()))?;
                 let solved = tree::combo(key.key)?;
                 (solved.iter().map(Miniscript::script_pubkey).collect(), solved.into_iter().map(Some).collect())
             }
         };
-        Ok(Expansion { scripts, solved, keys, raw_taproot })
+        Ok(Expansion { scripts, solved, keys, aggregates, raw_taproot })
     }
 }
 

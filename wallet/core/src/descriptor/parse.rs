@@ -1,6 +1,8 @@
 //! Splits a descriptor text into pieces and key expressions.
 
-use super::{Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, Sorted, position, sanity, structure};
+use super::{
+    Aggregate, Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, Slot, Sorted, position, sanity, structure,
+};
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, ScriptBuf};
 use core::str::FromStr;
@@ -96,7 +98,7 @@ pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String
 /// Functions whose arguments (from the given position on) are keys.
 fn key_arguments(function: &str) -> Option<usize> {
     match function.rsplit(':').next().unwrap_or_default() {
-        "pk" | "pkh" | "wpkh" | "combo" | "rawtr" | "unused" | "pk_k" | "pk_h" | "tr" => Some(0),
+        "pk" | "pkh" | "wpkh" | "combo" | "rawtr" | "unused" | "pk_k" | "pk_h" | "tr" | "musig" => Some(0),
         "multi" | "sortedmulti" | "multi_a" | "sortedmulti_a" => Some(1),
         _ => None,
     }
@@ -107,7 +109,7 @@ pub(super) struct Level<'a> {
     pub(super) argument: usize,
     /// Text of the first argument: the threshold of a multisig.
     pub(super) first: &'a str,
-    /// Keys of the descriptor before this function.
+    /// Keys of the tree before this function.
     known: usize,
 }
 
@@ -134,6 +136,9 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
     let mut tree = String::new();
     let mut sorted = Vec::new();
     let mut levels: Vec<Level<'_>> = Vec::new();
+    let (mut slots, mut aggregates) = (Vec::new(), Vec::new());
+    // The participants of a `musig` that was just closed: its derivation may follow.
+    let mut closed = None;
     let mut rest = body;
     loop {
         let end = rest.find(['(', ')', '{', '}', ',']).unwrap_or(rest.len());
@@ -145,16 +150,31 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
                 let wanted = level.function.rsplit(':').next() == Some("tr");
                 key_arguments(level.function).is_some_and(|first| level.argument >= first && (!wanted || level.argument == 0))
             });
-        if delimiter == Some('(') && token.rsplit(':').next() == Some("musig") {
-            return Err(invalid("musig() is not supported"));
+        let inside = levels.last().is_some_and(|level| level.function == "musig");
+        let opens_musig = delimiter == Some('(') && token == "musig";
+        if (opens_musig && context(&levels) != Context::Taproot) || (inside && matches!(delimiter, Some('(' | '{'))) {
+            let error = invalid("musig() is only allowed in tr() and rawtr()");
+            return Err(invalid(structure::key_error(&levels, &error)));
         }
-        if is_key {
+        if let Some(participants) = closed.take() {
+            let aggregate = Aggregate::parse(token, participants, &expressions)
+                .map_err(|error| invalid(structure::key_error(&levels, &error)))?;
+            tree.push_str(&format!("K{}", position(slots.len())));
+            slots.push(Slot::Aggregate(aggregates.len()));
+            aggregates.push(aggregate);
+            append(&mut pieces, token);
+        } else if is_key {
             let expression = KeyExpression::parse(token, context(&levels), keys)
                 .map_err(|error| invalid(structure::key_error(&levels, &error)))?;
-            let uncompressed = !expression.root_key().compressed;
-            tree.push_str(&format!("{}{}", if uncompressed { "U" } else { "K" }, position(expressions.len())));
+            if !inside {
+                let uncompressed = !expression.root_key().compressed;
+                tree.push_str(&format!("{}{}", if uncompressed { "U" } else { "K" }, position(slots.len())));
+                slots.push(Slot::Key(expressions.len()));
+            }
             expressions.push(expression);
             pieces.push(String::new());
+        } else if opens_musig || inside {
+            append(&mut pieces, token);
         } else {
             // Miniscript does not know all forms that sort: their keys are sorted when they are filled in.
             tree.push_str(if delimiter == Some('(') { token.strip_prefix("sorted").unwrap_or(token) } else { token });
@@ -162,18 +182,23 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
         }
         let Some(delimiter) = delimiter else { break };
         match delimiter {
+            '(' if opens_musig => levels.push(Level { function: token, argument: 0, first: "", known: expressions.len() }),
             '(' => {
                 structure::check_function(&levels, token)?;
-                levels.push(Level { function: token, argument: 0, first: "", known: expressions.len() });
+                levels.push(Level { function: token, argument: 0, first: "", known: slots.len() });
             }
-            '{' => levels.push(Level { function: "{", argument: 0, first: "", known: expressions.len() }),
+            '{' => levels.push(Level { function: "{", argument: 0, first: "", known: slots.len() }),
+            ')' if inside => {
+                let first = levels.pop().map_or(0, |level| level.known);
+                closed = Some(first..expressions.len());
+            }
             ')' | '}' => {
                 if let Some(mut level) = levels.pop() {
                     level.note(token);
                     structure::check_multi(&levels, &level, &expressions)?;
                     if level.function.starts_with("sorted") {
                         let x_only = level.function == "sortedmulti_a";
-                        sorted.push(Sorted { keys: level.known..expressions.len(), x_only });
+                        sorted.push(Sorted { keys: level.known..slots.len(), x_only });
                     }
                 }
             }
@@ -184,12 +209,22 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
                 }
             }
         }
-        tree.push(delimiter);
+        if !opens_musig && !inside {
+            tree.push(delimiter);
+        }
         append(&mut pieces, delimiter.encode_utf8(&mut [0; 4]));
         rest = &after[1..];
     }
-    let body = tree_body(body, &tree, &expressions, sorted)?;
-    Ok(Descriptor { pieces, keys: expressions, body })
+    let shown: Vec<String> = slots
+        .iter()
+        .map(|slot| match slot {
+            Slot::Key(number) => expressions[*number].public_text(),
+            Slot::Aggregate(number) => Aggregate::text(&aggregates[*number], &expressions),
+        })
+        .collect();
+    let ranged = expressions.iter().any(KeyExpression::is_range);
+    let body = tree_body(body, &tree, ranged, &shown, sorted)?;
+    Ok(Descriptor { pieces, keys: expressions, aggregates, slots, body })
 }
 
 fn append(pieces: &mut [String], text: &str) {
@@ -199,7 +234,9 @@ fn append(pieces: &mut [String], text: &str) {
 }
 
 fn context(levels: &[Level<'_>]) -> Context {
-    if levels.iter().any(|level| matches!(level.function, "tr" | "rawtr")) {
+    if levels.last().is_some_and(|level| level.function == "musig") {
+        Context::Musig
+    } else if levels.iter().any(|level| matches!(level.function, "tr" | "rawtr")) {
         Context::Taproot
     } else if levels.iter().any(|level| matches!(level.function, "wsh" | "wpkh")) {
         Context::Segwit
@@ -208,7 +245,7 @@ fn context(levels: &[Level<'_>]) -> Context {
     }
 }
 
-fn tree_body(text: &str, tree: &str, keys: &[KeyExpression], sorted: Vec<Sorted>) -> Result<Body, DescriptorError> {
+fn tree_body(text: &str, tree: &str, ranged: bool, keys: &[String], sorted: Vec<Sorted>) -> Result<Body, DescriptorError> {
     let whole = |name: &str| tree == format!("{name}(K0)") || tree == format!("{name}(U0)");
     if whole("combo") {
         return Ok(Body::Combo);
@@ -217,11 +254,7 @@ fn tree_body(text: &str, tree: &str, keys: &[KeyExpression], sorted: Vec<Sorted>
         return Ok(Body::RawTr);
     }
     if whole("unused") {
-        return if keys.iter().any(KeyExpression::is_range) {
-            Err(invalid("unused(): key cannot be ranged"))
-        } else {
-            Ok(Body::Unused)
-        };
+        return if ranged { Err(invalid("unused(): key cannot be ranged")) } else { Ok(Body::Unused) };
     }
     // Not `from_str`: for taproot that also judges whether the scripts are sane, in its own words.
     let parsed = Tree::from_str(tree).and_then(|tree| Miniscript::from_tree(tree.root()));
@@ -244,5 +277,11 @@ fn fixed(text: &str) -> Result<Option<Descriptor>, DescriptorError> {
     } else {
         return Ok(None);
     };
-    Ok(Some(Descriptor { pieces: vec![piece], keys: Vec::new(), body: Body::Fixed(script) }))
+    Ok(Some(Descriptor {
+        pieces: vec![piece],
+        keys: Vec::new(),
+        aggregates: Vec::new(),
+        slots: Vec::new(),
+        body: Body::Fixed(script),
+    }))
 }

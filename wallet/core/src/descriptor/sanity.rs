@@ -1,6 +1,6 @@
 //! Judges miniscript as Core does (src/script/miniscript.h, and the texts of src/script/descriptor.cpp).
 
-use super::{DescriptorError, KeyExpression, KeyRef};
+use super::{DescriptorError, KeyRef};
 use miniscript::descriptor::{ShInner, WshInner};
 use miniscript::{Descriptor as Script, ForEachKey, Miniscript, ScriptContext, Terminal};
 
@@ -9,7 +9,7 @@ const LOCK_MASK: u32 = 0xffff;
 const LOCK_IS_TIME: u32 = 1 << 22;
 
 /// Refuses scripts that could be spent in unexpected ways, or not at all.
-pub(super) fn check(script: &Script<KeyRef>, keys: &[KeyExpression]) -> Result<(), DescriptorError> {
+pub(super) fn check(script: &Script<KeyRef>, keys: &[String]) -> Result<(), DescriptorError> {
     match script {
         Script::Wsh(wsh) => match wsh.as_inner() {
             WshInner::Ms(inner) => check_one(inner, keys),
@@ -36,7 +36,7 @@ fn is_plain<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>) -> bool {
     }
 }
 
-fn check_one<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[KeyExpression]) -> Result<(), DescriptorError> {
+fn check_one<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[String]) -> Result<(), DescriptorError> {
     if is_plain(script) {
         return Ok(());
     }
@@ -66,7 +66,7 @@ fn check_one<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[KeyEx
 /// The innermost, leftmost part that is not sane by itself.
 fn insane_part<'a, Ctx: ScriptContext>(
     script: &'a Miniscript<KeyRef, Ctx>,
-    keys: &[KeyExpression],
+    keys: &[String],
 ) -> Option<&'a Miniscript<KeyRef, Ctx>> {
     if let Some(found) = script.branches().into_iter().find_map(|branch| insane_part(branch, keys)) {
         return Some(found);
@@ -85,12 +85,12 @@ fn within_limits<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>) -> bool {
 }
 
 /// Whether the same key expression stands twice in a script.
-fn repeats_keys<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[KeyExpression]) -> bool {
-    let mut seen: Vec<&KeyExpression> = Vec::new();
+fn repeats_keys<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[String]) -> bool {
+    let mut seen: Vec<&str> = Vec::new();
     let mut repeated = false;
     script.for_each_key(|key| {
         if let Some(expression) = keys.get(key.number as usize) {
-            repeated |= seen.contains(&expression);
+            repeated |= seen.contains(&expression.as_str());
             seen.push(expression);
         }
         true
@@ -99,12 +99,12 @@ fn repeats_keys<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[Ke
 }
 
 /// Puts key expressions back where their numbers stand.
-fn show(text: &str, keys: &[KeyExpression]) -> String {
+fn show(text: &str, keys: &[String]) -> String {
     let mut out = String::new();
     for part in text.split_inclusive(['(', ')', ',', '{', '}']) {
         let token = part.trim_end_matches(['(', ')', ',', '{', '}']);
         match token.parse::<KeyRef>().ok().and_then(|key| keys.get(key.number as usize)) {
-            Some(expression) => out.push_str(&expression.public_text()),
+            Some(expression) => out.push_str(expression),
             None => out.push_str(token),
         }
         out.push_str(&part[token.len()..]);

@@ -1,6 +1,6 @@
 //! How an output of a descriptor is spent: scripts, keys and where they come from.
 
-use super::DerivedKey;
+use super::{DerivedAggregate, DerivedKey};
 use bitcoin::bip32::{ChildNumber, DerivationPath, KeySource};
 use bitcoin::psbt::{Input, Output};
 use bitcoin::taproot::{LeafVersion, TapLeafHash};
@@ -26,6 +26,8 @@ pub struct Solution {
     pub form: Form,
     /// The key of each key expression of its descriptor.
     pub keys: Vec<DerivedKey>,
+    /// Each `musig()` of its descriptor.
+    pub aggregates: Vec<DerivedAggregate>,
 }
 
 /// The x coordinate of a key.
@@ -55,14 +57,14 @@ fn leaves(tr: &Tr<PublicKey>) -> BTreeMap<XOnlyPublicKey, Vec<TapLeafHash>> {
 
 /// Writes keys with their origins.
 struct WithOrigins<'a> {
-    keys: &'a [DerivedKey],
+    solution: &'a Solution,
     x_only: bool,
 }
 
 impl WithOrigins<'_> {
     fn text(&self, key: &PublicKey) -> String {
         let mut text = String::new();
-        if let Some(known) = self.keys.iter().find(|known| known.key.inner == key.inner) {
+        if let Some(known) = self.solution.all_keys().find(|known| known.key.inner == key.inner) {
             text = known.origin_text();
         }
         let hex = key.to_string();
@@ -97,6 +99,26 @@ impl Translator<PublicKey> for WithOrigins<'_> {
 }
 
 impl Solution {
+    /// The keys of all expressions, and those of each `musig()`.
+    fn all_keys(&self) -> impl Iterator<Item = &DerivedKey> {
+        self.keys.iter().chain(self.aggregates.iter().map(|aggregate| &aggregate.key))
+    }
+
+    /// Origins of all keys, with the leaves that each is in.
+    fn tap_origins(&self) -> impl Iterator<Item = (XOnlyPublicKey, (Vec<TapLeafHash>, KeySource))> + '_ {
+        let hashes = match &self.form {
+            Form::Script(script) => match script.as_ref() {
+                Miniscript::Tr(tr) => leaves(tr),
+                _ => BTreeMap::new(),
+            },
+            Form::RawTaproot(_) => BTreeMap::new(),
+        };
+        self.all_keys().map(move |key| {
+            let point = x_only(&key.key);
+            (point, (hashes.get(&point).cloned().unwrap_or_default(), source(key)))
+        })
+    }
+
     /// The script behind a script hash.
     #[must_use]
     pub fn redeem_script(&self) -> Option<ScriptBuf> {
@@ -138,9 +160,9 @@ impl Solution {
     #[must_use]
     pub fn descriptor(&self) -> String {
         let text = match &self.form {
-            Form::RawTaproot(key) => format!("rawtr({})", WithOrigins { keys: &self.keys, x_only: true }.text(key)),
+            Form::RawTaproot(key) => format!("rawtr({})", WithOrigins { solution: self, x_only: true }.text(key)),
             Form::Script(script) => {
-                let mut translator = WithOrigins { keys: &self.keys, x_only: matches!(script.as_ref(), Miniscript::Tr(_)) };
+                let mut translator = WithOrigins { solution: self, x_only: matches!(script.as_ref(), Miniscript::Tr(_)) };
                 match script.translate_pk(&mut translator) {
                     Ok(script) => format!("{script:#}"),
                     Err(_) => return String::new(),
@@ -152,12 +174,15 @@ impl Solution {
 
     /// Adds scripts, and with `derivations` key origins, to the input that spends the output.
     pub fn fill_input(&self, input: &mut Input, output: &TxOut, derivations: bool) {
+        for DerivedAggregate { aggregate, participants, .. } in &self.aggregates {
+            bulkhead_musig2::put_participants(&mut input.unknown, false, aggregate, participants);
+        }
         let script = match &self.form {
             Form::Script(script) => script,
-            Form::RawTaproot(key) => {
+            Form::RawTaproot(_) => {
                 input.witness_utxo.get_or_insert_with(|| output.clone());
                 if derivations {
-                    input.tap_key_origins.extend(self.keys.iter().map(|known| (x_only(key), (Vec::new(), source(known)))));
+                    input.tap_key_origins.extend(self.tap_origins());
                 }
                 return;
             }
@@ -177,7 +202,7 @@ impl Solution {
                 input.tap_scripts.insert(leaf.control_block().clone(), (leaf.script().to_owned(), leaf.leaf_version()));
             }
             if derivations {
-                input.tap_key_origins.extend(tap_origins(tr, &self.keys));
+                input.tap_key_origins.extend(self.tap_origins());
             }
         } else if derivations {
             input.bip32_derivation.extend(self.keys.iter().map(|key| (key.key.inner, source(key))));
@@ -192,30 +217,27 @@ impl Solution {
         if let Some(script) = self.witness_script() {
             output.witness_script = Some(script);
         }
-        let Form::Script(script) = &self.form else { return };
+        for DerivedAggregate { aggregate, participants, .. } in &self.aggregates {
+            bulkhead_musig2::put_participants(&mut output.unknown, true, aggregate, participants);
+        }
+        let Form::Script(script) = &self.form else {
+            if derivations {
+                output.tap_key_origins.extend(self.tap_origins());
+            }
+            return;
+        };
         if let Miniscript::Tr(tr) = script.as_ref() {
             output.tap_internal_key = Some(x_only(tr.internal_key()));
             if let Some(tree) = tap_tree(tr) {
                 output.tap_tree = Some(tree);
             }
             if derivations {
-                output.tap_key_origins.extend(tap_origins(tr, &self.keys));
+                output.tap_key_origins.extend(self.tap_origins());
             }
         } else if derivations {
             output.bip32_derivation.extend(self.keys.iter().map(|key| (key.key.inner, source(key))));
         }
     }
-}
-
-fn tap_origins<'a>(
-    tr: &'a Tr<PublicKey>,
-    keys: &'a [DerivedKey],
-) -> impl Iterator<Item = (XOnlyPublicKey, (Vec<TapLeafHash>, KeySource))> + 'a {
-    let hashes = leaves(tr);
-    keys.iter().map(move |key| {
-        let point = x_only(&key.key);
-        (point, (hashes.get(&point).cloned().unwrap_or_default(), source(key)))
-    })
 }
 
 fn tap_tree(tr: &Tr<PublicKey>) -> Option<bitcoin::taproot::TapTree> {

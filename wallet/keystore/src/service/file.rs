@@ -6,6 +6,7 @@ use crate::generate::{self, raw};
 use crate::loaded::Loaded;
 use crate::refusal::{ALREADY_EXISTS, INVALID_PARAMETER, WALLET, refuse};
 use crate::service::encryption::new_master_key;
+use crate::sign::Sessions;
 use bulkhead_keystore_edge::{KeystoreError, Record as RawRecord, Reply};
 use bulkhead_wallet_core::flags;
 use bulkhead_wallet_core::record::{self, Record, kind};
@@ -113,6 +114,7 @@ impl Keystore {
         self.vault.clear();
         self.relock = None;
         self.verified = None;
+        self.sessions = Sessions::default();
         if let Some(loaded) = self.loaded.take() {
             loaded.database.close()?;
         }

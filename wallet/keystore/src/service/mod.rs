@@ -14,6 +14,7 @@ use crate::database::{Database, Location};
 use crate::generate::Draft;
 use crate::loaded::Loaded;
 use crate::refusal::{WALLET, refuse};
+use crate::sign::Sessions;
 use crate::vault::Vault;
 use bitcoin::Network;
 use bulkhead_keystore_edge::{KeystoreError, Reply, Request, Status};
@@ -49,6 +50,8 @@ pub struct Keystore {
     /// The file was copied from a backup by this process.
     restored: bool,
     history: History,
+    /// Signatures of MuSig2 that were begun.
+    sessions: Sessions,
     /// When the vault locks itself, and the same moment on the clock that users see.
     relock: Option<(Instant, i64)>,
 }
@@ -68,6 +71,7 @@ impl Keystore {
             verified: None,
             restored: false,
             history: History::default(),
+            sessions: Sessions::default(),
             relock: None,
         })
     }

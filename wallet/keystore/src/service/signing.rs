@@ -34,7 +34,7 @@ impl Keystore {
         } else {
             &self.vault
         };
-        let mut provider = WalletProvider { loaded, vault };
+        let mut provider = WalletProvider { loaded, vault, sessions: Some(&mut self.sessions) };
         let options = Options { sighash, finalize, derivations, raw: false };
         let (signed, outflow) = sign::sign(psbt, &mut provider, options, Some(guard))?;
         if !update_only {
@@ -51,7 +51,8 @@ impl Keystore {
         }
         let rules = loaded.rules.clone();
         let guard = Guard { rules: &rules, history: &self.history, now };
-        let (signed, outflow) = sign::sign_raw(raw, &mut WalletProvider { loaded, vault: &self.vault }, Some(guard))?;
+        let (signed, outflow) =
+            sign::sign_raw(raw, &mut WalletProvider { loaded, vault: &self.vault, sessions: None }, Some(guard))?;
         self.count(&rules, outflow, now)?;
         Ok(Reply::Signed(signed))
     }
@@ -76,7 +77,7 @@ impl Keystore {
         if !self.vault.is_open() {
             return Err(locked());
         }
-        let material = WalletProvider { loaded, vault: &self.vault }.private(&script).ok_or_else(unavailable)?;
+        let material = WalletProvider { loaded, vault: &self.vault, sessions: None }.private(&script).ok_or_else(unavailable)?;
         let key = material.secrets.iter().find(|(public, _)| ScriptBuf::new_p2pkh(&public.pubkey_hash()) == script);
         let (public, secret) = key.ok_or_else(unavailable)?;
         Ok(Reply::Text(message::sign(secret, public.compressed, text)))

@@ -33,6 +33,7 @@ pub(super) fn input(psbt: &mut Psbt, index: usize, output: &TxOut, material: &Ma
     input.sha256_preimages.clear();
     input.hash160_preimages.clear();
     input.hash256_preimages.clear();
+    bulkhead_musig2::forget(&mut input.unknown);
 }
 
 fn satisfaction(psbt: &Psbt, index: usize, output: &TxOut, material: &Material) -> Option<(Vec<Vec<u8>>, ScriptBuf)> {

@@ -2,10 +2,12 @@
 
 mod ecdsa;
 mod finalize;
+mod musig;
 mod provider;
 mod raw;
 mod taproot;
 
+pub use musig::Sessions;
 pub use provider::{Material, OneShotProvider, Provider, WalletProvider};
 pub use raw::sign_raw;
 
@@ -185,7 +187,7 @@ fn work(
             continue;
         }
         if output.script_pubkey.is_p2tr() {
-            taproot::sign_input(&mut psbt, *index, &outputs, *sighash, material)?;
+            taproot::sign_input(&mut psbt, *index, &outputs, *sighash, material, provider.sessions())?;
         } else {
             ecdsa::sign_input(&mut psbt, *index, output, *sighash, material, unproven)?;
         }

@@ -1,5 +1,6 @@
 //! Where keys come from: the wallet's descriptors, or a one-shot request.
 
+use super::musig::Sessions;
 use crate::loaded::Loaded;
 use crate::vault::Vault;
 use bitcoin::psbt::Input;
@@ -36,6 +37,11 @@ pub trait Provider {
     /// The private key of a public key that is not part of an own script (a key of a shared script).
     fn key(&mut self, key: &RawPublicKey) -> Option<(PublicKey, SecretKey)>;
 
+    /// Where secret nonces of MuSig2 are kept; `None`: none are made.
+    fn sessions(&mut self) -> Option<&mut Sessions> {
+        None
+    }
+
     /// Material to sign an input: of its script, or of the keys that its fields name.
     fn for_input(&mut self, script: &Script, input: &Input) -> Material {
         let mut material = self.private(script).unwrap_or_default();
@@ -54,6 +60,7 @@ pub trait Provider {
 /// Keys that the PSBT names for an input: in derivations and in scripts.
 fn named_keys(script: &Script, input: &Input) -> Vec<RawPublicKey> {
     let mut keys: Vec<RawPublicKey> = input.bip32_derivation.keys().copied().collect();
+    keys.extend(bulkhead_musig2::participants(&input.unknown).into_iter().flat_map(|(_, participants)| participants));
     let mut x_only: Vec<[u8; 32]> =
         input.tap_key_origins.keys().chain(&input.tap_internal_key).map(|key| key.serialize()).collect();
     if script.is_p2tr()
@@ -108,6 +115,8 @@ pub struct WalletProvider<'a> {
     pub loaded: &'a mut Loaded,
     /// Keys.
     pub vault: &'a Vault,
+    /// Secret nonces.
+    pub sessions: Option<&'a mut Sessions>,
 }
 
 impl WalletProvider<'_> {
@@ -127,6 +136,10 @@ impl Provider for WalletProvider<'_> {
 
     fn private(&mut self, script: &Script) -> Option<Material> {
         self.find(script, true)
+    }
+
+    fn sessions(&mut self) -> Option<&mut Sessions> {
+        self.sessions.as_deref_mut()
     }
 
     fn key(&mut self, key: &RawPublicKey) -> Option<(PublicKey, SecretKey)> {

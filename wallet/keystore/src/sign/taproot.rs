@@ -1,6 +1,7 @@
 //! Schnorr signatures for taproot: key path first, then every script path that the keys fit.
 
 use super::Material;
+use super::musig::{self, Sessions};
 use super::provider::pushes;
 use crate::refusal::{INVALID_PARAMETER, refuse};
 use bitcoin::hashes::{Hash, hash160};
@@ -28,6 +29,7 @@ pub(super) fn sign_input(
     outputs: &[Option<TxOut>],
     sighash: u32,
     material: &Material,
+    sessions: Option<&mut Sessions>,
 ) -> Result<(), KeystoreError> {
     let kind = u8::try_from(sighash)
         .ok()
@@ -85,6 +87,7 @@ pub(super) fn sign_input(
             psbt.inputs[index].tap_script_sigs.insert((key, leaf), signature);
         }
     }
+    musig::sign_input(psbt, index, outputs, kind, material, sessions);
     Ok(())
 }
 

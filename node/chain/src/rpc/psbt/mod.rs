@@ -96,8 +96,13 @@ fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     let secp = Secp256k1::verification_only();
     let mut complete = true;
     for i in 0..psbt.inputs.len() {
-        complete &=
+        bulkhead_musig2::aggregate_input(&mut psbt, i);
+        let done =
             spend::is_satisfied(&psbt, i) || spend::finalize_key_path(&mut psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok();
+        if done {
+            bulkhead_musig2::forget(&mut psbt.inputs[i].unknown);
+        }
+        complete &= done;
     }
     let mut out = Map::new();
     if complete && extract {
