@@ -60,7 +60,15 @@ impl Held {
     /// # Errors
     /// When the process is gone, or we are not allowed to trace it.
     pub fn stop(pid: i32) -> Result<Self, InjectError> {
-        let (process, thread) = (Pid::from_raw(pid), Pid::from_raw(pid));
+        Self::stop_thread(pid, pid)
+    }
+
+    /// Stops one thread of a process; the others run on.
+    ///
+    /// # Errors
+    /// As [`Held::stop`].
+    pub fn stop_thread(pid: i32, tid: i32) -> Result<Self, InjectError> {
+        let (process, thread) = (Pid::from_raw(pid), Pid::from_raw(tid));
         let memory = OpenOptions::new().read(true).write(true).open(format!("/proc/{pid}/mem"));
         let memory = memory.map_err(because("opening memory"))?;
         let instruction = find_syscall_instruction(pid, &memory)?;

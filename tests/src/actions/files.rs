@@ -15,6 +15,8 @@ pub(super) const ACTIONS: &[Action] = &[
     Action::new("write a wallet file", |held, to| open(held, &to.wallet_file, libc::O_RDWR)).but(&[KEYSTORE, NODE]),
     Action::new("open a block file", |held, to| open(held, &to.block_file, libc::O_RDWR)).but(&[CHAIN, NODE]),
     Action::new("open /etc/passwd", |held, _| open(held, "/etc/passwd", libc::O_RDONLY)).but(&[NODE]),
+    Action::new("open /etc/shadow", |held, _| open(held, "/etc/shadow", libc::O_RDONLY)).but(&[NODE]),
+    Action::new("open the memory of its own process", |held, _| open(held, "/proc/self/mem", libc::O_RDWR)).but(&[NODE]),
     Action::new("list /", |held, _| open(held, "/", libc::O_RDONLY | libc::O_DIRECTORY)).but(&[NODE]),
     Action::new("create a file in the data directory", |held, to| {
         open(held, &format!("{}/planted", to.datadir), libc::O_CREAT | libc::O_WRONLY)
@@ -35,6 +37,20 @@ pub(super) const ACTIONS: &[Action] = &[
         held.call(libc::SYS_mkdir, &[path, 0o700])
     })
     .but(&[NODE]),
+    Action::new("remove the data directory", |held, to| {
+        let path = held.text(&to.datadir)?;
+        held.call(libc::SYS_rmdir, &[path])
+    })
+    .but(&[NODE]),
+    Action::new("remove the data directory from a directory", |held, to| {
+        let path = held.text(&to.datadir)?;
+        held.call(libc::SYS_unlinkat, &[AT_FDCWD, path, libc::AT_REMOVEDIR.cast_unsigned().into()])
+    })
+    .but(&[NODE]),
+    Action::new("set the times of a file of the data directory", |held, to| {
+        let path = held.text(&to.sacrifice)?;
+        held.call(libc::SYS_utimensat, &[AT_FDCWD, path, 0, 0])
+    }),
     Action::new("symlink out of the data directory", |held, to| {
         let (target, path) = (held.text("/etc")?, held.text(&format!("{}/link", to.datadir))?);
         held.call(libc::SYS_symlink, &[target, path])

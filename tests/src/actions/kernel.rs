@@ -26,6 +26,12 @@ pub(super) const ACTIONS: &[Action] = &[
         let answer = held.call(libc::SYS_memfd_create, &[name, 0])?;
         close(held, answer)
     }),
+    Action::new("secret memory", |held, _| {
+        let answer = held.call(libc::SYS_memfd_secret, &[0])?;
+        close(held, answer)
+    }),
+    Action::new("a number of the x32 interface", |held, _| held.call(0x4000_0000 | libc::SYS_getppid, &[])),
+    Action::new("restrict itself anew", |held, _| held.call(libc::SYS_landlock_restrict_self, &[u64::MAX, 0])),
     Action::new("install a system call filter", |held, _| held.call(libc::SYS_seccomp, &[99, 0, 0])),
     Action::new("make a Landlock rule set", |held, _| held.call(libc::SYS_landlock_create_ruleset, &[0, 0, 1])),
     Action::new("change the personality", |held, _| held.call(libc::SYS_personality, &[0xffff_ffff])),
@@ -37,6 +43,11 @@ pub(super) const ACTIONS: &[Action] = &[
         held.call(libc::SYS_mknod, &[path, 0o020_600, 0])
     }),
     Action::deadly("io_uring", |held, _| held.call(libc::SYS_io_uring_setup, &[1, 0])),
+    Action::deadly("io_uring, entered", |held, _| held.call(libc::SYS_io_uring_enter, &[u64::MAX, 0, 0, 0, 0, 0])),
+    Action::deadly("io_uring, registered", |held, _| held.call(libc::SYS_io_uring_register, &[u64::MAX, 99, 0, 0])),
+    Action::deadly("load another kernel", |held, _| held.call(libc::SYS_kexec_load, &[0, 0, 0, u64::MAX])),
+    Action::deadly("swap to a file", |held, _| held.call(libc::SYS_swapon, &[0, 0])),
+    Action::deadly("unmount", |held, _| held.call(libc::SYS_umount2, &[0, 0])),
     Action::deadly("load a BPF program", |held, _| held.call(libc::SYS_bpf, &[99, 0, 0])),
     Action::deadly("userfaultfd", |held, _| held.call(libc::SYS_userfaultfd, &[u64::MAX])),
     Action::deadly("performance counters", |held, _| held.call(libc::SYS_perf_event_open, &[0, 0, 0, u64::MAX, 0])),
