@@ -7,7 +7,7 @@ use crate::listen::{http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials, remove_cookie};
 use crate::startup::files::RealFiles;
-use crate::startup::{checks, directories, interaction, log, network, proxies};
+use crate::startup::{checks, db_cache, directories, interaction, log, network, proxies};
 use bulkhead_control::{Component, PathGrant, enter};
 use bulkhead_sandbox::{Mode, spawner};
 use std::fs::File;
@@ -48,6 +48,7 @@ pub(crate) fn prepare(mut options: Options) -> Result<Prepared, NodeError> {
     interaction::apply(&mut options.args);
     let mut warnings = Vec::new();
     checks::check(&options, &mut warnings)?;
+    warnings.extend(db_cache::oversize_warning(&options.args));
     let levels = log::levels(&mut options.args)?;
     let max_upload = handout::upload_target(&options.args);
     if options.args.bool_or("-daemon", false) || options.args.bool_or("-daemonwait", false) {

@@ -64,7 +64,7 @@ pub(super) const TABLE: &[Opt] = &[
         "-dbcache",
         "=<n>",
         Options,
-        "Memory for the database cache in MiB (at least 4); memory that the mempool leaves unused is added",
+        "Memory for the database cache in MiB (at least 4, default: 450, from 4 GiB of memory on 1024); memory that the mempool leaves unused is added",
     ),
     Opt::new(
         "-debuglogfile",

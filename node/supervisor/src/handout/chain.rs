@@ -5,13 +5,12 @@ use crate::error::NodeError;
 use crate::startup::amounts::{amount, relay_fees};
 use crate::startup::arguments::Options;
 use crate::startup::checks::filter_types;
+use crate::startup::db_cache;
 use bulkhead_config::Files;
 use bulkhead_control::ChainConfig;
 use std::path::Path;
 
 const MIB: u64 = 1024 * 1024;
-/// Cache of the database without `-dbcache`, MiB.
-const DEFAULT_DBCACHE: i64 = 450;
 const DAY: i64 = 86_400;
 
 /// Fills the struct from the options.
@@ -30,7 +29,7 @@ pub(crate) fn chain(options: &Options, blocksdir: &Path) -> Result<ChainConfig, 
         test: args.get_all("-test"),
         par: args.int_or("-par", 0),
         prevoutfetchthreads: args.int_or("-prevoutfetchthreads", 4).min(64),
-        dbcache_bytes: unsigned("-dbcache", DEFAULT_DBCACHE).max(4).saturating_mul(MIB),
+        dbcache_bytes: db_cache::bytes(args),
         dbbatchsize: unsigned("-dbbatchsize", 32 * 1024 * 1024),
         dbcrashratio: args.int_or("-dbcrashratio", 0),
         forcecompactdb: args.bool_or("-forcecompactdb", false),
