@@ -119,9 +119,9 @@ fn prepare(config: &NetConfig, asmap: Option<OwnedFd>) -> Result<(Rc<Node>, Opti
     if config.listen && config.discover {
         discover(&mut engine);
     }
-    if !config.networkactive {
-        engine.set_network_active(false);
-    }
+    say_what_is_ignored(config);
+    // Said in the log either way, as in Core.
+    engine.set_network_active(config.networkactive);
     let info = Info {
         incremental_relay_fee: config.incrementalrelayfee,
         min_relay_fee: config.minrelaytxfee,
@@ -174,6 +174,17 @@ fn discover(engine: &mut Engine) {
             let port = engine.config.listen_port;
             engine.local_addresses.entry(addr).or_insert((port, LOCAL_INTERFACE));
         }
+    }
+}
+
+/// Ways to find peers that `-connect` turns off although they were asked for.
+fn say_what_is_ignored(config: &NetConfig) {
+    if !config.connect.is_empty() && !config.seednode.is_empty() {
+        tracing::info!("-seednode is ignored when -connect is used");
+    }
+    // With -connect it is on only if somebody said so.
+    if config.connect_given && config.dnsseed && !config.proxy.is_empty() {
+        tracing::info!("-dnsseed is ignored when -connect is used and -proxy is specified");
     }
 }
 

@@ -35,7 +35,10 @@ pub enum KeyError {
     /// No active descriptor of that type.
     #[error("Error: No {0} addresses available.")]
     NoneActive(&'static str),
-    /// The descriptor cannot be expanded further without private keys.
+    /// The wallet has no private keys, and the descriptor's public ones make no more addresses.
+    #[error("No addresses available")]
+    Exhausted,
+    /// The descriptor cannot be expanded further before private keys are used.
     #[error("Error: Keypool ran out, please call keypoolrefill first")]
     RanOut,
 }
@@ -158,9 +161,10 @@ impl Wallet {
     pub fn new_script(&mut self, kind: OutputType, internal: bool) -> Result<ScriptBuf, KeyError> {
         let id = *self.active.get(&(internal, kind)).ok_or(KeyError::NoneActive(kind.name()))?;
         self.top_up(&id, 0);
+        let ran_out = if self.has_flag(flags::DISABLE_PRIVATE_KEYS) { KeyError::Exhausted } else { KeyError::RanOut };
         let spkm = self.spkms.get_mut(&id).ok_or(KeyError::NoneActive(kind.name()))?;
         if spkm.next >= spkm.end || spkm.next >= spkm.expanded_to {
-            return Err(KeyError::RanOut);
+            return Err(ran_out);
         }
         let scripts = spkm.descriptor.scripts(spkm.next as u32).map_err(|_| KeyError::RanOut)?;
         let first = scripts.into_iter().next().ok_or(KeyError::RanOut)?;
