@@ -9,7 +9,7 @@ export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
 PACKAGES := capnproto libcapnp-dev libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
-.PHONY: all build demo run test deps style unit functional security kill-test bench deny fuzz-seeds fuzz fuzz-all fuzz-libfuzzer fuzz-coverage clean-cache
+.PHONY: all build demo run test deps style unit functional reference security kill-test bench deny fuzz-seeds fuzz fuzz-all fuzz-libfuzzer fuzz-coverage clean-cache
 
 all: build
 
@@ -71,6 +71,10 @@ deny: deps
 
 functional: build
 	tests/functional/run.py --list tests/functional/must-pass.txt -j 3
+
+# Needs a bitcoind: BITCOIND_REFERENCE=<its binary>.
+reference: build
+	tests/functional/reference.py
 
 # `make unit` kills twenty times; this is the long run.
 kill-test: build

@@ -102,7 +102,8 @@ pub fn replay(binary: &Path, datadir: &Path, task: &Task, source: Source, more: 
         return Err(format!("{} did not get to height {}: {status}\n{}", binary.display(), task.height, end(5)));
     };
     let seconds =
-        log.lines().next().and_then(seconds_of_day).zip(seconds_of_day(last)).map(|(from, to)| (to - from).rem_euclid(86_400.0));
+        // Core writes empty lines between the logs of two runs.
+        log.lines().find_map(seconds_of_day).zip(seconds_of_day(last)).map(|(from, to)| (to - from).rem_euclid(86_400.0));
     Ok(Outcome { seconds: seconds.ok_or("the log has no times")?, usage, log })
 }
 
