@@ -13,6 +13,10 @@ use crate::refusal::{ALREADY_EXISTS, NOT_FOUND, WALLET, refuse};
 
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const SCHEMA_VERSION: i32 = 0;
+
+/// Key and value of a record; wiped, since either may hold a private key.
+pub type Pair = (Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
+
 /// A page of records stays below the edge's 16 MiB with room for structure.
 const PAGE_BYTES: usize = 12 * 1024 * 1024;
 
@@ -335,10 +339,7 @@ impl Database {
     ///
     /// # Errors
     /// That of `next`, or the file can't be written; nothing was written.
-    pub fn fill(
-        &mut self,
-        mut next: impl FnMut() -> Result<Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)>, KeystoreError>,
-    ) -> Result<(), KeystoreError> {
+    pub fn fill(&mut self, mut next: impl FnMut() -> Result<Option<Pair>, KeystoreError>) -> Result<(), KeystoreError> {
         let failure = "Unable to execute write statement";
         let transaction =
             Transaction::new(&mut self.connection, rusqlite::TransactionBehavior::Deferred).map_err(failed(failure))?;

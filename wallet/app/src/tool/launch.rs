@@ -184,7 +184,7 @@ impl Birth {
         named: Option<(&str, &OwnedFd)>,
         mut keep: Vec<(OwnedFd, i32)>,
     ) -> Result<Child, ToolError> {
-        let (ours, theirs) = pair().map_err(|error| ToolError::System("cannot make a control channel", error.into()))?;
+        let (ours, theirs) = pair().map_err(|error| ToolError::System("cannot make a control channel", error))?;
         let channel = Parent::new(ours);
         let configure = Configure {
             component: component.word().to_owned(),
@@ -272,7 +272,7 @@ fn work(args: &ArgsManager, tool: Tool, name: &str, place: &WalletPlace, dump: O
     let terminal = vec![(copy(&io::stdout())?, 1), (copy(&io::stderr())?, 2)];
     let dump = dump.as_ref().map(|descriptor| ("dumpfile", descriptor));
     let talker = birth.bear(Component::Wallet, wallet.to_fields(), dump, terminal)?;
-    let (one, other) = stream_pair().map_err(|error| ToolError::System("cannot make a stream", error.into()))?;
+    let (one, other) = stream_pair().map_err(|error| ToolError::System("cannot make a stream", error))?;
     keys.wire(&one)?;
     talker.wire(&other)?;
     drop((one, other));

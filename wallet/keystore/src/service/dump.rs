@@ -1,7 +1,7 @@
 //! The records of a wallet file as text, and a file from such a text (Core: `wallet/dump.cpp`).
 
 use super::{Answer, Keystore};
-use crate::database::Database;
+use crate::database::{Database, Pair};
 use crate::refusal::{INVALID_PARAMETER, WALLET, refuse};
 use bitcoin::hashes::{Hash, HashEngine, sha256, sha256d};
 use bulkhead_keystore_edge::{KeystoreError, Reply};
@@ -54,7 +54,7 @@ impl<R: BufRead> Lines<R> {
         Ok(field)
     }
 
-    fn pair(&mut self) -> Result<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>), KeystoreError> {
+    fn pair(&mut self) -> Result<Pair, KeystoreError> {
         Ok((self.until(b',')?, self.until(b'\n')?))
     }
 
@@ -98,7 +98,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next record; `None` after the last, when the checksum is right.
-    fn record(&mut self) -> Result<Option<(Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>)>, KeystoreError> {
+    fn record(&mut self) -> Result<Option<Pair>, KeystoreError> {
         loop {
             let (key, value) = self.pair()?;
             if key.as_slice() == b"checksum" {
