@@ -87,9 +87,14 @@ impl Engine {
             None => (headers, false),
         };
         let trusted = self.peers.get(&id).is_some_and(|peer| peer.may(Permissions::NO_BAN));
-        for part in ready.chunks(MAX_HEADERS) {
+        // While a chain is sampled, that asks for more itself; once its headers are released, their last one leads on.
+        let sampling = self.peers.get(&id).is_some_and(|peer| peer.presync.is_some());
+        let parts = ready.chunks(MAX_HEADERS);
+        let last = parts.len().saturating_sub(1);
+        for (number, part) in parts.enumerate() {
             let question = Question::SubmitHeaders(part.to_vec(), checked || trusted);
-            let then = Continuation::Headers { peer: id, headers: part.to_vec(), full: full && !checked, via_compact };
+            let full = full && !sampling && number == last;
+            let then = Continuation::Headers { peer: id, headers: part.to_vec(), full, via_compact };
             self.ask(question, then, Some(id));
         }
     }

@@ -184,6 +184,55 @@ fn headers_with_little_work_are_sampled_first_and_kept_after_the_second_download
     assert_eq!(submitted, headers);
 }
 
+#[test]
+fn a_full_message_that_releases_sampled_headers_leads_to_the_next() {
+    let mut engine = engine();
+    engine.chain.minimum_work = [0; 32];
+    engine.chain.minimum_work[29..].copy_from_slice(&[0, 0x10, 0]);
+    let id = handshaken(&mut engine, ConnectionKind::Inbound);
+    let mut headers: Vec<[u8; 80]> = Vec::new();
+    for _ in 0..2 * MAX_HEADERS {
+        headers.push(mined(headers.last().map_or([1; 32], header_hash)));
+    }
+    let (first, second) = headers.split_at(MAX_HEADERS);
+    let low = HeadersOutcome { verdict: refused(VerdictKind::LowWork), start: engine.chain.tip, ..HeadersOutcome::default() };
+    push(&mut engine, id, &Message::Headers(Ok(first.to_vec())));
+    let (token, _) = question(&mut engine, |question| matches!(question, Question::SubmitHeaders(_, false)));
+    engine.answer(token, Answer::Headers(low));
+    let (token, _) = question(&mut engine, |question| matches!(question, Question::Locator(Some(_))));
+    engine.answer(token, Answer::Locator(vec![[1; 32]]));
+    for part in [second, first, second] {
+        let _ = engine.take_effects();
+        push(&mut engine, id, &Message::Headers(Ok(part.to_vec())));
+    }
+    let last = header_hash(&headers[headers.len() - 1]);
+    let mut kept = 0;
+    let mut asked_on = Vec::new();
+    // One batch of headers after the other is kept; the last of them says where to go on.
+    loop {
+        let questions = asked(&engine.take_effects());
+        if questions.is_empty() {
+            break;
+        }
+        for (token, question) in questions {
+            match question {
+                Question::SubmitHeaders(part, true) => {
+                    kept += part.len();
+                    let verdict = Verdict { accepted: true, ..Verdict::default() };
+                    let last = tip_of(&part[part.len() - 1], i32::try_from(kept / MAX_HEADERS).unwrap());
+                    engine.answer(
+                        token,
+                        Answer::Headers(HeadersOutcome { verdict, last, is_new: true, ..HeadersOutcome::default() }),
+                    );
+                }
+                Question::Locator(from) => asked_on.push(from),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((kept, asked_on), (2 * MAX_HEADERS, vec![Some(last)]));
+}
+
 /// A transaction that spends output 0 of another.
 fn spender(parent: [u8; 32], lock: u32) -> Vec<u8> {
     let mut tx = bitcoin::constants::genesis_block(bitcoin::Network::Regtest).txdata.remove(0);
