@@ -357,9 +357,10 @@ async fn check_chain(app: &App, locator: &[BlockHash]) -> Result<(), RpcError> {
 async fn place(app: &App, loaded: &Loaded, locator: &[BlockHash], blocks: &[BlockHash]) -> Result<(), RpcError> {
     let failed = |error: SyncError| sync_error(&error);
     let asked = |error: ChainError| chain_error(&error);
+    // Before the heights are asked: what chain connects in between is above the fork, and read below.
+    let fork = if locator.is_empty() { None } else { app.chain.find_fork(locator).await.map_err(asked)? };
     let heights = events::block_heights(app, blocks).await.map_err(failed)?;
     loaded.wallet.borrow_mut().set_block_heights(&heights);
-    let fork = if locator.is_empty() { None } else { app.chain.find_fork(locator).await.map_err(asked)? };
     let state = app.chain.state().await.map_err(asked)?;
     let (tip, mut from) = (state.tip.block.height, fork.map_or(0, |fork| fork.height));
     if tip >= 0 && tip != from {
