@@ -61,7 +61,8 @@ fn corrupt(database: &Database, detail: &str) -> KeystoreError {
 }
 
 impl Loaded {
-    /// Reads every record. Nothing is written.
+    /// Reads every record. Nothing is written, but that master keys which protect nothing are removed from a wallet without
+    /// private keys.
     ///
     /// # Errors
     /// Core's texts for wallets that are corrupt, too new, or not made of descriptors.
@@ -115,10 +116,29 @@ impl Loaded {
         for (key, value) in records.iter().filter(|(key, _)| record::kind_of(key) != Ok(kind::DESCRIPTOR)) {
             loaded.load_other(key, value, network, vault)?;
         }
+        let is = |key: &[u8], wanted: &str| record::kind_of(key) == Ok(wanted);
+        if !records.iter().any(|(key, _)| is(key, kind::DESCRIPTOR_CRYPTED_KEY)) {
+            let masters = records.iter().filter(|(key, _)| is(key, kind::MASTER_KEY)).map(|(key, _)| key.clone());
+            loaded.drop_idle_master_keys(masters.collect())?;
+        }
         if loaded.is_encrypted() {
             vault.lock();
         }
         Ok(loaded)
+    }
+
+    /// Core once "encrypted" wallets that have no private keys; the master keys that this left would only ask for a passphrase.
+    fn drop_idle_master_keys(&mut self, keys: Vec<Vec<u8>>) -> Result<(), KeystoreError> {
+        if !self.has(flags::DISABLE_PRIVATE_KEYS) || keys.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(
+            "Detected extraneous encryption keys in this wallet without private keys. Removing extraneous encryption keys."
+        );
+        let erased = |key| bulkhead_keystore_edge::Record { key, value: Vec::new(), erase: true };
+        self.database.write(&keys.into_iter().map(erased).collect::<Vec<_>>())?;
+        self.master_keys.clear();
+        Ok(())
     }
 
     fn check_flags(&mut self, file: &str) -> Result<(), KeystoreError> {
