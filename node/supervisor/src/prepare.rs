@@ -58,6 +58,8 @@ pub(crate) fn prepare(mut options: Options) -> Result<Prepared, NodeError> {
     let blocksdir = directories::blocks(&options)?;
     locks.push(directories::lock(&blocksdir)?);
     max_upload?;
+    // The directory is ours, so whoever wrote a PID file there is gone.
+    options.after_crash = directories::pid_path(&options).is_some_and(|path| path.exists());
     let pid_file = directories::pid_file(&options)?;
     let mut cleanup = Cleanup { pid_file: pid_file.clone(), cookie: None };
     // From here on a failure must leave neither pid file nor cookie behind.
@@ -211,7 +213,7 @@ fn open_p2p(options: &Options) -> Result<Vec<p2p::Listener>, NodeError> {
         tracing::warn!("{warning}");
         eprintln!("Warning: {warning}");
     }
-    if options.args.bool_or("-listen", true) { p2p::open(&plans) } else { Ok(Vec::new()) }
+    if options.args.bool_or("-listen", true) { p2p::open(&plans, options.after_crash) } else { Ok(Vec::new()) }
 }
 
 /// Starts the spawners, confines this process, and is ready for the first child.

@@ -57,7 +57,7 @@ pub(crate) fn open(options: &Options) -> Result<Vec<Listener>, NodeError> {
         if address.ip().is_unspecified() {
             tracing::warn!("The RPC server is not safe to expose to untrusted networks such as the public internet");
         }
-        match super::bound_tcp(address) {
+        match super::bound_tcp(address, options.after_crash) {
             Ok(socket) => listeners.push(Listener { socket, address: address.to_string() }),
             Err(error) => {
                 let reason = strerror(error as i32);

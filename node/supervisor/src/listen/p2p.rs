@@ -129,10 +129,10 @@ fn unresolved(option: &str, value: &str) -> NodeError {
 }
 
 /// Opens the sockets.
-pub(crate) fn open(plans: &[Plan]) -> Result<Vec<Listener>, NodeError> {
+pub(crate) fn open(plans: &[Plan], after_crash: bool) -> Result<Vec<Listener>, NodeError> {
     let mut listeners = Vec::new();
     for plan in plans {
-        match super::tcp(plan.address) {
+        match super::tcp(plan.address, after_crash) {
             Ok(socket) => {
                 tracing::info!("Bound to {}", plan.address);
                 let kind = match plan.kind {

@@ -26,7 +26,7 @@ pub(crate) fn open(options: &Options) -> Publishers {
         for given in options.args.get_all(&format!("-zmq{topic}")) {
             // Core spells ZMQ's "ipc://" as "unix:".
             let address = given.strip_prefix("unix:").map_or_else(|| given.clone(), |path| format!("ipc://{path}"));
-            match publishers.socket(&address) {
+            match publishers.socket(&address, options.after_crash) {
                 Ok(name) => publishers.notifiers.push(format!("{topic} {address} {mark} {name}")),
                 Err(reason) => tracing::error!("zmq: Unable to bind to address {address}: {reason}"),
             }
@@ -36,7 +36,7 @@ pub(crate) fn open(options: &Options) -> Publishers {
 }
 
 impl Publishers {
-    fn socket(&mut self, address: &str) -> Result<String, String> {
+    fn socket(&mut self, address: &str, after_crash: bool) -> Result<String, String> {
         if let Some(position) = self.sockets.iter().position(|(have, _)| have == address) {
             return Ok(format!("zmq/{position}"));
         }
@@ -44,7 +44,7 @@ impl Publishers {
         let socket = if let Some(endpoint) = address.strip_prefix("tcp://") {
             let endpoint = endpoint.replace("*:", "0.0.0.0:");
             let endpoint = numeric(&endpoint, 0).filter(|endpoint| endpoint.port() != 0);
-            super::tcp(endpoint.ok_or("not a numeric address with a port")?).map_err(described)?
+            super::tcp(endpoint.ok_or("not a numeric address with a port")?, after_crash).map_err(described)?
         } else if let Some(path) = address.strip_prefix("ipc://") {
             super::unix(Path::new(path)).map_err(described)?
         } else {

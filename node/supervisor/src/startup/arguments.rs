@@ -22,6 +22,8 @@ pub(crate) struct Options {
     pub datadir: PathBuf,
     /// Number of the control channel from the window, if it spawned us.
     pub ipc_descriptor: Option<i32>,
+    /// The run before this one left its PID file: it was killed, and its children may be about to end.
+    pub after_crash: bool,
 }
 
 /// Takes "-ipcfd N" out of the arguments: how a parent process passes its channel.
@@ -73,7 +75,7 @@ pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeEr
         print!("{}", about(&args));
         return Ok(None);
     }
-    Ok(Some(Options { args, chain, base, datadir, ipc_descriptor }))
+    Ok(Some(Options { args, chain, base, datadir, ipc_descriptor, after_crash: false }))
 }
 
 /// Creates a directory and its parents, for the owner only.

@@ -58,12 +58,15 @@ pub(crate) fn lock(directory: &Path) -> Result<File, NodeError> {
     }
 }
 
+/// Where the PID file is; `None` with `-nopid`.
+pub(crate) fn pid_path(options: &Options) -> Option<PathBuf> {
+    let name = (!options.args.is_negated("-pid")).then(|| options.args.path_arg("-pid", "bitcoind.pid"))?;
+    Some(join(&options.datadir, &name))
+}
+
 /// Writes the process id; the path comes back so that it can be removed. `None` with `-nopid`.
 pub(crate) fn pid_file(options: &Options) -> Result<Option<PathBuf>, NodeError> {
-    if options.args.is_negated("-pid") {
-        return Ok(None);
-    }
-    let path = join(&options.datadir, &options.args.path_arg("-pid", "bitcoind.pid"));
+    let Some(path) = pid_path(options) else { return Ok(None) };
     let write = || -> std::io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         writeln!(file, "{}", std::process::id())
