@@ -106,6 +106,8 @@ pub fn available(wallet: &Wallet, control: &CoinControl, filter: &CoinFilter, co
         out.extend(truc.into_iter().filter(|coin| coin.outpoint.txid == most));
     }
     add_bump_fees(&mut out, costs);
+    // Core keeps them by type, other scripts last.
+    out.sort_by_key(|coin| coin.kind.map_or(u8::MAX, OutputType::number));
     out
 }
 
