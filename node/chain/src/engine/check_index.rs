@@ -136,10 +136,14 @@ impl State {
         hold((!own.unseen || is_base) == node.have_chain_tx(), Fault::ChainTransactions)
     }
 
+    fn is_candidate(&self, id: NodeId) -> bool {
+        self.candidates.get(&self.index().rank(id)) == Some(&id)
+    }
+
     /// Whether it may become the tip.
     fn check_candidate(&self, id: NodeId, node: &BlockNode, own: Inherited, is_base: bool) -> Result<(), Fault> {
         let Some(tip) = self.active().tip() else { return Ok(()) };
-        let is_candidate = self.candidates.get(&self.index().rank(id)) == Some(&id);
+        let is_candidate = self.is_candidate(id);
         if self.index().rank(id) < self.index().rank(tip) || (own.unseen && !is_base) {
             return hold(!is_candidate, Fault::FalseCandidate);
         }
@@ -159,8 +163,7 @@ impl State {
         }
         hold(self.is_pruned(), Fault::LostData)?;
         let better = self.active().tip().is_some_and(|tip| self.index().rank(id) >= self.index().rank(tip));
-        let is_candidate = self.candidates.get(&self.index().rank(id)) == Some(&id);
-        hold(!better || is_candidate || own.failed || noted, Fault::MissingUnlinked)
+        hold(!better || self.is_candidate(id) || own.failed || noted, Fault::MissingUnlinked)
     }
 }
 

@@ -12,6 +12,7 @@ use super::chain_view::{
     Answer, BlockOutcome, CompactOutcome, CompactStatus, HeadersOutcome, Question, TxOutcome, Verdict, VerdictKind,
 };
 use super::kind::ConnectionKind;
+use super::peer::PeerId;
 use super::tests::{START, asked, engine, handshaken, mined, push, sent, tip_of};
 use super::{Effect, Engine, SECOND};
 
@@ -152,14 +153,14 @@ fn new_block_goes_out_at_once_to_who_asked_for_it() {
     assert!(engine.take_effects().contains(&Effect::Close(id)));
 }
 
-#[test]
-fn headers_with_little_work_are_sampled_first_and_kept_after_the_second_download() {
+/// An engine that has begun to sample a chain of `count` headers, the first [`MAX_HEADERS`] of which show too little work.
+fn sampling(count: usize) -> (Engine, PeerId, Vec<[u8; 80]>) {
     let mut engine = engine();
     engine.chain.minimum_work = [0; 32];
     engine.chain.minimum_work[29..].copy_from_slice(&[0, 0x10, 0]);
     let id = handshaken(&mut engine, ConnectionKind::Inbound);
     let mut headers: Vec<[u8; 80]> = Vec::new();
-    for _ in 0..MAX_HEADERS + 100 {
+    for _ in 0..count {
         headers.push(mined(headers.last().map_or([1; 32], header_hash)));
     }
     let low = HeadersOutcome { verdict: refused(VerdictKind::LowWork), start: engine.chain.tip, ..HeadersOutcome::default() };
@@ -168,6 +169,12 @@ fn headers_with_little_work_are_sampled_first_and_kept_after_the_second_download
     engine.answer(token, Answer::Headers(low));
     let (token, _) = question(&mut engine, |question| matches!(question, Question::Locator(Some(_))));
     engine.answer(token, Answer::Locator(vec![[1; 32]]));
+    (engine, id, headers)
+}
+
+#[test]
+fn headers_with_little_work_are_sampled_first_and_kept_after_the_second_download() {
+    let (mut engine, id, headers) = sampling(MAX_HEADERS + 100);
     assert!(sent(&engine.take_effects()).contains(&"getheaders".to_owned()));
     assert_eq!(engine.peer_stats()[0].presynced_headers, i64::try_from(MAX_HEADERS).unwrap());
     // The rest of the chain shows enough work: all is asked for again, and kept.
@@ -186,21 +193,8 @@ fn headers_with_little_work_are_sampled_first_and_kept_after_the_second_download
 
 #[test]
 fn a_full_message_that_releases_sampled_headers_leads_to_the_next() {
-    let mut engine = engine();
-    engine.chain.minimum_work = [0; 32];
-    engine.chain.minimum_work[29..].copy_from_slice(&[0, 0x10, 0]);
-    let id = handshaken(&mut engine, ConnectionKind::Inbound);
-    let mut headers: Vec<[u8; 80]> = Vec::new();
-    for _ in 0..2 * MAX_HEADERS {
-        headers.push(mined(headers.last().map_or([1; 32], header_hash)));
-    }
+    let (mut engine, id, headers) = sampling(2 * MAX_HEADERS);
     let (first, second) = headers.split_at(MAX_HEADERS);
-    let low = HeadersOutcome { verdict: refused(VerdictKind::LowWork), start: engine.chain.tip, ..HeadersOutcome::default() };
-    push(&mut engine, id, &Message::Headers(Ok(first.to_vec())));
-    let (token, _) = question(&mut engine, |question| matches!(question, Question::SubmitHeaders(_, false)));
-    engine.answer(token, Answer::Headers(low));
-    let (token, _) = question(&mut engine, |question| matches!(question, Question::Locator(Some(_))));
-    engine.answer(token, Answer::Locator(vec![[1; 32]]));
     for part in [second, first, second] {
         let _ = engine.take_effects();
         push(&mut engine, id, &Message::Headers(Ok(part.to_vec())));
