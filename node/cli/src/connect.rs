@@ -96,7 +96,7 @@ fn by_http(args: &ArgsManager, request: &str, path: &str) -> Result<String, CliE
     })?;
     match response.status {
         401 => {
-            let file = args.config_file(&crate::options::Disk);
+            let file = args.config_file(&bulkhead_config::RealFiles);
             Err(CliError::other(format!("Authorization failed: {} Configuration file: ({})", source.refusal(), file.display())))
         }
         503 => Err(CliError::other(format!("Server response: {}", response.body))),

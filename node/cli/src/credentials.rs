@@ -1,8 +1,8 @@
 //! User and password: options, or the cookie file.
 
-use bulkhead_config::{ArgsManager, Files, join};
+use bulkhead_config::{ArgsManager, Files, RealFiles, join};
 
-use crate::options::{Disk, chain_directory};
+use crate::options::chain_directory;
 
 /// Where the credentials come from; decides the text after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub fn credentials(args: &ArgsManager) -> (String, Source) {
     if path.as_os_str().is_empty() {
         return (String::new(), Source::CookieDisabled);
     }
-    match Disk.read(&join(&chain_directory(args), &path)) {
+    match RealFiles.read(&join(&chain_directory(args), &path)) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             (text.lines().next().unwrap_or_default().to_owned(), Source::Cookie)

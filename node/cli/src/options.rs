@@ -1,11 +1,10 @@
 //! Options of bitcoin-cli and the configuration file.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bulkhead_config::options::{CHAIN_SELECTION, HELP};
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION, license_info};
-use bulkhead_config::{ArgsManager, Category, Files, Flags, Opt, join};
+use bulkhead_config::{ArgsManager, Category, Flags, Opt, RealFiles, join};
 
 const TABLE: &[Opt] = &[
     Opt::new("-version", "", Category::Options, "Print the version and exit"),
@@ -78,27 +77,6 @@ const TABLE: &[Opt] = &[
     ),
 ];
 
-/// The file system.
-pub struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
-    }
-
-    fn working_directory(&self) -> PathBuf {
-        std::env::current_dir().unwrap_or_default()
-    }
-
-    fn home(&self) -> Option<PathBuf> {
-        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
-    }
-}
-
 /// What the options amount to.
 pub enum Start {
     /// Print this and exit with success, or with failure and the second text on stderr.
@@ -120,10 +98,10 @@ pub fn start(arguments: &[String]) -> Start {
         let few = arguments.is_empty().then(|| "Error: too few parameters".to_owned());
         return Start::Print(usage(&args), few);
     }
-    if !args.datadir_option_is_directory(&Disk) {
+    if !args.datadir_option_is_directory(&RealFiles) {
         return Start::Fail(format!("Error: Specified data directory \"{}\" does not exist.", args.get_or("-datadir", "")));
     }
-    if let Err(error) = args.read_config_files(&Disk, true) {
+    if let Err(error) = args.read_config_files(&RealFiles, true) {
         return Start::Fail(format!("Error reading configuration file: {error}"));
     }
     match args.chain() {
@@ -171,5 +149,5 @@ pub fn check_single_command(args: &ArgsManager) -> Result<(), String> {
 #[must_use]
 pub fn chain_directory(args: &ArgsManager) -> PathBuf {
     let folder = args.chain().unwrap_or_default().folder();
-    join(&args.datadir(&Disk), Path::new(folder))
+    join(&args.datadir(&RealFiles), Path::new(folder))
 }

@@ -1,7 +1,8 @@
 //! Options: command line, bitcoin.conf with sections and includeconf, settings.json, chain selection, help.
 //!
 //! The semantics, error texts and precedence are those of Bitcoin Core's `ArgsManager` (`common/args.cpp`,
-//! `common/config.cpp`, `common/settings.cpp`). No I/O of its own: files are read through [`Files`].
+//! `common/config.cpp`, `common/settings.cpp`). Files are read through [`Files`], which
+//! only [`RealFiles`] takes from the disk.
 
 mod args;
 mod chain;
@@ -11,6 +12,7 @@ mod help;
 mod numbers;
 pub mod options;
 mod paths;
+mod real_files;
 mod settings;
 mod settings_file;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub use help::{format_paragraph, help_option};
 pub use numbers::{atoi, format_money, interpret_bool, parse_money};
 pub use options::{Category, Flags, Opt};
 pub use paths::{absolute, join, normal};
+pub use real_files::RealFiles;
 pub use settings::{SettingsValue, setting_to_string};
 pub use settings_file::{SettingsFileError, parse_settings, write_settings};
 pub use wallet_path::{Found, WALLET_FILE, WalletFormat, WalletPathError, WalletPlace, is_berkeley_db, wallet_place};

@@ -3,7 +3,7 @@
 use super::net_files::Step;
 use super::{code, is_inside};
 use crate::family::{Asked, Family};
-use crate::startup::files::RealFiles;
+use bulkhead_config::RealFiles;
 use bulkhead_config::{Files, join};
 use bulkhead_control::OpenFile;
 use std::fs::{File, OpenOptions};

@@ -3,7 +3,7 @@
 use super::code;
 use crate::family::{Asked, Family};
 use crate::startup::arguments::save_settings;
-use crate::startup::files::RealFiles;
+use bulkhead_config::RealFiles;
 
 /// The only setting that a child may change.
 const WALLET: &str = "wallet";

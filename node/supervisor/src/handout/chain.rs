@@ -98,7 +98,7 @@ fn bare_is_one(args: &bulkhead_config::ArgsManager, name: &str) -> i64 {
 
 /// The files of `-loadblock`, in order. One that can't be opened is told in the log, as in Core.
 pub(crate) fn load_block_files(options: &Options) -> Vec<(String, std::fs::File)> {
-    let working = crate::startup::files::RealFiles.working_directory();
+    let working = bulkhead_config::RealFiles.working_directory();
     let mut files = Vec::new();
     for (index, given) in options.args.get_all("-loadblock").iter().enumerate() {
         let path = bulkhead_config::absolute(&working, Path::new(given));

@@ -1,7 +1,7 @@
 //! Command line, bitcoin.conf and settings.json, in Core's order (`common/init.cpp`), and `-help`, `-version`.
 
-use super::files::RealFiles;
 use crate::error::{NodeError, init};
+use bulkhead_config::RealFiles;
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION, license_info};
 use bulkhead_config::{ArgsManager, CONF_FILENAME, Chain, options, parse_settings, write_settings};
 use std::fs;

@@ -1,8 +1,8 @@
 //! Locks, the pid file, and the directories that children find ready.
 
 use super::arguments::{Options, create_directories};
-use super::files::RealFiles;
 use crate::error::{NodeError, init};
+use bulkhead_config::RealFiles;
 use bulkhead_config::version::CLIENT_NAME;
 use bulkhead_config::{Files, absolute, join};
 use nix::errno::Errno;

@@ -7,7 +7,6 @@ pub(crate) mod checks;
 pub(crate) mod db_cache;
 pub(crate) mod directories;
 pub(crate) mod endpoints;
-pub(crate) mod files;
 pub(crate) mod interaction;
 pub(crate) mod log;
 pub(crate) mod network;

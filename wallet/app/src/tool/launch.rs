@@ -1,7 +1,7 @@
 //! The unconfined part: paths, the dump file, and the birth of the two processes that do the work.
 
-use super::options::{Disk, Start, Tool, start};
-use bulkhead_config::{ArgsManager, Found, WalletFormat, WalletPlace, is_berkeley_db, wallet_place};
+use super::options::{Start, Tool, start};
+use bulkhead_config::{ArgsManager, Found, RealFiles, WalletFormat, WalletPlace, is_berkeley_db, wallet_place};
 use bulkhead_control::message::{Configure, LogOptions};
 use bulkhead_control::{
     CONTROL_DESCRIPTOR, Component, ControlError, Edge, FromChild, KeystoreConfig, Parent, ToChild, TypedConfig, WalletConfig,
@@ -107,7 +107,7 @@ fn run(args: &ArgsManager, tool: Tool) -> Result<bool, ToolError> {
 }
 
 fn wallet_directory(args: &ArgsManager) -> PathBuf {
-    let datadir = args.datadir(&Disk).join(args.chain().unwrap_or_default().folder());
+    let datadir = args.datadir(&RealFiles).join(args.chain().unwrap_or_default().folder());
     let below = datadir.join("wallets");
     if below.is_dir() { below } else { datadir }
 }

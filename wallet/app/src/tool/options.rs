@@ -2,9 +2,7 @@
 
 use bulkhead_config::options::{CHAIN_SELECTION, HELP};
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION, license_info};
-use bulkhead_config::{ArgsError, ArgsManager, Category, Files, Flags, Opt, help_option};
-use std::io;
-use std::path::{Path, PathBuf};
+use bulkhead_config::{ArgsError, ArgsManager, Category, Flags, Opt, RealFiles, help_option};
 
 const TABLE: &[Opt] = &[
     Opt::new("-version", "", Category::Options, "Print the version and exit"),
@@ -61,27 +59,6 @@ impl Tool {
     }
 }
 
-/// The file system.
-pub(super) struct Disk;
-
-impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
-    }
-
-    fn working_directory(&self) -> PathBuf {
-        std::env::current_dir().unwrap_or_default()
-    }
-
-    fn home(&self) -> Option<PathBuf> {
-        std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
-    }
-}
-
 /// What the command line amounts to.
 pub(super) enum Start {
     /// Print this and exit with success, or with failure and the second text on stderr.
@@ -107,7 +84,7 @@ pub(super) fn start(arguments: &[String]) -> Start {
         let few = arguments.is_empty().then(|| "Error: too few parameters".to_owned());
         return Start::Print(usage(&args), few);
     }
-    if !args.datadir_option_is_directory(&Disk) {
+    if !args.datadir_option_is_directory(&RealFiles) {
         return Start::Fail(format!("Error: Specified data directory \"{}\" does not exist.", args.get_or("-datadir", "")));
     }
     match args.chain() {

@@ -1,6 +1,6 @@
 //! The real file system, for the option parser.
 
-use bulkhead_config::Files;
+use crate::Files;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -9,7 +9,7 @@ const MAX_CONF: u64 = 16 * 1024 * 1024;
 
 /// [`Files`] over `std::fs`.
 #[derive(Debug)]
-pub(crate) struct RealFiles;
+pub struct RealFiles;
 
 impl Files for RealFiles {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
