@@ -80,6 +80,16 @@ fn spent_coins(wallet: &Wallet, known: &HashMap<OutPoint, SpentOutput>) -> Vec<S
     known.iter().map(coin).collect()
 }
 
+/// Whether the final fields of every input satisfy what it spends.
+async fn holds(call: &Call, draft: &Psbt) -> RpcResult<bool> {
+    let Some(tx) = extract(draft) else { return Ok(false) };
+    let inputs = draft.inputs.iter().zip(&draft.unsigned_tx.input);
+    let spent: Vec<Option<TxOut>> =
+        inputs.map(|(input, unsigned)| psbt::spent_output(input, unsigned.previous_output.vout)).collect();
+    let errors = call.app.chain.verify_inputs(&tx, &spent).await.map_err(|error| chain_error(&error))?;
+    Ok(spent.iter().all(Option::is_some) && errors.iter().all(String::is_empty))
+}
+
 pub(super) async fn process(call: &Call) -> RpcResult {
     let loaded = synced_wallet(call).await?;
     let params = &call.params;
@@ -102,7 +112,8 @@ pub(super) async fn process(call: &Call) -> RpcResult {
         draft = trial;
     }
     let is_final = |input: &bitcoin::psbt::Input| input.final_script_sig.is_some() || input.final_script_witness.is_some();
-    let complete = draft.inputs.iter().all(is_final);
+    // Final fields may come from elsewhere, or from another transaction: only scripts that hold are complete.
+    let complete = draft.inputs.iter().all(is_final) && holds(call, &draft).await?;
     let mut out = Map::new();
     out.insert("psbt".into(), encode(&draft));
     out.insert("complete".into(), json!(complete));
