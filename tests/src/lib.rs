@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod chain;
 pub mod family;
+pub mod hostile;
 pub mod inject;
 pub mod node;
 pub mod port;
@@ -10,4 +11,5 @@ pub mod proc;
 pub mod proof;
 pub mod record;
 pub mod replay;
+pub mod secrets;
 pub mod watch;

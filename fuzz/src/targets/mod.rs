@@ -5,10 +5,12 @@ mod codecs;
 mod consensus;
 mod edges;
 mod files;
+mod links;
 mod peers;
 #[cfg(feature = "engine")]
 mod stored;
 mod texts;
+mod vault;
 
 use crate::Target;
 
@@ -22,6 +24,15 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("net_chain_frames", edges::net_chain_frames),
     ("rpc_chain_frames", edges::rpc_chain_frames),
     ("notify_frames", edges::notify_frames),
+    // Whole conversations with a live end, and what a live end hears from one that was taken over.
+    ("keystore_sequence", vault::keystore_sequence),
+    ("net_chain_client", links::net_chain_client),
+    ("wallet_chain_client", links::wallet_chain_client),
+    ("rpc_chain_client", links::rpc_chain_client),
+    ("rpc_net_client", links::rpc_net_client),
+    ("rpc_wallet_client", links::rpc_wallet_client),
+    ("gui_client", links::gui_client),
+    ("echo_server", links::echo_server),
     // Codecs of the network and of the front door.
     ("p2p_frame", codecs::p2p_frame),
     ("p2p_message", codecs::p2p_message),
@@ -49,7 +60,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("amount", texts::amount),
     ("spending_rules", texts::spending_rules),
     ("notify_template", texts::notify_template),
-    // What needs RocksDB: values of the databases, of block files and of files.
+    // What needs RocksDB: values of the databases, of block files and of files, and chain itself.
     #[cfg(feature = "engine")]
     ("stored_coin", stored::coin),
     #[cfg(feature = "engine")]
@@ -64,6 +75,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mempool_file", stored::mempool_file),
     #[cfg(feature = "engine")]
     ("snapshot_file", stored::snapshot_file),
+    #[cfg(feature = "engine")]
+    ("net_chain_server", links::net_chain_server),
+    #[cfg(feature = "engine")]
+    ("rpc_chain_server", links::rpc_chain_server),
+    #[cfg(feature = "engine")]
+    ("wallet_chain_server", links::wallet_chain_server),
     // Rust beside libbitcoinkernel.
     #[cfg(feature = "engine")]
     ("script_engines", consensus::script_engines),

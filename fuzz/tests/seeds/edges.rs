@@ -6,7 +6,7 @@ use bulkhead_keystore_edge as keystore;
 use bulkhead_wire::compact::{BlockTransactions, CompactBlock, TransactionsRequest};
 use capnp::message::Builder;
 
-use crate::{Seeds, with};
+use crate::{Seeds, noise, with};
 
 fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) -> Vec<u8> {
     let mut message = Builder::new_default();
@@ -114,5 +114,13 @@ pub fn seeds() -> Vec<Seeds> {
             ],
         ),
         ("notify_frames", vec![[&2u32.to_le_bytes()[..], &4u32.to_le_bytes(), b"true", &2u32.to_le_bytes(), b"00"].concat()]),
+        ("keystore_sequence", noise(4)),
+        ("net_chain_client", noise(3)),
+        ("wallet_chain_client", noise(3)),
+        ("rpc_chain_client", noise(3)),
+        ("rpc_net_client", noise(3)),
+        ("rpc_wallet_client", noise(3)),
+        ("gui_client", noise(4)),
+        ("echo_server", noise(3)),
     ]
 }

@@ -1,9 +1,9 @@
-//! What chain keeps on disk.
+//! What chain keeps on disk, and conversations with it.
 
 use bulkhead_store::undo::BlockUndo;
 
-use crate::Seeds;
 use crate::formats::{block, output, transaction};
+use crate::{Seeds, noise};
 
 fn coin(value: u64) -> bulkhead_store::Coin {
     bulkhead_store::Coin { output: output(value), height: 100, coinbase: value % 2 == 1 }
@@ -44,5 +44,8 @@ pub fn seeds() -> Vec<Seeds> {
         ("stored_block_record", vec![block_record()]),
         ("stored_tx_position", vec![[&[7; 5][..], &[1; 8]].concat()]),
         ("compressed_amount", vec![5_000_000_000u64.to_le_bytes().to_vec()]),
+        ("net_chain_server", noise(3)),
+        ("rpc_chain_server", noise(3)),
+        ("wallet_chain_server", noise(3)),
     ]
 }

@@ -19,6 +19,16 @@ fn with(first: u8, rest: &[u8]) -> Vec<u8> {
     [&[first], rest].concat()
 }
 
+/// Bytes without meaning for targets that make a conversation of any bytes.
+fn noise(count: u64) -> Vec<Vec<u8>> {
+    (1..=count)
+        .map(|seed| {
+            let mut random = bulkhead_fuzz::mutate::Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            (0..400).map(|_| random.next().to_le_bytes()[5]).collect()
+        })
+        .collect()
+}
+
 #[test]
 fn the_corpus_holds_real_encodings() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");

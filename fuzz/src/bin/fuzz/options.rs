@@ -33,7 +33,7 @@ pub struct Options {
     pub seed: u64,
     /// Address space of a worker, in MiB.
     pub memory: u64,
-    /// Longest that one execution may take.
+    /// Processor time that one execution may take.
     pub timeout: Duration,
     /// Holds the growing corpus and the findings.
     pub work: PathBuf,

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use bulkhead_fuzz::Target;
 use bulkhead_fuzz::mutate::{Random, mutate};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use nix::sys::time::TimeValLike;
 
 use crate::corpus::{self, Corpus};
 use crate::coverage::{self, Seen};
@@ -23,6 +24,8 @@ use crate::options::Options;
 pub const PANICKED: i32 = 101;
 /// Time between two reports.
 const REPORT: Duration = Duration::from_secs(10);
+/// How many times the limit of one execution a worker may wait without working.
+const WAITING: u32 = 30;
 /// Executions between two looks at the clock.
 const STRIDE: u64 = 64;
 
@@ -116,18 +119,27 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the process when one execution takes too long.
+/// Ends the process when one execution takes too long: in processor time, because a busy machine lets a process wait; or, if it
+/// only waits, in [`WAITING`] times as much.
 fn watch(timeout: Duration) {
-    let mut before = 0;
+    let (mut before, mut worked, mut since) = (0, processor_time(), Instant::now());
     loop {
-        std::thread::sleep(timeout);
+        std::thread::sleep(Duration::from_secs(1));
         let now = EXECUTIONS.load(Relaxed);
-        if now == before {
+        if now != before {
+            (before, worked, since) = (now, processor_time(), Instant::now());
+        } else if processor_time() > worked + timeout || since.elapsed() > timeout * WAITING {
             eprintln!("one execution takes longer than {} s", timeout.as_secs());
             std::process::abort();
         }
-        before = now;
     }
+}
+
+/// Of this process so far.
+fn processor_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Duration::ZERO };
+    let spent = usage.user_time() + usage.system_time();
+    Duration::from_micros(spent.num_microseconds().unsigned_abs())
 }
 
 fn report(name: &str, options: &Options, begin: Instant, seen: &Seen, initial: usize, inputs: usize) {

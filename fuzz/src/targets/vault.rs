@@ -1,0 +1,239 @@
+//! The key store in this process, with a wallet file on disk: a wallet that was taken over asks for anything in any order.
+//!
+//! What must hold: while the vault is locked nothing is signed and no private descriptor leaves; whatever is answered, the
+//! private keys of the wallet are in no answer that was not an export with consent.
+
+use std::sync::OnceLock;
+
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, Network, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, TxOut, Txid, base58};
+use bulkhead_keystore_edge::{Record, Reply, Request};
+use bulkhead_tests::hostile::Source;
+use bulkhead_wallet_core::Descriptor;
+use bulkhead_wallet_core::descriptor::{Cache, Keys};
+use keystore::database::Location;
+use keystore::service::{Keystore, Settings};
+use zeroize::Zeroizing;
+
+/// Passphrase of the wallet.
+const PASSPHRASE: &[u8] = b"correct horse";
+
+fn open(folder: &std::path::Path) -> Keystore {
+    let location =
+        Location { directory: folder.to_owned(), file: "wallet.dat".into(), magic: [0xfa, 0xbf, 0xb5, 0xda], unsafe_sync: true };
+    let settings =
+        Settings { network: Network::Regtest, name: "fuzz".into(), location: Some(location), keypool: 2, now: || 1_700_000_000 };
+    Keystore::new(settings).expect("memory can be locked")
+}
+
+/// An encrypted wallet.
+struct Wallet {
+    /// wallet.dat.
+    file: Vec<u8>,
+    /// What may leave only as an export with consent: the master key as text and as bytes.
+    secrets: Vec<Vec<u8>>,
+    /// A script that the wallet signs messages for.
+    script: ScriptBuf,
+    /// A payment from the wallet that lacks its signature.
+    psbt: Vec<u8>,
+}
+
+/// Made once, because its passphrase costs time.
+fn wallet() -> &'static Wallet {
+    static WALLET: OnceLock<Wallet> = OnceLock::new();
+    WALLET.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut store = open(folder.path());
+        let create = Request::Create {
+            blank: false,
+            disable_private_keys: false,
+            passphrase: Zeroizing::new(PASSPHRASE.to_vec()),
+            flags: 0,
+            generate: true,
+        };
+        assert!(!matches!(store.handle(create, None), Reply::Error(_)));
+        assert!(matches!(store.handle(unlock(), None), Reply::Status(status) if !status.locked));
+        let Reply::HdKeys(keys) = store.handle(Request::ExportHdKeys { consent: true }, None) else { panic!("no keys") };
+        let mut secrets = Vec::new();
+        let (mut pkh, mut wpkh) = (None, None);
+        for key in &keys {
+            let raw = base58::decode_check(&key.xprv).expect("an extended key");
+            secrets.extend([key.xprv.as_bytes().to_vec(), raw[46..78].to_vec()]);
+            for id in &key.descriptors {
+                let script = first_script(&mut store, *id);
+                if script.is_p2pkh() {
+                    pkh = Some(script);
+                } else if script.is_p2wpkh() {
+                    wpkh = Some(script);
+                }
+            }
+        }
+        assert_eq!(store.handle(Request::Close, None), Reply::Ok);
+        let file = std::fs::read(folder.path().join("wallet.dat")).expect("the file that was made");
+        let script = pkh.expect("a legacy descriptor");
+        Wallet { file, secrets, psbt: payment(wpkh.expect("a descriptor with witness"), &script), script }
+    })
+}
+
+fn unlock() -> Request {
+    Request::Unlock { passphrase: Zeroizing::new(PASSPHRASE.to_vec()), seconds: 1_000_000 }
+}
+
+fn first_script(store: &mut Keystore, id: [u8; 32]) -> ScriptBuf {
+    let Reply::Descriptors(infos) = store.handle(Request::ExportDescriptor { id, consent: true }, None) else {
+        panic!("no export")
+    };
+    let (mut keys, mut cache) = (Keys::default(), Cache::default());
+    let descriptor = Descriptor::parse(&infos[0].private, &mut keys).expect("our own text");
+    descriptor.fill_cache(0, &keys, &mut cache).expect("the keys are there");
+    descriptor.expand(0, &cache).expect("the cache was filled").scripts[0].clone()
+}
+
+fn payment(from: ScriptBuf, to: &ScriptBuf) -> Vec<u8> {
+    let output = |value, script: &ScriptBuf| TxOut { value: Amount::from_sat(value), script_pubkey: script.clone() };
+    let input = TxIn { previous_output: OutPoint { txid: Txid::from_byte_array([3; 32]), vout: 0 }, ..TxIn::default() };
+    let tx = Transaction {
+        version: bitcoin::transaction::Version::TWO,
+        lock_time: bitcoin::absolute::LockTime::ZERO,
+        input: vec![input],
+        output: vec![output(90_000, to)],
+    };
+    let mut psbt = Psbt::from_unsigned_tx(tx).expect("no signatures yet");
+    psbt.inputs[0].witness_utxo = Some(output(100_000, &from));
+    psbt.serialize()
+}
+
+/// A sequence of requests on an encrypted wallet.
+pub fn keystore_sequence(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("wallet.dat"), &wallet().file).expect("room on disk");
+    let mut store = open(folder.path());
+    let mut source = Source::new(data);
+    let _ = store.handle(Request::Open, None);
+    for _ in 0..24 {
+        if source.is_empty() {
+            break;
+        }
+        let request = request(&mut source);
+        let (export, name) = (exports(&request), request.name());
+        let was_locked = store.status().locked && store.status().encrypted;
+        let opens = matches!(request, Request::Unlock { .. });
+        let reply = store.handle(request, None);
+        if was_locked && !opens {
+            assert!(!is_signature(&reply), "{name} while locked: {reply:?}");
+        }
+        if !export || was_locked {
+            assert!(!holds_secret(&reply), "{name}");
+        }
+    }
+}
+
+fn exports(request: &Request) -> bool {
+    matches!(request, Request::ExportDescriptor { consent: true, .. } | Request::ExportHdKeys { consent: true })
+        || request.name().starts_with("oneShot")
+}
+
+/// Whether it holds a signature of the wallet: nobody else could have made one.
+fn is_signature(reply: &Reply) -> bool {
+    match reply {
+        Reply::Text(text) => text.len() == 88 && text.ends_with('='),
+        Reply::Signed(signed) => {
+            let ours = Psbt::deserialize(&wallet().psbt).expect("our own PSBT").unsigned_tx;
+            let signed = Psbt::deserialize(&signed.psbt).ok().filter(|psbt| psbt.unsigned_tx == ours);
+            let has = |input: &bitcoin::psbt::Input| !input.partial_sigs.is_empty() || input.final_script_witness.is_some();
+            signed.is_some_and(|psbt| psbt.inputs.iter().any(has))
+        }
+        _ => false,
+    }
+}
+
+fn holds_secret(reply: &Reply) -> bool {
+    let Ok(bytes) = reply.encode() else { return false };
+    wallet().secrets.iter().any(|secret| bytes.windows(secret.len()).any(|piece| piece == secret.as_slice()))
+}
+
+fn request(source: &mut Source<'_>) -> Request {
+    let secret = |source: &mut Source<'_>| match source.below(3) {
+        0 => Zeroizing::new(Vec::new()),
+        1 => Zeroizing::new(source.take(8).to_vec()),
+        _ => Zeroizing::new(PASSPHRASE.to_vec()),
+    };
+    let id = |source: &mut Source<'_>| {
+        let mut id = [0; 32];
+        let bytes = source.take(32);
+        id[..bytes.len()].copy_from_slice(bytes);
+        id
+    };
+    match source.below(20) {
+        0 => Request::Open,
+        1 => Request::Close,
+        2 => Request::Records { start: u64::from(source.byte()), limit: source.word() },
+        3 => Request::Write(vec![Record {
+            key: source.take(12).to_vec(),
+            value: source.take(40).to_vec(),
+            erase: source.below(2) == 0,
+        }]),
+        4 => Request::Unlock { passphrase: secret(source), seconds: i64::from(source.word().cast_signed()) },
+        5 => Request::Lock,
+        6 => Request::ChangePassphrase { old: secret(source), new: secret(source) },
+        7 => Request::SignTransaction {
+            psbt: if source.below(2) == 0 { wallet().psbt.clone() } else { source.take(200).to_vec() },
+            sighash: source.word(),
+            finalize: source.below(2) == 0,
+            bip32_derivations: source.below(2) == 0,
+            update_only: source.below(2) == 0,
+        },
+        8 => Request::SignMessage {
+            address: "bcrt1q".into(),
+            message: String::from_utf8_lossy(source.take(20)).into_owned(),
+            script: if source.below(2) == 0 { wallet().script.to_bytes() } else { source.take(25).to_vec() },
+        },
+        9 => Request::ExportDescriptor { id: id(source), consent: source.below(2) == 0 },
+        10 => Request::ExportHdKeys { consent: source.below(2) == 0 },
+        11 => Request::TopUp { id: id(source), range_end: source.word().cast_signed() },
+        12 => Request::Status,
+        13 => Request::Flush,
+        14 => Request::Rules,
+        15 => Request::SetRules { passphrase: secret(source), rules: String::from_utf8_lossy(source.take(40)).into_owned() },
+        16 => Request::AddDescriptor {
+            descriptor: Zeroizing::new(String::from_utf8_lossy(source.take(120)).into_owned()),
+            range_start: source.word().cast_signed(),
+            range_end: source.word().cast_signed(),
+            next_index: source.word().cast_signed(),
+            creation_time: i64::from(source.word()),
+        },
+        17 => Request::Encrypt(secret(source)),
+        18 => Request::OneShotSignMessage {
+            wif: Zeroizing::new(String::from_utf8_lossy(source.take(52)).into_owned()),
+            message: "text".into(),
+        },
+        _ => Request::Backup,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise the target could not fail.
+    #[test]
+    fn signatures_and_secrets_are_seen_where_they_are() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("wallet.dat"), &wallet().file).expect("room on disk");
+        let mut store = open(folder.path());
+        let _ = store.handle(Request::Open, None);
+        let sign = || Request::SignTransaction {
+            psbt: wallet().psbt.clone(),
+            sighash: 0,
+            finalize: true,
+            bip32_derivations: false,
+            update_only: false,
+        };
+        let message = || Request::SignMessage { address: "a".into(), message: "text".into(), script: wallet().script.to_bytes() };
+        assert!(!is_signature(&store.handle(sign(), None)) && !is_signature(&store.handle(message(), None)));
+        assert!(matches!(store.handle(unlock(), None), Reply::Status(status) if !status.locked));
+        assert!(is_signature(&store.handle(sign(), None)) && is_signature(&store.handle(message(), None)));
+        assert!(holds_secret(&store.handle(Request::ExportHdKeys { consent: true }, None)));
+        assert!(!holds_secret(&store.handle(Request::ExportHdKeys { consent: false }, None)));
+    }
+}
