@@ -85,6 +85,8 @@ pub struct ArgsManager {
     accept_any_command: bool,
     pub(crate) sections: Vec<SectionInfo>,
     pub(crate) messages: Vec<Message>,
+    /// The bitcoin.conf that was read: a `datadir` in it changes where others would be looked for.
+    pub(crate) config_read: Option<PathBuf>,
 }
 
 impl ArgsManager {

@@ -140,9 +140,12 @@ impl ArgsManager {
         Ok(())
     }
 
-    /// Where bitcoin.conf is; empty with `-noconf`.
+    /// Where bitcoin.conf is, or was when it was read; empty with `-noconf`.
     #[must_use]
     pub fn config_file(&self, files: &impl Files) -> PathBuf {
+        if let Some(path) = &self.config_read {
+            return path.clone();
+        }
         let path = self.path_arg("-conf", CONF_FILENAME);
         if path.is_absolute() || path.as_os_str().is_empty() { path } else { self.datadir(files).join(path) }
     }
@@ -155,7 +158,9 @@ impl ArgsManager {
         self.settings.config.clear();
         self.sections.clear();
         let mut warnings = Vec::new();
+        self.config_read = None;
         let path = self.config_file(files);
+        self.config_read = Some(path.clone());
         let shown = path.display().to_string();
         if !shown.is_empty() {
             if files.is_dir(&path) {

@@ -177,3 +177,14 @@ fn test_any_command_line_or_file_never_panics() {
         }
     }
 }
+
+#[test]
+fn test_config_file_stays_where_it_was_read_when_it_moves_the_data_directory() {
+    let mut args = parse(&[]).unwrap();
+    let mut files = Memory::default();
+    files.0.insert("/home/u/.bitcoin/bitcoin.conf".into(), "datadir=/d\n".into());
+    assert_eq!(args.config_file(&files), Path::new("/home/u/.bitcoin/bitcoin.conf"));
+    args.read_config_files(&files, true).unwrap();
+    assert_eq!(args.datadir(&files), Path::new("/d"));
+    assert_eq!(args.config_file(&files), Path::new("/home/u/.bitcoin/bitcoin.conf"));
+}

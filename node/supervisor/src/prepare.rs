@@ -96,6 +96,7 @@ fn open_all(
         eprintln!("Warning: {warning}");
     }
     let ipc = ipc::open(&options)?;
+    checks::check_fee_estimates(&options)?;
     network::check_ports(&options)?;
     network::check_networks(&options)?;
     network::subversion(&options)?;

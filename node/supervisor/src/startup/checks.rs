@@ -209,12 +209,20 @@ fn chain_and_mempool(options: &Options) -> Result<(), NodeError> {
         let chain = options.chain.name();
         return Err(init(format!("acceptnonstdtxn is not currently supported for {chain} chain")));
     }
-    if args.bool_or("-acceptstalefeeestimates", false) && options.chain != Chain::Regtest {
-        let chain = options.chain.name();
-        return Err(init(format!("acceptstalefeeestimates is not supported on {chain} chain.")));
-    }
     if args.int_or("-limitclustercount", MAX_CLUSTER_COUNT) > MAX_CLUSTER_COUNT {
         return Err(init(format!("limitclustercount must be less than or equal to {MAX_CLUSTER_COUNT}")));
+    }
+    Ok(())
+}
+
+/// What Core finds wrong once the log is open.
+///
+/// # Errors
+/// Core's text.
+pub(crate) fn check_fee_estimates(options: &Options) -> Result<(), NodeError> {
+    if options.args.bool_or("-acceptstalefeeestimates", false) && options.chain != Chain::Regtest {
+        let chain = options.chain.name();
+        return Err(init(format!("acceptstalefeeestimates is not supported on {chain} chain.")));
     }
     Ok(())
 }
