@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bitcoin::BlockHash;
 use bitcoin::block::Header;
 use bulkhead_consensus::block::{self, Checks};
 use bulkhead_consensus::params::Buried;
@@ -10,7 +11,7 @@ use bulkhead_script::{Engine, Flags, verify_input};
 use bulkhead_store::block_files::Position;
 
 use super::prune::MIN_BLOCKS_TO_KEEP;
-use super::{ChainManager, NodeId, State};
+use super::{ChainManager, EngineError, NodeId, State};
 
 /// What became of a block that was not refused.
 #[derive(Debug, Clone)]
@@ -167,6 +168,20 @@ impl ChainManager {
         Ok(Accepted { node, is_new, checked })
     }
 
+    /// Connects a block that is stored and not judged yet, if it is the best. Peers ask for a block as soon as it is announced,
+    /// which is before it is connected (Core: `ProcessGetBlockData`).
+    ///
+    /// # Errors
+    /// As [`ChainManager::activate`].
+    pub fn judge_stored(&self, hash: &BlockHash) -> Result<(), EngineError> {
+        let waits = {
+            let state = self.lock();
+            let node = state.lookup(hash).map(|id| state.node(id));
+            node.is_some_and(|node| node.have_chain_tx() && !node.status.is_valid_scripts() && !node.status.is_failed())
+        };
+        if waits { self.activate() } else { Ok(()) }
+    }
+
     /// Stores a block whose context-free checks were made, unless `known` says where it stands already.
     pub(super) fn accept_block(
         &self,
@@ -253,5 +268,42 @@ impl ChainManager {
             state.try_candidate(id);
             queue.extend(state.unlinked.remove(&id).into_iter().flatten());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::{EngineOptions, Silent};
+    use bitcoin::Block;
+    use bulkhead_consensus::networks;
+
+    #[test]
+    fn a_block_that_is_asked_for_before_it_is_connected_is_connected_first() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("blocks")).unwrap();
+        let options = EngineOptions::new(networks::regtest(), folder.path().to_path_buf(), || 1_700_000_000);
+        let manager = ChainManager::open(options, Arc::new(Silent)).unwrap();
+        manager.activate().unwrap();
+        let chain = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/crosscheck/blocks.dat");
+        let bytes = std::fs::read(chain).unwrap();
+        let genesis = manager.params().genesis.block_hash();
+        let mut rest = bytes.as_slice();
+        let first: Block = loop {
+            let size = u32::from_le_bytes(rest[4..8].try_into().unwrap()) as usize;
+            let block: Block = bitcoin::consensus::deserialize(&rest[8..8 + size]).unwrap();
+            if block.header.prev_blockhash == genesis {
+                break block;
+            }
+            rest = &rest[8 + size..];
+        };
+        let hash = first.block_hash();
+        manager.accept_block(&mut manager.lock(), &Arc::new(PreparedBlock::new(first)), true, None, true).unwrap();
+        assert_eq!(manager.tip().hash, genesis, "stored and announced, not connected");
+        manager.judge_stored(&hash).unwrap();
+        assert_eq!(manager.tip().hash, hash);
     }
 }

@@ -177,6 +177,9 @@ pub fn header_infos(context: &Context, hashes: &[BlockHash]) -> Vec<Option<Heade
 
 /// Looks a block up: its place, and its bytes as they travel on the network (empty when it is not on disk).
 pub fn placed_block(context: &Context, hash: BlockHash) -> (Option<HeaderInfo>, Vec<u8>) {
+    if let Err(error) = context.chain.judge_stored(&hash) {
+        tracing::debug!(target: "net", "ActivateBestChain failed ({error})");
+    }
     let state = context.state();
     let info = header_info(&state, hash);
     let bytes = raw_block(&state, hash);
