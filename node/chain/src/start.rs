@@ -307,8 +307,13 @@ pub fn open(
         }
         other => other?,
     };
-    let pool = Pool::new(pool_options(config), params, bulkhead_control::clock::now);
-    let pool = Arc::new(pool.with_estimator(saved.estimator(config)));
+    // Core's default: at every change on regtest, never elsewhere.
+    let check_every = u32::try_from(config.checkmempool).unwrap_or_else(|_| u32::from(params.name == "regtest"));
+    let for_faults = handle.clone();
+    let pool = Pool::new(pool_options(config), params, bulkhead_control::clock::now)
+        .with_estimator(saved.estimator(config))
+        .with_checks(check_every, Box::new(move |text| for_faults.fatal(text)));
+    let pool = Arc::new(pool);
     chain.subscribe(pool.clone());
     let recent = Arc::new(RecentTransactions::new(config.blockreconstructionextratxn));
     chain.subscribe(recent.clone());

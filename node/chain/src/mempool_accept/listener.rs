@@ -12,6 +12,7 @@ use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::{Entry, Event, Mempool, Options};
 
 use super::accept::{AcceptOptions, Rules, accept, are_locks_satisfied, limit};
+use super::check::Checks;
 use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
 use crate::engine::{BlockNode, Listener, State};
 
@@ -34,6 +35,7 @@ pub struct Pool {
     /// Events leave in order: whoever delivers holds this.
     delivery: Mutex<()>,
     estimator: Mutex<Estimator>,
+    checks: Checks,
 }
 
 impl std::fmt::Debug for Pool {
@@ -104,7 +106,15 @@ impl Pool {
             sinks: Mutex::default(),
             delivery: Mutex::default(),
             estimator: Mutex::default(),
+            checks: Checks::default(),
         }
+    }
+
+    /// Has the pool looked over at one of `every` changes, never if it is 0 (`-checkmempool`). `fatal` hears of a fault.
+    #[must_use]
+    pub fn with_checks(mut self, every: u32, fatal: Box<dyn Fn(&str) + Send + Sync>) -> Self {
+        self.checks = Checks::new(every, fatal);
+        self
     }
 
     /// Goes on from what an earlier run has learnt about fees.
@@ -167,7 +177,14 @@ impl Pool {
         tx: &Arc<Transaction>,
         options: &AcceptOptions,
     ) -> Result<super::Accepted, bulkhead_mempool::Reject> {
-        let result = accept(state, &mut self.lock(), tx, options, Rules::ALONE);
+        let result = {
+            let mut pool = self.lock();
+            let result = accept(state, &mut pool, tx, options, Rules::ALONE);
+            if !options.test_only {
+                self.checks.run(state, &pool);
+            }
+            result
+        };
         self.deliver();
         result
     }
@@ -259,6 +276,7 @@ impl Listener for Pool {
         if self.disconnected().moved_back {
             self.settle(state);
         }
+        self.checks.run(state, &self.lock());
         self.deliver();
     }
 }

@@ -1,6 +1,7 @@
 //! The mempool in this process: coins, scripts and clock for `bulkhead-mempool`, and its place next to the chain.
 
 mod accept;
+mod check;
 mod coins;
 mod listener;
 mod package;
@@ -8,6 +9,7 @@ pub mod persist;
 mod scripts;
 
 pub use accept::{AcceptOptions, Accepted, limit};
+pub use check::{Fault, check};
 pub use coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
 pub use listener::{EventSink, Pool};
 pub use package::{
