@@ -331,6 +331,7 @@ pub fn open(
         }
     }
     chain.activate()?;
+    chain.prune_at_start()?;
     let context = Context::new(chain, pool, indexes, network(config), Arc::clone(config), Some(handle.clone()));
     Ok(Arc::new(Context { warnings, recent, relay: Some(relay.clone()), ..context }))
 }

@@ -82,6 +82,25 @@ fn blocks_one_by_one_reorganise_to_the_same_chain() {
     assert!(manager.lock().files().infos().len() > 10, "64 KiB files");
 }
 
+/// `-prune` may be given to a node that has all blocks: what it no longer keeps goes before anything else happens.
+#[test]
+fn a_start_with_pruning_prunes_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = open(directory.path(), |options| options.fast_prune = true);
+    import(&manager);
+    manager.flush().unwrap();
+    drop(manager);
+    let manager = open(directory.path(), |options| {
+        options.fast_prune = true;
+        options.params.prune_after_height = 100;
+        options.prune = Some(1);
+    });
+    manager.prune_at_start().unwrap();
+    let last_pruned = manager.lock().prune_height();
+    assert!(last_pruned.is_some_and(|height| height > 300 && height <= 703 - 288), "{last_pruned:?}");
+    assert!(!directory.path().join("blocks/blk00000.dat").exists());
+}
+
 /// What is not flushed is lost by a crash, here by forgetting the manager; the next start catches up from the block files.
 #[test]
 fn a_crash_between_flushes_loses_nothing_that_was_written() {

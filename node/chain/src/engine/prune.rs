@@ -26,6 +26,19 @@ impl ChainManager {
         Ok(())
     }
 
+    /// Prunes what `-prune` no longer leaves room for, before anything else happens: the option may be new.
+    ///
+    /// # Errors
+    /// Block files or databases that cannot be written.
+    pub fn prune_at_start(&self) -> Result<(), EngineError> {
+        let mut state = self.lock();
+        if self.options().prune.is_none() || !state.blockfiles_indexed {
+            return Ok(());
+        }
+        self.notifier.init_message("Pruning blockstore…");
+        self.prune_to_target(&mut state)
+    }
+
     /// Removes the oldest files while all take more than the target of `-prune`.
     pub(super) fn prune_to_target(&self, state: &mut State) -> Result<(), EngineError> {
         let Some(target) = self.options().prune.filter(|target| *target != u64::MAX) else { return Ok(()) };
