@@ -1,5 +1,8 @@
 //! Calls to the processes that own the methods.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use bulkhead_link::Peer;
 use bulkhead_schema::decode;
 use bulkhead_schema::limits::edge;
@@ -20,11 +23,26 @@ pub struct Owners {
     pub net: Peer<rpc_net::Client>,
     /// `bitcoin-wallet`.
     pub wallet: Peer<rpc_wallet::Client>,
+    /// A call to chain was cut off: calls hear of it a moment before the connection is known to be closed.
+    chain_cut: Rc<Cell<bool>>,
 }
 
 impl Default for Owners {
     fn default() -> Self {
-        Self { chain: Peer::new("bitcoin-chain"), net: Peer::new("bitcoin-net"), wallet: Peer::new("bitcoin-wallet") }
+        Self {
+            chain: Peer::new("bitcoin-chain"),
+            net: Peer::new("bitcoin-net"),
+            wallet: Peer::new("bitcoin-wallet"),
+            chain_cut: Rc::default(),
+        }
+    }
+}
+
+impl Owners {
+    /// Whether chain was there and is gone, which ends the node.
+    #[must_use]
+    pub fn chain_is_lost(&self) -> bool {
+        self.chain_cut.get() || self.chain.closed().is_ok_and(|closed| closed.is_closed())
     }
 }
 
@@ -33,13 +51,16 @@ fn broken(process: &str, problem: impl core::fmt::Display) -> CallError {
 }
 
 macro_rules! execute {
-    ($peer:expr, $edge:literal, $process:literal, $request:expr, $uri:expr, $user:expr) => {{
+    ($peer:expr, $edge:literal, $process:literal, $cut:expr, $request:expr, $uri:expr, $user:expr) => {{
         let client = $peer.get().map_err(|error| broken($process, error))?;
         let mut call = client.execute_rpc_request();
         call.get().set_request($request);
         call.get().set_uri($uri);
         call.get().set_user($user);
-        let response = call.send().promise.await.map_err(|error| broken($process, error.extra))?;
+        let response = call.send().promise.await.map_err(|error| {
+            $cut.set($cut.get() || error.kind == capnp::ErrorKind::Disconnected);
+            broken($process, error.extra)
+        })?;
         let text = response.get().and_then(|results| results.get_response()).map_err(|error| broken($process, error.extra))?;
         let limit = edge($edge).map_or(0, |limits| limits.max_message_bytes);
         decode::text("response", text, limit)
@@ -56,9 +77,10 @@ impl Owners {
     pub async fn execute(&self, owner: Owner, method: &str, params: &[Value], uri: &str, user: &str) -> CallResult {
         let request = request_text(method, params);
         match owner {
-            Owner::Chain => execute!(self.chain, "rpc-chain", "bitcoin-chain", &request, uri, user),
-            Owner::Net => execute!(self.net, "rpc-net", "bitcoin-net", &request, uri, user),
-            Owner::Wallet => execute!(self.wallet, "rpc-wallet", "bitcoin-wallet", &request, uri, user),
+            Owner::Chain => execute!(self.chain, "rpc-chain", "bitcoin-chain", &self.chain_cut, &request, uri, user),
+            // These come back.
+            Owner::Net => execute!(self.net, "rpc-net", "bitcoin-net", &Cell::new(false), &request, uri, user),
+            Owner::Wallet => execute!(self.wallet, "rpc-wallet", "bitcoin-wallet", &Cell::new(false), &request, uri, user),
             Owner::Rpc => Err(CallError::method_not_found()),
         }
     }

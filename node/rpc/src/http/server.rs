@@ -115,6 +115,11 @@ impl Server {
             };
             tracing::debug!(target: "http", "Received a {} request for {} from {peer} (id={id})", request.method.name(), request.target);
             let reply = self.answer(&request, peer).await;
+            if self.door.owners.chain_is_lost() && !*self.door.stop.borrow() {
+                // The node is going down. Clients know that from a connection that ends, as when Core crashes; they would take
+                // an answer for what the call led to.
+                return;
+            }
             let (bytes, keep_alive) = serialize(&reply, Some(&request), clock::now());
             tracing::debug!(
                 target: "http",
