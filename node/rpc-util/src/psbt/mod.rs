@@ -2,6 +2,7 @@
 //! checked here and refused in Core's words, because users and their tools read these.
 
 mod fields;
+mod preimages;
 mod values;
 
 use std::collections::HashSet;
@@ -13,6 +14,7 @@ use bitcoin::{Psbt, PubkeyHash, PublicKey, Transaction};
 use crate::codec;
 use crate::error::{RpcError, RpcResult};
 use fields::{Field, GLOBAL, INPUT, OUTPUT, UNKNOWN};
+use preimages::{Unproven, without_unproven};
 use values::bytes;
 
 const EXTRA_DATA: &str = "extra data after PSBT";
@@ -32,7 +34,13 @@ pub fn decode(text: &str) -> RpcResult<Psbt> {
         EXTRA_DATA => fail(problem.into()),
         _ => fail(format!("{problem}: iostream error")), // what Core's stream exceptions say
     })?;
-    Psbt::deserialize(&bytes).map_err(|error| fail(error.to_string()))
+    let (bytes, unproven) = without_unproven(&bytes).ok_or_else(|| fail(EXTRA_DATA.into()))?;
+    let mut psbt = Psbt::deserialize(&bytes).map_err(|error| fail(error.to_string()))?;
+    for Unproven { input, kind, hash, preimage } in unproven {
+        let Some(input) = psbt.inputs.get_mut(input) else { continue };
+        kind.insert(input, hash, preimage.to_vec());
+    }
+    Ok(psbt)
 }
 
 /// A PSBT as base64, as Core would write it: previous transactions without their witnesses, records in the order of the
@@ -199,6 +207,29 @@ mod tests {
         let read = decode(&STANDARD.encode(&bytes)).expect("valid");
         assert_ne!(read.serialize(), bytes);
         assert_eq!(encode(&read), STANDARD.encode(&bytes));
+    }
+
+    #[test]
+    fn preimages_need_not_belong_to_their_hashes() {
+        let false_pair = |field: &str, length: usize| entry(&format!("{field}{}", "ab".repeat(length)), "0102");
+        let true_pair = entry("0b4bf5122f344554c53bde2ebb8cd2b7e3d1600ad631c385a5d7cce23c7785459a", "01");
+        let bytes = psbt(
+            &[false_pair("0a", 20), true_pair, false_pair("0b", 32), false_pair("0c", 20), false_pair("0d", 32)],
+            // In an output these numbers mean something else.
+            &[false_pair("0b", 32)],
+        );
+        let read = decode(&STANDARD.encode(&bytes)).expect("valid");
+        let input = &read.inputs[0];
+        let lengths = [
+            input.ripemd160_preimages.len(),
+            input.sha256_preimages.len(),
+            input.hash160_preimages.len(),
+            input.hash256_preimages.len(),
+        ];
+        assert_eq!(lengths, [1, 2, 1, 1]);
+        assert!(input.ripemd160_preimages.values().all(|preimage| preimage == &[1, 2]));
+        assert_eq!(encode(&read), STANDARD.encode(&bytes));
+        assert!(decode(&STANDARD.encode(psbt(&[false_pair("0a", 19)], &[]))).is_err());
     }
 
     #[test]

@@ -97,8 +97,9 @@ fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     let mut complete = true;
     for i in 0..psbt.inputs.len() {
         bulkhead_musig2::aggregate_input(&mut psbt, i);
-        let done =
-            spend::is_satisfied(&psbt, i) || spend::finalize_key_path(&mut psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok();
+        let done = spend::is_satisfied(&psbt, i)
+            || (spend::has_agreed_sighashes(&psbt, i)
+                && (spend::finalize_key_path(&mut psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok()));
         if done {
             bulkhead_musig2::forget(&mut psbt.inputs[i].unknown);
         }

@@ -40,6 +40,17 @@ pub(super) fn is_satisfied(psbt: &Psbt, i: usize) -> bool {
     verify_input(&tx, &spent, i, Flags::CONSENSUS, Engine::Kernel).is_ok()
 }
 
+/// Whether all signatures of an input commit to what its sighash field says, or to the default where there is none (Core:
+/// `SignPSBTInput`).
+pub(super) fn has_agreed_sighashes(psbt: &Psbt, i: usize) -> bool {
+    let (Some(input), Some(spent)) = (psbt.inputs.get(i), spent_output(psbt, i)) else { return false };
+    let default = u32::from(!spent.script_pubkey.is_p2tr());
+    let agreed = input.sighash_type.map_or(default, |stored| stored.to_u32());
+    let mut schnorr = input.tap_key_sig.iter().chain(input.tap_script_sigs.values());
+    schnorr.all(|signature| signature.sighash_type as u32 == agreed)
+        && (agreed == 0 || input.partial_sigs.values().all(|signature| signature.sighash_type as u32 == agreed))
+}
+
 /// Finalizes an input whose signature for the key path of Taproot is there and right. The internal key need not be known: an
 /// output key may stand for itself (`rawtr`).
 pub(super) fn finalize_key_path(psbt: &mut Psbt, i: usize) -> bool {
@@ -181,6 +192,20 @@ mod tests {
         let mut psbt = Psbt::from_unsigned_tx(tx).expect("nothing is signed");
         psbt.inputs[0].witness_utxo = Some(TxOut { value, script_pubkey });
         psbt
+    }
+
+    #[test]
+    fn signatures_must_commit_to_what_the_field_says() {
+        let key: PublicKey = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798".parse().expect("the generator");
+        let mut psbt = spending(ScriptBuf::new_p2wpkh(&key.wpubkey_hash().expect("compressed")));
+        assert!(has_agreed_sighashes(&psbt, 0));
+        let signature = "300602010102010181";
+        psbt.inputs[0].partial_sigs.insert(key, signature.parse().expect("a signature for ALL|ANYONECANPAY"));
+        assert!(!has_agreed_sighashes(&psbt, 0), "ALL without the field");
+        for (field, agreed) in [("SIGHASH_ALL|SIGHASH_ANYONECANPAY", true), ("SIGHASH_ALL", false)] {
+            psbt.inputs[0].sighash_type = Some(field.parse().expect("a type"));
+            assert_eq!(has_agreed_sighashes(&psbt, 0), agreed, "{field}");
+        }
     }
 
     #[test]
