@@ -102,7 +102,7 @@ fn list_of_blobs(words: &mut Vec<u64>, at: usize, source: &mut Source<'_>, edge:
     for index in to..to + count {
         if aliased && index > to {
             // The same object: the offset shrinks by one word for each step.
-            words[index] = words[to].wrapping_sub(4 * (index - to) as u64 & 0xffff_fffc);
+            words[index] = words[to].wrapping_sub((4 * (index - to) as u64) & 0xffff_fffc);
         } else {
             let bytes = if source.is_empty() { GENESIS.to_vec() } else { bytes(source, edge) };
             blob(words, index, &bytes, false);
