@@ -99,6 +99,11 @@ fn a_start_with_pruning_prunes_at_once() {
     let last_pruned = manager.lock().prune_height();
     assert!(last_pruned.is_some_and(|height| height > 300 && height <= 703 - 288), "{last_pruned:?}");
     assert!(!directory.path().join("blocks/blk00000.dat").exists());
+    manager.flush().unwrap();
+    drop(manager);
+    let manager = open(directory.path(), |options| options.fast_prune = true);
+    let state = manager.lock();
+    assert!(!state.node(state.active().at(0).unwrap()).have_data(), "genesis stays pruned");
 }
 
 /// What is not flushed is lost by a crash, here by forgetting the manager; the next start catches up from the block files.

@@ -320,7 +320,8 @@ impl ChainManager {
     /// Writes genesis to the first block file, unless it is known.
     pub(super) fn add_genesis(&self, state: &mut State) -> Result<(), EngineError> {
         let hash = self.params().genesis_hash;
-        if state.lookup(&hash).is_some_and(|id| state.node(id).have_data()) {
+        // Pruning may have taken its data away again.
+        if state.lookup(&hash).is_some_and(|id| state.node(id).n_tx != 0) {
             return Ok(());
         }
         let block = self.params().genesis.clone();
