@@ -14,6 +14,7 @@ use bitcoin_net::engine::{AddedNode, Engine, LOCAL_INTERFACE, LOCAL_MANUAL};
 use bitcoin_net::process::broker::Broker;
 use bitcoin_net::process::files::{Files, FilesError, read_key};
 use bitcoin_net::process::i2p::{self, I2p};
+use bitcoin_net::process::portmap::Gateway;
 use bitcoin_net::process::private::retry_delay;
 use bitcoin_net::process::proxies::{Proxies, ProxyError};
 use bitcoin_net::process::resolve::Resolver;
@@ -52,6 +53,8 @@ enum NetError {
     Map(String),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
+    #[error("cannot use a socket to a router: {0}")]
+    Gateway(std::io::Error),
     #[error("cannot use a listening socket: {0}")]
     Listener(std::io::Error),
 }
@@ -72,6 +75,8 @@ fn start() -> Result<(), NetError> {
     let mut descriptors = birth.take_descriptors();
     let listeners: Vec<OwnedFd> = descriptors.take_all("p2p").into_iter().map(|(_, descriptor)| descriptor).collect();
     let asmap = descriptors.take_optional("asmap");
+    let gateways = descriptors.take_all("gateway").into_iter().map(|(_, descriptor)| Gateway::new(descriptor));
+    let gateways: Vec<Gateway> = gateways.collect::<Result<_, _>>().map_err(NetError::Gateway)?;
     let (node, tor) = match prepare(&config, asmap) {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -79,6 +84,7 @@ fn start() -> Result<(), NetError> {
             return Err(error);
         }
     };
+    *node.gateways.borrow_mut() = gateways;
     let control = birth.confine(&[])?;
     let wires = control.receive_wires()?;
     let (handle, events) = control.split()?;
@@ -218,6 +224,10 @@ async fn serve(
     if config.i2pacceptincoming && !config.i2psam.is_empty() {
         tracing::info!(target: "net", "i2paccept thread start");
         tokio::task::spawn_local(Rc::clone(&node).accept_i2p());
+    }
+    if config.natpmp && config.listen {
+        tracing::info!(target: "net", "mapport thread start");
+        tokio::task::spawn_local(Rc::clone(&node).keep_port_mapped());
     }
     tokio::task::spawn_local(Rc::clone(&node).run_timers());
     tokio::task::spawn_local(dump_regularly(Rc::clone(&node)));

@@ -3,7 +3,7 @@
 use crate::error::{NodeError, init};
 use crate::family::{Family, Outfit, Signals};
 use crate::handout;
-use crate::listen::{http, ipc, p2p, zmq};
+use crate::listen::{gateway, http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials, remove_cookie};
 use crate::startup::{checks, db_cache, directories, interaction, log, network, proxies};
@@ -110,6 +110,7 @@ fn open_all(
     }
     let asmap = open_asmap(&options)?;
     let p2p = open_p2p(&options)?;
+    let gateways = gateway::open(&options);
     let zmq = zmq::open(&options);
     directories::chain_directories(&options)?;
     if with_wallet {
@@ -133,6 +134,7 @@ fn open_all(
         blocksdir,
         walletdir,
         p2p,
+        gateways,
         http,
         ipc,
         zmq,

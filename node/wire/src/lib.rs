@@ -10,6 +10,7 @@ pub mod frame;
 pub mod inventory;
 pub mod message;
 pub mod netaddr;
+pub mod pcp;
 pub mod reader;
 pub mod sam;
 pub mod services;

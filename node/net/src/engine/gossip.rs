@@ -42,6 +42,10 @@ impl Engine {
 
     /// An address of ours became known (Core: `AddLocal`).
     pub fn add_local(&mut self, at: Endpoint, score: i32) {
+        if self.local_addresses.get(&at.addr).is_some_and(|(_, have)| *have > score) {
+            // Somebody who knows better has named it.
+            return;
+        }
         tracing::info!(target: "net", "AddLocal({at},{score})");
         self.local_addresses.insert(at.addr, (at.port, score));
     }
@@ -170,7 +174,9 @@ impl Engine {
         true
     }
 
-    pub(crate) fn is_reachable(&self, addr: &NetAddr) -> bool {
+    /// Whether we could connect to addresses of its network.
+    #[must_use]
+    pub fn is_reachable(&self, addr: &NetAddr) -> bool {
         self.config.reachable.contains(&addr.network())
     }
 

@@ -14,6 +14,7 @@ pub mod events;
 pub mod files;
 pub mod front_door;
 pub mod i2p;
+pub mod portmap;
 pub mod private;
 pub mod proxies;
 pub mod resolve;
@@ -42,6 +43,7 @@ use chain::Partials;
 use connection::Outgoing;
 use files::Files;
 use i2p::I2p;
+use portmap::Gateway;
 use proxies::Proxies;
 use resolve::Resolver;
 
@@ -67,6 +69,8 @@ pub struct Node {
     partials: Partials,
     /// Files that were opened before confinement.
     pub files: RefCell<Files>,
+    /// Ways to routers that may forward our port.
+    pub gateways: RefCell<Vec<Gateway>>,
     /// Figures that only RPCs need.
     pub info: Info,
     /// Which proxy leads where. Tor may tell later.
@@ -113,6 +117,7 @@ impl Node {
             chain: PeerSlot::new("bitcoin-chain"),
             partials: Partials::default(),
             files: RefCell::new(files),
+            gateways: RefCell::default(),
             info,
             proxies: RefCell::new(proxies),
             i2p,

@@ -32,6 +32,8 @@ pub(crate) struct Outfit {
     pub ipc: Vec<ipc::Listener>,
     pub zmq: zmq::Publishers,
     pub asmap: Option<File>,
+    /// Sockets towards routers.
+    pub gateways: Vec<OwnedFd>,
     pub load_block: Vec<(String, File)>,
     /// Locks on directories, held until the end.
     #[expect(dead_code, reason = "a lock works by being open")]
@@ -53,6 +55,8 @@ impl Outfit {
             Component::Net => {
                 let p2p = self.p2p.iter().enumerate();
                 named.extend(p2p.map(|(index, listener)| (format!("p2p/{index}"), listener.socket.as_fd())));
+                let gateways = self.gateways.iter().enumerate();
+                named.extend(gateways.map(|(index, socket)| (format!("gateway/{index}"), socket.as_fd())));
                 named.extend(self.asmap.iter().map(|file| ("asmap".to_owned(), file.as_fd())));
                 self.net.to_fields()
             }

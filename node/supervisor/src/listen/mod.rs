@@ -1,6 +1,7 @@
 //! Listening sockets: opened here, accepted from elsewhere. They stay open here, so that a restarted child gets
 //! them again.
 
+pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod ipc;
 pub(crate) mod p2p;
