@@ -1,5 +1,6 @@
 //! The table of targets.
 
+mod answers;
 mod codecs;
 #[cfg(feature = "engine")]
 mod consensus;
@@ -38,6 +39,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("p2p_message", codecs::p2p_message),
     ("peer_state_machine", peers::peer_state_machine),
     ("p2p_skim", codecs::p2p_skim),
+    ("v2_stream", codecs::v2_stream),
+    ("v2_contents", codecs::v2_contents),
+    ("socks5_reply", answers::socks5_reply),
+    ("sam_reply", answers::sam_reply),
+    ("tor_control_reply", answers::tor_control_reply),
+    ("router_answer", answers::router_answer),
+    ("dns_answer", answers::dns_answer),
     ("http_request", codecs::http_request),
     ("json_rpc", codecs::json_rpc),
     ("rpc_arguments", codecs::rpc_arguments),

@@ -51,6 +51,26 @@ fn texts(list: &[&str]) -> Vec<Vec<u8>> {
     list.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
 
+/// A router that forwards (PCP), one that speaks NAT-PMP only, and the two answers of that one.
+fn router_answers() -> Vec<Vec<u8>> {
+    let here = std::net::IpAddr::from([192, 168, 0, 6]);
+    let mut forwarded = bulkhead_wire::pcp::pcp_request(&[9; 12], here, here, 8333, 2400);
+    forwarded[1] |= 0x80;
+    let old = vec![0, 0x81, 0, 1, 0, 0, 0, 0];
+    let address = vec![0, 0x80, 0, 0, 0, 0, 0, 1, 5, 6, 7, 8];
+    let mapping = vec![0, 0x82, 0, 0, 0, 0, 0, 1, 0x20, 0x8d, 0x04, 0xd2, 0, 0, 9, 0x60];
+    vec![forwarded, old, address, mapping]
+}
+
+/// One question, its alias and two addresses.
+fn dns_answer() -> Vec<u8> {
+    let head = [0, 7, 0x81, 0x80, 0, 1, 0, 3, 0, 0, 0, 0];
+    let question = [&b"\x04seed\x07example\0"[..], &[0, 1, 0, 1]].concat();
+    let record = |kind: u8, data: &[u8]| [&[0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 9, 0], &[data.len() as u8][..], data].concat();
+    let alias = record(5, b"\x01a\xc0\x11");
+    [&head[..], &question, &alias, &record(1, &[192, 0, 2, 1]), &record(28, &[0x20; 16])].concat()
+}
+
 const TPUB: &str =
     "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
 
@@ -100,6 +120,40 @@ pub fn seeds() -> Vec<Seeds> {
                 .collect(),
         ),
         ("p2p_skim", vec![tx.clone(), bitcoin::consensus::serialize(&block())]),
+        (
+            "v2_stream",
+            vec![
+                vec![0, 8, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 0, 99, 0, 3, 250, 7, 7, 7],
+                vec![3; 80],
+                with(2, b"\xfa\xbf\xb5\xdaversion"),
+            ],
+        ),
+        ("v2_contents", vec![with(18, &[1; 8]), with(0, b"wtxidrelay\0\0"), with(28, &[0])]),
+        (
+            "socks5_reply",
+            vec![
+                vec![0, 5, 0, 5, 0, 0, 1, 127, 0, 0, 1, 0, 80],
+                vec![1, 5, 2, 1, 0, 5, 0, 0, 3, 2, b'a', b'b', 0, 80],
+                vec![0, 5, 0, 5, 4, 0, 1],
+            ],
+        ),
+        (
+            "sam_reply",
+            vec![
+                b"HELLO REPLY RESULT=OK VERSION=3.1".to_vec(),
+                b"SESSION STATUS RESULT=I2P_ERROR MESSAGE=\"x\"".to_vec(),
+                format!("DEST REPLY VALUE={}", bulkhead_wire::sam::encode_base64(&[0; 390])).into_bytes(),
+            ],
+        ),
+        (
+            "tor_control_reply",
+            vec![
+                with(9, b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=COOKIE,SAFECOOKIE COOKIEFILE=\"/a\\\\b\\057\"\r\n250 OK\r\n"),
+                with(0, b"250-ServiceID=abc\n250-PrivateKey=ED25519-V3:x\n250 OK\n510 Unrecognized\n"),
+            ],
+        ),
+        ("router_answer", router_answers()),
+        ("dns_answer", vec![dns_answer()]),
         ("rpc_arguments", vec![with(3, b"[1, \"a\", true]"), with(9, b"{\"verbose\":false,\"args\":[0]}")]),
         ("peers_file", vec![peers()]),
         ("anchors_file", vec![vec![0]]),

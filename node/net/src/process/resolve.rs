@@ -104,8 +104,9 @@ fn query(id: u16, name: &str, kind: TYPE) -> Option<Vec<u8>> {
     Some([&u16::try_from(bytes.len()).ok()?.to_be_bytes()[..], &bytes].concat())
 }
 
-/// What an answer says. The server followed aliases for us.
-fn addresses(id: u16, answer: &[u8]) -> Option<Vec<IpAddr>> {
+/// What an answer of a name server says; `None`: it is no answer to the question `id`. The server followed aliases for us.
+#[must_use]
+pub fn addresses(id: u16, answer: &[u8]) -> Option<Vec<IpAddr>> {
     let packet = Packet::parse(answer).ok()?;
     if packet.id() != id {
         return None;

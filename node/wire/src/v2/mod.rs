@@ -4,7 +4,7 @@
 //! a v1 `version` message; if they do not, the connection is a v1 connection.
 
 mod cipher;
-mod types;
+pub mod types;
 
 use bitcoin::secp256k1::ellswift::ElligatorSwift;
 use bitcoin::secp256k1::rand::{CryptoRng, Rng};

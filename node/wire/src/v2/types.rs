@@ -46,7 +46,7 @@ const NUMBERED: [&str; 38] = [
 ];
 
 /// Appends the name of a message.
-pub(super) fn put(command: &str, out: &mut Vec<u8>) {
+pub fn put(command: &str, out: &mut Vec<u8>) {
     let number = (1u8..).zip(&NUMBERED[1..]).find(|(_, name)| **name == command);
     if let Some((number, _)) = number {
         out.push(number);
@@ -60,7 +60,8 @@ pub(super) fn put(command: &str, out: &mut Vec<u8>) {
 }
 
 /// The name of a message, and how many bytes it takes.
-pub(super) fn get(contents: &[u8]) -> Option<(String, usize)> {
+#[must_use]
+pub fn get(contents: &[u8]) -> Option<(String, usize)> {
     let (first, rest) = contents.split_first()?;
     if *first != 0 {
         return NUMBERED.get(usize::from(*first)).map(|name| ((*name).to_owned(), 1));
