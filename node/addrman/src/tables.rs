@@ -1,6 +1,7 @@
 //! The two tables: addresses that we heard of, and addresses that we reached.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU64;
 
 use bitcoin::secp256k1::rand::rngs::StdRng;
 use bitcoin::secp256k1::rand::{Rng, SeedableRng};
@@ -16,7 +17,8 @@ const MAX_COLLISIONS: usize = 10;
 const HOUR: i64 = 60 * 60;
 const DAY: i64 = 24 * HOUR;
 
-pub(crate) type Id = u64;
+/// Never zero: an empty table is memory that nobody has touched.
+pub(crate) type Id = NonZeroU64;
 
 /// Bucket and place inside of it.
 pub type Position = (usize, usize);
@@ -82,7 +84,7 @@ impl AddrMan {
             random: Vec::new(),
             new: vec![None; NEW_BUCKETS * BUCKET_SIZE],
             tried: vec![None; TRIED_BUCKETS * BUCKET_SIZE],
-            next_id: 0,
+            next_id: Id::MIN,
             counts: HashMap::new(),
             collisions: BTreeSet::new(),
             last_good: 1,
@@ -143,7 +145,7 @@ impl AddrMan {
 
     pub(crate) fn create(&mut self, entry: Entry) -> Id {
         let id = self.next_id;
-        self.next_id += 1;
+        self.next_id = id.saturating_add(1);
         self.by_endpoint.insert(entry.address.endpoint, id);
         self.entries.insert(id, Entry { random_position: self.random.len(), ..entry });
         self.random.push(id);
