@@ -9,7 +9,7 @@ export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
 PACKAGES := capnproto libcapnp-dev libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
-.PHONY: all build demo run test deps style unit functional reference security kill-test bench deny fuzz-seeds fuzz fuzz-all fuzz-libfuzzer fuzz-coverage clean-cache
+.PHONY: all build demo run test deps style unit functional reference security kill-test network-test bench deny fuzz-seeds fuzz fuzz-all fuzz-libfuzzer fuzz-coverage clean-cache
 
 all: build
 
@@ -80,6 +80,10 @@ reference: build
 kill-test: build
 	BULKHEAD_KILLS=$(or $(KILLS),300) BULKHEAD_SEED=$(or $(SEED),$(shell date +%s)) \
 	  $(CARGO) test --release --locked -p bulkhead-tests --test integration -- --nocapture kill::
+
+# Needs root and network namespaces; says so where they are not permitted.
+network-test: build
+	MINUTES=$(or $(MINUTES),10) NODES=$(or $(NODES),20) SEED=$(or $(SEED),$(shell date +%s)) tests/network/network.py
 
 bench: build
 	$(BIN)/bulkhead-bench
