@@ -6,6 +6,7 @@ pub mod family;
 pub mod hostile;
 pub mod inject;
 pub mod node;
+pub mod peer;
 pub mod port;
 pub mod proc;
 pub mod proof;

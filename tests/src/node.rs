@@ -132,6 +132,7 @@ impl Node {
                 "-dnsseed=0",
                 "-fixedseeds=0",
                 "-discover=0",
+                "-natpmp=0",
                 "-fallbackfee=0.0002",
             ])
             .arg(format!("-datadir={}", datadir.display()))

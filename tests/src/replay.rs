@@ -32,6 +32,13 @@ pub enum Source {
     LoadBlock,
     /// `-reindex-chainstate`, in a data directory that has them.
     ReindexChainstate,
+    /// A node of this machine, into an empty data directory.
+    Peer {
+        /// Its P2P port.
+        port: u16,
+        /// Over the v2 transport.
+        encrypted: bool,
+    },
 }
 
 /// How a replay went.
@@ -70,7 +77,6 @@ pub fn replay(binary: &Path, datadir: &Path, task: &Task, source: Source, more: 
             "-regtest",
             "-printtoconsole=0",
             "-listen=0",
-            "-connect=0",
             "-dnsseed=0",
             "-logtimemicros=1",
             "-dbcache=450",
@@ -84,8 +90,11 @@ pub fn replay(binary: &Path, datadir: &Path, task: &Task, source: Source, more: 
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     match source {
-        Source::LoadBlock => command.arg(format!("-loadblock={}", task.file.display())),
-        Source::ReindexChainstate => command.arg("-reindex-chainstate"),
+        Source::LoadBlock => command.args(["-connect=0", &format!("-loadblock={}", task.file.display())]),
+        Source::ReindexChainstate => command.args(["-connect=0", "-reindex-chainstate"]),
+        Source::Peer { port, encrypted } => {
+            command.arg(format!("-connect=127.0.0.1:{port}")).arg(format!("-v2transport={}", u8::from(encrypted)))
+        }
     };
     if task.assume_valid {
         command.arg(format!("-assumevalid={}", task.tip));

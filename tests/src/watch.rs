@@ -95,6 +95,14 @@ fn sample(root: i32, over: &AtomicBool) -> (u64, u64) {
     (seen.values().sum(), peak)
 }
 
+/// What a process and everything below it has used so far (`cpu`) and uses now (`memory`); `wall` is 0.
+#[must_use]
+pub fn look(root: i32) -> Usage {
+    let members = descendants(root);
+    let cpu = members.iter().filter_map(|pid| ticks(*pid, 2)).sum::<u64>() as f64 / TICKS;
+    Usage { wall: 0.0, cpu, memory: members.iter().filter_map(|pid| memory(*pid)).sum() }
+}
+
 fn descendants(root: i32) -> Vec<i32> {
     let mut found = vec![root];
     let mut at = 0;

@@ -1,7 +1,9 @@
 //! One connection over one stream.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::rc::Rc;
 
 use bulkhead_schema::limits::EdgeLimits;
 use capnp::capability::{Client, FromClientHook};
@@ -86,9 +88,10 @@ fn start(
     let stream = StdStream::from(descriptor);
     stream.set_nonblocking(true).map_err(in_descriptor)?;
     let (reader, writer) = tokio::net::UnixStream::from_std(stream).map_err(in_descriptor)?.into_split();
+    let (received, sent) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
     let gate = Gate::new(limits);
-    let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone()));
-    let (writer, sending) = gather(writer.compat_write());
+    let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone(), Rc::clone(&received)));
+    let (writer, sending) = gather(writer.compat_write(), Rc::clone(&sent));
     tokio::task::spawn_local(sending);
     let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
     let (ours, theirs) = match role {
@@ -105,7 +108,8 @@ fn start(
         if let Err(error) = system.await {
             tracing::debug!(target: "ipc", "{}: {error}", limits.name);
         }
-        tracing::debug!(target: "ipc", "{}: IPC connection closed", limits.name);
+        let (received, sent) = (received.get(), sent.get());
+        tracing::debug!(target: "ipc", "{}: IPC connection closed, {received} bytes received, {sent} sent", limits.name);
         // Nobody may be listening any more.
         let _ = end.send(true);
     });

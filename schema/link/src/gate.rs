@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bulkhead_schema::limits::{AtBound, EdgeLimits};
 use futures::io::AsyncRead;
@@ -53,11 +53,13 @@ impl Drop for Pass {
 pub(crate) struct GatedReader<R> {
     inner: R,
     gate: Rc<Gate>,
+    /// Bytes that were read, over its whole life.
+    total: Rc<Cell<u64>>,
 }
 
 impl<R> GatedReader<R> {
-    pub(crate) fn new(inner: R, gate: Rc<Gate>) -> Self {
-        Self { inner, gate }
+    pub(crate) fn new(inner: R, gate: Rc<Gate>, total: Rc<Cell<u64>>) -> Self {
+        Self { inner, gate, total }
     }
 }
 
@@ -74,6 +76,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for GatedReader<R> {
                 AtBound::Refuse => {}
             }
         }
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        let count = ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        self.total.set(self.total.get() + count as u64);
+        Poll::Ready(Ok(count))
     }
 }

@@ -8,7 +8,7 @@
 //! Exactly one task polls the stream for writing at any time, because the stream remembers one waker only: the sender
 //! while bytes are waiting, the writer of a large message while none are.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -20,6 +20,8 @@ const GATHERED_BYTES: usize = 64 * 1024;
 
 struct Gathered<W> {
     stream: W,
+    /// Bytes that the stream took, over its whole life.
+    total: Rc<Cell<u64>>,
     waiting: Vec<u8>,
     /// How many of them were sent.
     sent: usize,
@@ -35,10 +37,11 @@ struct Gathered<W> {
 /// The half that capnp-rpc writes to.
 pub(crate) struct Gatherer<W>(Rc<RefCell<Gathered<W>>>);
 
-/// Makes the half to write to and the task that sends what it gathers.
-pub(crate) fn gather<W: AsyncWrite + Unpin>(stream: W) -> (Gatherer<W>, impl Future<Output = ()>) {
+/// Makes the half to write to and the task that sends what it gathers; `total` counts bytes.
+pub(crate) fn gather<W: AsyncWrite + Unpin>(stream: W, total: Rc<Cell<u64>>) -> (Gatherer<W>, impl Future<Output = ()>) {
     let shared = Rc::new(RefCell::new(Gathered {
         stream,
+        total,
         waiting: Vec::with_capacity(GATHERED_BYTES),
         sent: 0,
         failed: None,
@@ -56,7 +59,10 @@ impl<W: AsyncWrite + Unpin> Gathered<W> {
         while self.sent < self.waiting.len() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &self.waiting[self.sent..])) {
                 Ok(0) => self.failed = Some(std::io::ErrorKind::WriteZero),
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sent += count;
+                    self.count(count);
+                }
                 Err(error) => self.failed = Some(error.kind()),
             }
             if self.failed.is_some() {
@@ -73,6 +79,10 @@ impl<W: AsyncWrite + Unpin> Gathered<W> {
         }
         self.sender = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    fn count(&self, bytes: usize) {
+        self.total.set(self.total.get() + bytes as u64);
     }
 
     fn wake_sender(&mut self) {
@@ -99,7 +109,9 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Gatherer<W> {
             return Poll::Ready(Ok(bytes.len()));
         }
         if shared.waiting.is_empty() {
-            return Pin::new(&mut shared.stream).poll_write(context, bytes);
+            let written = ready!(Pin::new(&mut shared.stream).poll_write(context, bytes));
+            shared.count(*written.as_ref().unwrap_or(&0));
+            return Poll::Ready(written);
         }
         shared.wait(context);
         Poll::Pending
@@ -174,7 +186,8 @@ mod tests {
     fn through(room: Option<usize>, pieces: &[&[u8]]) -> (std::io::Result<()>, Vec<u8>, usize) {
         let stream = Stream::default();
         stream.0.borrow_mut().2 = room;
-        let (mut writer, sender) = gather(stream.clone());
+        let total = Rc::new(Cell::new(0));
+        let (mut writer, sender) = gather(stream.clone(), Rc::clone(&total));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(async {
             let writing = async move {
@@ -190,6 +203,7 @@ mod tests {
             futures::future::join(writing, sender).await.0
         });
         let state = stream.0.borrow();
+        assert_eq!(total.get(), state.0.len() as u64);
         (result, state.0.clone(), state.1)
     }
 

@@ -94,15 +94,17 @@ pub const HEAD: [&str; 8] = ["ours s", "before", "Core s", "times", "cpu s", "Co
 pub struct Recorded(Value);
 
 impl Recorded {
-    /// As to be kept.
-    pub fn new(rows: Vec<Row>) -> Self {
+    /// With these lines instead of those of the same name.
+    pub fn with(mut self, rows: Vec<Row>) -> Self {
         let row = |row: &Row| {
             let core = row.core.as_ref().map(Figures::json);
             (row.name.clone(), json!({"ours": row.ours.json(), "core": core}))
         };
         let processors = std::thread::available_parallelism().map_or(0, usize::from);
-        let replay: serde_json::Map<String, Value> = rows.iter().map(row).collect();
-        Self(json!({"processors": processors, "replay": replay}))
+        let mut kept = self.0["replay"].as_object_mut().map(std::mem::take).unwrap_or_default();
+        kept.extend(rows.iter().map(row));
+        self.0 = json!({"processors": processors, "replay": kept});
+        self
     }
 
     /// Reads the file; without one nothing is recorded.

@@ -1,16 +1,13 @@
 //! Replay of a generated chain, interleaved with Bitcoin Core if `BITCOIND_REFERENCE` names a binary, else beside the run that
 //! was recorded last. `BULKHEAD_ROUNDS` sets how often (default 3; the median counts).
 
-use std::path::PathBuf;
-
 use bulkhead_tests::chain::{Recipe, ensure};
 use bulkhead_tests::node::binaries;
 use bulkhead_tests::replay::{Source, Task, replay};
 
-use crate::Outcome;
 use crate::record::{Figures, HEAD, Recorded, Row};
+use crate::{Outcome, reference, rounds};
 
-const ROUNDS: usize = 3;
 const MEBIBYTE: f64 = 1_048_576.0;
 
 /// Name of a measurement, and how it is made. Each pair of sources shares a data directory.
@@ -19,13 +16,10 @@ const MODES: [(&str, bool); 2] = [("scripts", false), ("-assumevalid", true)];
 
 /// Measures and prints.
 pub fn run() -> Outcome<()> {
-    let rounds = match std::env::var("BULKHEAD_ROUNDS") {
-        Ok(text) => text.parse().map_err(|error| format!("BULKHEAD_ROUNDS: {error}"))?,
-        Err(_) => ROUNDS,
-    };
+    let rounds = rounds()?;
     let recipe = Recipe::default();
     let (file, made) = ensure(&recipe)?;
-    let reference = std::env::var_os("BITCOIND_REFERENCE").map(PathBuf::from);
+    let reference = reference();
     let mut nodes = vec![binaries().join("bitcoin-node")];
     nodes.extend(reference.clone());
     // By mode, source and node.
@@ -81,7 +75,7 @@ pub fn run() -> Outcome<()> {
         println!("{}: {}", row.name, row.shares());
     }
     if std::env::var_os("BULKHEAD_RECORD").is_some() {
-        Recorded::new(rows).save()?;
+        recorded.with(rows).save()?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ fn restart_of_net(node: &Node) -> Outcome<Duration> {
 }
 
 /// Median and 99th percentile of `getblockcount`, each call on its own connection, in microseconds.
-fn http_latency(node: &Node) -> Outcome<(f64, f64)> {
+pub fn http_latency(node: &Node) -> Outcome<(f64, f64)> {
     let mut times = Vec::new();
     for _ in 0..2000 {
         let begin = Instant::now();
