@@ -6,6 +6,7 @@
 //! calls that wait for it. Requests to the supervisor block, so they run on a helper thread.
 
 pub mod arguments;
+pub mod attention;
 pub mod auth;
 pub mod body;
 pub mod calls;

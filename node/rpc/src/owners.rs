@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use crate::attention::Attention;
 use crate::jsonrpc::{CallError, CallResult, code};
 
 /// The other processes, each of which may be away for a moment.
@@ -25,6 +26,7 @@ pub struct Owners {
     pub wallet: Peer<rpc_wallet::Client>,
     /// A call to chain was cut off: calls hear of it a moment before the connection is known to be closed.
     chain_cut: Rc<Cell<bool>>,
+    attention: Rc<[Attention; 3]>,
 }
 
 impl Default for Owners {
@@ -34,6 +36,7 @@ impl Default for Owners {
             net: Peer::new("bitcoin-net"),
             wallet: Peer::new("bitcoin-wallet"),
             chain_cut: Rc::default(),
+            attention: Rc::new(["rpc-chain", "rpc-net", "rpc-wallet"].map(Attention::new)),
         }
     }
 }
@@ -51,13 +54,19 @@ fn broken(process: &str, problem: impl core::fmt::Display) -> CallError {
 }
 
 macro_rules! execute {
-    ($peer:expr, $edge:literal, $process:literal, $cut:expr, $request:expr, $uri:expr, $user:expr) => {{
+    ($peer:expr, $attention:expr, $edge:literal, $process:literal, $cut:expr, $request:expr, $uri:expr, $user:expr) => {{
         let client = $peer.get().map_err(|error| broken($process, error))?;
         let mut call = client.execute_rpc_request();
         call.get().set_request($request);
         call.get().set_uri($uri);
         call.get().set_user($user);
-        let response = call.send().promise.await.map_err(|error| {
+        let answer = async { call.send().promise.await };
+        // Any answer to a ping is a sign of life; that the connection has ended is seen by the call itself.
+        let ping = async || {
+            let _ = client.ping_request().send().promise.await;
+        };
+        let answer = $attention.attend(answer, ping).await.map_err(|silent| broken($process, silent))?;
+        let response = answer.map_err(|error| {
             $cut.set($cut.get() || error.kind == capnp::ErrorKind::Disconnected);
             broken($process, error.extra)
         })?;
@@ -76,11 +85,14 @@ impl Owners {
     /// What the owner answers, or that it did not answer.
     pub async fn execute(&self, owner: Owner, method: &str, params: &[Value], uri: &str, user: &str) -> CallResult {
         let request = request_text(method, params);
+        let [chain, net, wallet] = &*self.attention;
         match owner {
-            Owner::Chain => execute!(self.chain, "rpc-chain", "bitcoin-chain", &self.chain_cut, &request, uri, user),
+            Owner::Chain => execute!(self.chain, chain, "rpc-chain", "bitcoin-chain", &self.chain_cut, &request, uri, user),
             // These come back.
-            Owner::Net => execute!(self.net, "rpc-net", "bitcoin-net", &Cell::new(false), &request, uri, user),
-            Owner::Wallet => execute!(self.wallet, "rpc-wallet", "bitcoin-wallet", &Cell::new(false), &request, uri, user),
+            Owner::Net => execute!(self.net, net, "rpc-net", "bitcoin-net", &Cell::new(false), &request, uri, user),
+            Owner::Wallet => {
+                execute!(self.wallet, wallet, "rpc-wallet", "bitcoin-wallet", &Cell::new(false), &request, uri, user)
+            }
             Owner::Rpc => Err(CallError::method_not_found()),
         }
     }
