@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
 
 use bulkhead_schema::limits::EdgeLimits;
+use capnp::ErrorKind;
 use capnp::capability::{Client, FromClientHook};
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
@@ -105,8 +106,13 @@ fn start(
     let client = observe_with(client, Direction::Outgoing);
     let (end, closed) = watch::channel(false);
     tokio::task::spawn_local(async move {
-        if let Err(error) = system.await {
-            tracing::debug!(target: "ipc", "{}: {error}", limits.name);
+        match system.await {
+            // The other process has ended, perhaps in the middle of a message.
+            Err(error) if matches!(error.kind, ErrorKind::Disconnected | ErrorKind::PrematureEndOfFile) => {
+                tracing::debug!(target: "ipc", "{}: {error}", limits.name);
+            }
+            Err(error) => tracing::warn!("{}: the other side broke the contract: {error}", limits.name),
+            Ok(()) => {}
         }
         let (received, sent) = (received.get(), sent.get());
         tracing::debug!(target: "ipc", "{}: IPC connection closed, {received} bytes received, {sent} sent", limits.name);
