@@ -188,7 +188,7 @@ impl Family {
             Ok((one, other)) => {
                 let edge = Edge { name: "wallet-keystore".into(), instance: child.instance.clone() };
                 child.send(&ToChild::Wire(vec![edge]), &[other.as_fd()]);
-                child.wired = true;
+                child.set_wired();
                 self.reply(asked.child, asked.request, Ok(String::new()), &[one.as_fd()]);
             }
             Err(error) => {

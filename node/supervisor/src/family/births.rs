@@ -105,6 +105,7 @@ impl Family {
             born: Instant::now(),
             mute: false,
             wired: false,
+            early: Vec::new(),
             wires: Vec::new(),
             asked: None,
             init_error: None,

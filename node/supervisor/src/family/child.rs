@@ -52,6 +52,8 @@ pub(crate) struct Child {
     pub mute: bool,
     /// The first wire message was sent.
     pub wired: bool,
+    /// What every child hears and this one not yet: the first wire message comes before it.
+    pub early: Vec<(ToChild, Vec<OwnedFd>)>,
     /// Streams that were not sent yet.
     pub wires: Vec<(Edge, OwnedFd)>,
     pub asked: Option<Asked>,
@@ -72,12 +74,34 @@ impl Child {
         }
     }
 
+    /// Sends what every child hears, but not before the child knows its edges.
+    pub(crate) fn send_change(&mut self, message: &ToChild, descriptors: &[BorrowedFd<'_>]) {
+        if self.wired {
+            return self.send(message, descriptors);
+        }
+        // The newest of each kind is enough, and who asks for many fills no memory.
+        self.early.retain(|(other, _)| std::mem::discriminant(other) != std::mem::discriminant(message));
+        match descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect() {
+            Ok(descriptors) => self.early.push((message.clone(), descriptors)),
+            Err(error) => tracing::error!("a change for {} is lost: {error}", self.component.binary()),
+        }
+    }
+
+    /// The first wire message was sent.
+    pub(crate) fn set_wired(&mut self) {
+        self.wired = true;
+        for (message, descriptors) in std::mem::take(&mut self.early) {
+            let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+            self.send(&message, &borrowed);
+        }
+    }
+
     /// Sends the streams that wait, if the child may have them.
     pub(crate) fn send_wires(&mut self) {
         let wires = std::mem::take(&mut self.wires);
         let (edges, streams): (Vec<_>, Vec<_>) = wires.into_iter().unzip();
         let borrowed: Vec<_> = streams.iter().map(AsFd::as_fd).collect();
         self.send(&ToChild::Wire(edges), &borrowed);
-        self.wired = true;
+        self.set_wired();
     }
 }

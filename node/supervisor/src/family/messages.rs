@@ -2,12 +2,17 @@
 
 use super::child::Asked;
 use super::{ChildId, Family, State};
+use bulkhead_config::Chain;
 use bulkhead_control::message::{Outcome, ToChild};
 use bulkhead_control::{Command, Component, ControlError, FromChild, Request, clock, log};
 
 /// At most this many messages of one child in a row, so that none starves the others.
 const BURST: usize = 64;
 
+/// Latest mocked time, seconds: nanoseconds since 1970 must fit 63 bits.
+const LATEST: i64 = i64::MAX / 1_000_000_000;
+/// Longest step by which what is planned comes sooner, seconds.
+const LONGEST_STEP: i64 = 3600;
 /// Longest text that a child may have printed.
 const MAX_TEXT: usize = 4096;
 
@@ -98,6 +103,10 @@ impl Family {
             tracing::error!("{} asked for what it may not have", component.binary());
             return self.answer(asked, Err((-1, "this process may not ask for that".into())));
         }
+        if moves_clock(&request) && self.outfit.options.chain != Chain::Regtest {
+            tracing::error!("{} asked for another time", component.binary());
+            return self.answer(asked, Err((-1, "the clock is moved on regtest only".into())));
+        }
         match request {
             Request::Stop => {
                 self.answer(asked, Ok(String::new()));
@@ -115,11 +124,17 @@ impl Family {
                 self.answer(asked, Ok(list));
             }
             Request::SetMockTime(seconds) => {
+                if !(0..=LATEST).contains(&seconds) {
+                    return self.answer(asked, Err((-8, format!("Mocktime must be in the range [0, {LATEST}], not {seconds}."))));
+                }
                 clock::set_mock_time(seconds);
                 self.outfit.log_options.mock_time = seconds;
                 self.broadcast(&ToChild::SetMockTime(seconds), asked);
             }
-            Request::ForwardScheduler(seconds) => self.broadcast(&ToChild::ForwardScheduler(seconds), asked),
+            Request::ForwardScheduler(seconds) if (1..=LONGEST_STEP).contains(&seconds) => {
+                self.broadcast(&ToChild::ForwardScheduler(seconds), asked);
+            }
+            Request::ForwardScheduler(_) => self.answer(asked, Err((-1, "the step is too long".into()))),
             Request::Logging(levels) => {
                 log::set_levels(&levels);
                 self.outfit.log_options.levels.clone_from(&levels);
@@ -164,15 +179,26 @@ fn may_ask(component: Component, request: &Request) -> bool {
     }
 }
 
-/// A text of another process, bounded.
+/// The front door refuses these itself on other networks, but it may have been taken over.
+fn moves_clock(request: &Request) -> bool {
+    matches!(request, Request::SetMockTime(_) | Request::ForwardScheduler(_))
+}
+
+/// A text of another process, bounded and without what a terminal would obey.
 fn shorten(text: &str) -> String {
-    text.chars().take(MAX_TEXT).collect()
+    text.chars().filter(|letter| !letter.is_control() || *letter == '\n').take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use bulkhead_control::{OpenFile, OpenKeystore};
+
+    #[test]
+    fn a_text_of_another_process_is_bounded_and_obeyed_by_no_terminal() {
+        assert_eq!(shorten("\u{1b}[2Jtwo\nlines\u{9b}\r"), "[2Jtwo\nlines");
+        assert_eq!(shorten(&"x".repeat(MAX_TEXT + 1)).len(), MAX_TEXT);
+    }
 
     #[test]
     fn test_may_ask_refuses_what_the_walls_refuse() {
