@@ -6,6 +6,7 @@
 //! and released between blocks. Readers that only want the tip use [`ChainManager::tip`], which never waits for validation.
 //! Listeners run with `state` held and get it by reference; they must not call the manager.
 
+mod abandoned;
 mod accept;
 mod activate;
 pub mod active;
@@ -47,6 +48,7 @@ use bitcoin::{Block, BlockHash};
 use bulkhead_consensus::{Params, PreparedBlock, Reject};
 use bulkhead_script::ScriptCache;
 
+pub use abandoned::{Caller, abandonable, is_abandoned};
 pub use accept::Accepted;
 pub use active::ActiveChain;
 pub use fail::EngineError;
@@ -155,7 +157,7 @@ impl ChainManager {
         self.tip.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until `done` holds for the tip, `deadline` passes or the engine stops; gives the tip as it is then.
+    /// Waits until `done` holds for the tip, `deadline` passes, the engine stops or the caller has gone ([`is_abandoned`]); gives the tip as it is then.
     pub fn wait_for_tip(&self, deadline: Option<std::time::Instant>, done: impl FnMut(&TipInfo) -> bool) -> Arc<TipInfo> {
         self.tip_changed.wait(self, deadline, done)
     }

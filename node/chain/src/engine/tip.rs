@@ -6,7 +6,7 @@ use std::time::Instant;
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Work};
 
-use super::{BlockNode, ChainManager};
+use super::{BlockNode, ChainManager, is_abandoned};
 
 /// What most callers want to know of the active chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl TipSignal {
         loop {
             let guard = self.generation.lock().unwrap_or_else(PoisonError::into_inner);
             let tip = manager.tip();
-            if done(&tip) || manager.is_interrupted() {
+            if done(&tip) || manager.is_interrupted() || is_abandoned() {
                 return tip;
             }
             match deadline {

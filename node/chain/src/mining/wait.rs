@@ -11,7 +11,7 @@ use bitcoin::hashes::Hash;
 
 use super::options::{TemplateOptions, check_options};
 use super::template::{BlockTemplate, build_template};
-use crate::engine::{ChainManager, State, TipInfo};
+use crate::engine::{ChainManager, State, TipInfo, is_abandoned};
 use crate::mempool_accept::Pool;
 
 /// Fees are compared no more often than this.
@@ -34,11 +34,16 @@ pub struct Miner<'a> {
 
 impl Miner<'_> {
     fn is_interrupted(&self) -> bool {
-        self.chain.is_interrupted() || self.interrupted.load(Ordering::Acquire)
+        self.is_over() || self.interrupted.load(Ordering::Acquire)
     }
 
     fn take_interruption(&self) -> bool {
-        self.interrupted.swap(false, Ordering::AcqRel) || self.chain.is_interrupted()
+        self.interrupted.swap(false, Ordering::AcqRel) || self.is_over()
+    }
+
+    /// The node stops, or nobody waits any more.
+    fn is_over(&self) -> bool {
+        self.chain.is_interrupted() || is_abandoned()
     }
 
     /// Waits for a tip other than `current`, at most until `deadline`; before there is any tip, for longer.

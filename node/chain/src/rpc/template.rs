@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::mining::bip22_result;
 use super::{Context, Handler};
-use crate::engine::State;
+use crate::engine::{State, is_abandoned};
 use crate::mining::{BlockTemplate, build_template, minimum_time};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[("getblocktemplate", getblocktemplate)];
@@ -101,7 +101,7 @@ fn long_poll(context: &Context, id: &Value) -> RpcResult<()> {
     loop {
         let tip = context.chain.wait_for_tip(Some(Instant::now() + wait), |tip| tip.hash != watched);
         let unchanged = tip.hash == watched && context.pool.lock().updates() == updates;
-        if !unchanged || context.chain.is_interrupted() {
+        if !unchanged || context.chain.is_interrupted() || is_abandoned() {
             return Ok(());
         }
         wait = Duration::from_secs(10);

@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bulkhead_link::LinkError;
 use tokio::sync::{oneshot, watch};
 
+use crate::engine::{Caller, abandonable};
 use crate::rpc::Context;
 pub use events::{Hub, Relay};
 
@@ -113,10 +114,14 @@ impl Node {
         found.ok().and_then(|context| context.clone()).ok_or_else(gone)
     }
 
-    /// Runs `work` on a thread that may wait, once the start is over.
+    /// Runs `work` on a thread that may wait, once the start is over. When the caller goes away, what it waits for is given up.
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> Result<T, capnp::Error> {
         let context = self.ready().await?;
-        tokio::task::spawn_blocking(move || work(&context)).await.map_err(|_| gone())
+        let shared = Arc::clone(&context);
+        let (caller, abandoned) = Caller::new(&context.chain);
+        let done = tokio::task::spawn_blocking(move || abandonable(abandoned, || work(&shared))).await;
+        caller.served();
+        done.map_err(|_| gone())
     }
 
     /// Runs `work` after all that was given here before.
@@ -149,4 +154,52 @@ pub fn serve(node: &Rc<Node>, edge: &str, descriptor: OwnedFd) -> Result<(), Lin
     };
     bulkhead_link::serve(descriptor, edge, bootstrap)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use bulkhead_consensus::networks;
+    use bulkhead_control::ChainConfig;
+
+    use crate::engine::{ChainManager, EngineOptions, Silent};
+    use crate::indexes::{IndexOptions, Indexes};
+    use crate::mempool_accept::Pool;
+
+    fn clock() -> i64 {
+        1_700_000_000
+    }
+
+    /// Otherwise each client that hangs up would leave a thread behind, and some hundred of them a chain that answers nobody.
+    #[test]
+    fn a_wait_ends_when_its_caller_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("blocks")).unwrap();
+        let options = EngineOptions::new(networks::regtest(), folder.path().to_path_buf(), clock);
+        let chain = ChainManager::open(options, Arc::new(Silent)).unwrap();
+        chain.activate().unwrap();
+        let pool = Arc::new(Pool::new(bulkhead_mempool::Options::default(), networks::regtest(), clock));
+        let indexes = Indexes::open(IndexOptions::default(), &chain).unwrap();
+        let config = Arc::new(ChainConfig::default());
+        let context = Context::new(chain, pool, indexes, bitcoin::Network::Regtest, config, None);
+        let (sender, ended) = mpsc::channel();
+        bulkhead_link::run(async move {
+            let startup = Arc::new(Startup::default());
+            startup.finish(Arc::new(context));
+            let node = Node::new(startup, Hub::new().0).unwrap();
+            let wait = node.blocking(move |context| {
+                context.chain.wait_for_tip(None, |tip| tip.height > 0);
+                sender.send(()).unwrap();
+            });
+            assert!(tokio::time::timeout(Duration::from_millis(50), wait).await.is_err(), "there is no such tip");
+            // Whoever stays is answered.
+            assert_eq!(node.blocking(|context| context.chain.tip().height).await.unwrap(), 0);
+        })
+        .unwrap();
+        ended.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
 }
