@@ -6,6 +6,7 @@
 mod bad_chain;
 mod bad_input;
 mod crosscheck;
+mod cuts;
 mod disk_full;
 mod indexes;
 mod ipc_log;

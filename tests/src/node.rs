@@ -108,6 +108,14 @@ impl Node {
         Ok(node)
     }
 
+    /// Starts a node whose binaries are in another folder, and does not wait.
+    ///
+    /// # Errors
+    /// When the binary cannot be started.
+    pub fn spawn_from(binaries: &Path, datadir: &Path, arguments: &[&str]) -> Result<Self, String> {
+        Self::spawn(Command::new(binaries.join("bitcoin-node")), datadir, arguments)
+    }
+
     /// Starts a node under the recorder of system calls and waits until it answers. [`Node::pid`] is the
     /// recorder's, which leaves its record in `records` when the node ends.
     ///

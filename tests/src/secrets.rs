@@ -51,12 +51,14 @@ fn search(bytes: &[u8], secrets: &[Secret], found: &mut Vec<Secret>) {
 }
 
 /// Those that the memory of a process holds. Root may read the memory of any process.
-#[must_use]
-pub fn in_memory(pid: i32, secrets: &[Secret]) -> Vec<Secret> {
+///
+/// # Errors
+/// When the memory cannot be opened or its map cannot be read: then nothing is known about what it holds.
+pub fn in_memory(pid: i32, secrets: &[Secret]) -> std::io::Result<Vec<Secret>> {
     let mut found = Vec::new();
-    let (Ok(maps), Ok(memory)) = (read_to_string(format!("/proc/{pid}/maps")), File::open(format!("/proc/{pid}/mem"))) else {
-        return found;
-    };
+    let maps = read_to_string(format!("/proc/{pid}/maps"))?;
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let mut searched = 0;
     for line in maps.lines().filter(|line| line.contains(" r")) {
         let range = line.split(' ').next().and_then(|range| range.split_once('-'));
         let Some((Ok(from), Ok(to))) = range.map(|(from, to)| (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)))
@@ -67,7 +69,9 @@ pub fn in_memory(pid: i32, secrets: &[Secret]) -> Vec<Secret> {
         let mut at = from;
         while at < to {
             let mut piece = vec![0; usize::try_from((to - at).min(4 << 20)).unwrap_or(0)];
+            // Pages of devices and of files that were cut short cannot be read.
             let Ok(count) = memory.read_at(&mut piece, at) else { break };
+            searched += count;
             search(&piece[..count], secrets, &mut found);
             let step = (count as u64).saturating_sub(256);
             if count == 0 || step == 0 || at + count as u64 >= to {
@@ -76,7 +80,8 @@ pub fn in_memory(pid: i32, secrets: &[Secret]) -> Vec<Secret> {
             at += step;
         }
     }
-    found
+    // The memory of a process that has ended is empty.
+    if searched == 0 { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(found) }
 }
 
 /// Files below a folder that hold one of them, with what they hold.
@@ -108,8 +113,9 @@ mod tests {
     fn a_key_in_our_own_memory_is_found() {
         let secret = Secret { name: "test".into(), bytes: (0..32).map(|byte| byte * 7 + 1).collect() };
         let pid = std::process::id().cast_signed();
-        let found = in_memory(pid, std::slice::from_ref(&secret));
+        let found = in_memory(pid, std::slice::from_ref(&secret)).unwrap();
         assert_eq!(found, [secret]);
+        assert!(in_memory(i32::MAX, &[]).is_err());
     }
 
     #[test]

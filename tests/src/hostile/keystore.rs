@@ -1,6 +1,6 @@
 //! What a wallet that was taken over sends to its key store: frames of one length field and one message each.
 
-use bulkhead_schema::wire::wallet_keystore_capnp::request;
+use bulkhead_schema::wire::wallet_keystore_capnp::{reply, request};
 use capnp::message::Builder;
 
 use super::Source;
@@ -64,6 +64,20 @@ pub fn keystore_frames(bytes: &[u8]) -> Vec<Vec<u8>> {
     frames
 }
 
+/// Whether a reply of the key store is a signed transaction or message. The requests above ask for no other text than the
+/// spending rules, which do not look like one.
+#[must_use]
+pub fn is_signature(content: &[u8]) -> bool {
+    let mut rest = content;
+    let message = capnp::serialize::read_message_from_flat_slice(&mut rest, capnp::message::ReaderOptions::new());
+    let Ok(message) = message else { return false };
+    match message.get_root::<reply::Reader<'_>>().ok().and_then(|reply| reply.which().ok()) {
+        Some(reply::Signed(Ok(signed))) => signed.get_complete(),
+        Some(reply::Text(Ok(text))) => text.len() == 88 && text.as_bytes().ends_with(b"="),
+        _ => false,
+    }
+}
+
 fn message(fill: impl FnOnce(request::Builder<'_>)) -> Vec<u8> {
     let mut message = Builder::new_default();
     fill(message.init_root::<request::Builder<'_>>());
@@ -72,4 +86,22 @@ fn message(fill: impl FnOnce(request::Builder<'_>)) -> Vec<u8> {
 
 fn frame(content: &[u8]) -> Vec<u8> {
     [&u32::try_from(content.len()).unwrap_or(0).to_le_bytes(), content].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_known_from_other_replies() {
+        let reply = |fill: fn(reply::Builder<'_>)| {
+            let mut message = Builder::new_default();
+            fill(message.init_root());
+            capnp::serialize::write_message_to_words(&message)
+        };
+        assert!(is_signature(&reply(|mut reply| reply.set_text(format!("{}=", "A".repeat(87)).as_str()))));
+        assert!(is_signature(&reply(|reply| reply.init_signed().set_complete(true))));
+        assert!(!is_signature(&reply(|mut reply| reply.set_text("no rules"))));
+        assert!(!is_signature(&reply(|mut reply| reply.set_ok(()))) && !is_signature(b"noise"));
+    }
 }

@@ -92,6 +92,43 @@ pub fn capability(question: u32, capability: Capability) -> Vec<u8> {
     bytes
 }
 
+/// The answer of an honest server to a bootstrap.
+#[must_use]
+pub fn bootstrap_answer(question: u32) -> Vec<u8> {
+    capability(question, Capability::Ours(0))
+}
+
+/// An answer whose fields all have their default.
+#[must_use]
+pub fn answer_with_nothing(question: u32) -> Vec<u8> {
+    results(question, &Content { words: Vec::new(), data: 0, pointers: 0 }, &[])
+}
+
+/// What the other side asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// For the bootstrap capability.
+    Bootstrap(u32),
+    /// For a call.
+    Call(u32),
+    /// For nothing.
+    Other,
+}
+
+/// Takes the first complete message off the front of `received`.
+pub fn next_question(received: &mut Vec<u8>) -> Option<Asked> {
+    let mut rest = received.as_slice();
+    let message = capnp::serialize::read_message_from_flat_slice(&mut rest, capnp::message::ReaderOptions::new()).ok()?;
+    let asked = match message.get_root::<message::Reader<'_>>().ok()?.which() {
+        Ok(message::Bootstrap(Ok(bootstrap))) => Asked::Bootstrap(bootstrap.get_question_id()),
+        Ok(message::Call(Ok(call))) => Asked::Call(call.get_question_id()),
+        _ => Asked::Other,
+    };
+    let left = rest.len();
+    received.drain(..received.len() - left);
+    Some(asked)
+}
+
 /// An answer without results: an exception with this text, or that it was canceled, or that the results went elsewhere.
 pub fn no_results(question: u32, kind: usize, text: &str) -> Vec<u8> {
     let mut message = new(256 + text.len() / 8);

@@ -9,7 +9,8 @@ mod message;
 mod script;
 
 pub use edges::{Edge, Interface, edge};
-pub use keystore::keystore_frames;
+pub use keystore::{is_signature, keystore_frames};
+pub use message::{Asked, answer_with_nothing, bootstrap_answer, next_question};
 pub use script::{Script, answers, conversation};
 
 /// Takes choices out of bytes. At the end of the bytes everything is 0.

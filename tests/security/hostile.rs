@@ -1,0 +1,270 @@
+//! Components that were taken over: `bulkhead-hostile` in the place of one binary, in a copy of the folder of binaries. It is
+//! confined and wired like the real one and misbehaves with everything that its edges and its control channel allow.
+//!
+//! What must hold, whatever it does: every other process lives and keeps its bound of memory, the node still stops when it is
+//! asked to, and no private key of the locked wallet is in any process's memory or in any file.
+//! `BULKHEAD_HOSTILE_SEEDS` runs more conversations (default 1 for each way to misbehave).
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bulkhead_tests::family::{Member, family};
+use bulkhead_tests::hostile::{conversation, edge};
+use bulkhead_tests::node::{CallError, Node, PATIENCE, binaries};
+use bulkhead_tests::proc::is_alive;
+use bulkhead_tests::secrets::{self, Secret};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::support::wait_for_end;
+
+/// How long each attack lasts.
+const ATTACK: Duration = Duration::from_secs(2);
+/// Most memory that a process under attack may hold, in KiB: what it holds without attack (chain: 150 MiB), a few messages of
+/// the largest size of an edge, and slack.
+const MAX_RESIDENT: u64 = 900 * 1024;
+const PASSPHRASE: &str = "a long passphrase for the test";
+const MARK: &[u8] = b"BULKHEAD-HOSTILE-ORDERS";
+
+/// A data directory with blocks and a locked wallet named "w", and the keys of that wallet.
+struct Victim {
+    datadir: TempDir,
+    secrets: Vec<Secret>,
+}
+
+fn victim() -> Victim {
+    let datadir = tempfile::tempdir().unwrap();
+    let node = Node::start_in(datadir.path(), &[]).unwrap();
+    node.call("createwallet", json!(["w", false, false, PASSPHRASE])).unwrap();
+    let address = node.wallet("w", "getnewaddress", json!([])).unwrap();
+    node.call("generatetoaddress", json!([3, address])).unwrap();
+    node.wallet("w", "walletpassphrase", json!([PASSPHRASE, 60])).unwrap();
+    let descriptors = node.wallet("w", "listdescriptors", json!([true])).unwrap();
+    node.stop().unwrap();
+    let secrets = secrets::of_descriptors(&descriptors);
+    assert!(!secrets.is_empty(), "{descriptors}");
+    Victim { datadir, secrets }
+}
+
+/// The folder of binaries with one of them replaced.
+fn replaced(component: &str, orders: &str) -> TempDir {
+    let folder = tempfile::tempdir_in(binaries()).unwrap();
+    for entry in std::fs::read_dir(binaries()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with("bitcoin-") && path.extension().is_none() && name != format!("bitcoin-{component}") {
+            std::fs::hard_link(&path, folder.path().join(&name)).unwrap();
+        }
+    }
+    let mut binary = std::fs::read(env!("CARGO_BIN_EXE_bulkhead-hostile")).unwrap();
+    let places: Vec<usize> = (0..binary.len() - 64).filter(|at| binary[*at..].starts_with(MARK)).collect();
+    assert_eq!(places.len(), 1, "one place for orders");
+    let mut text = [b' '; 64];
+    text[..orders.len()].copy_from_slice(orders.as_bytes());
+    binary[places[0]..places[0] + 64].copy_from_slice(&text);
+    let path = folder.path().join(format!("bitcoin-{component}"));
+    std::fs::write(&path, binary).unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        let kind = std::fs::symlink_metadata(&path).unwrap().file_type();
+        if kind.is_dir() {
+            copy(&path, &target);
+        } else if kind.is_file() {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+fn resident(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+}
+
+/// All processes but the one that was taken over.
+fn others(node: &Node, component: &str) -> Vec<Member> {
+    let mut members = family(node.pid().cast_signed());
+    members.retain(|member| member.component != component);
+    members
+}
+
+fn assert_unharmed(members: &[Member], what: &str) {
+    for member in members {
+        assert!(is_alive(member.pid), "{what}: {} ended", member.component);
+        let resident = resident(member.pid);
+        assert!(resident < MAX_RESIDENT, "{what}: {} holds {resident} KiB", member.component);
+    }
+}
+
+/// No process and no file holds a private key of the locked wallet.
+fn assert_no_secret(node: &Node, victim: &Victim, datadir: &Path, what: &str) {
+    for member in family(node.pid().cast_signed()) {
+        match secrets::in_memory(member.pid, &victim.secrets) {
+            Ok(found) => assert!(found.is_empty(), "{what}: memory of {} holds {found:?}", member.component),
+            // The one that was taken over ends itself now and then.
+            Err(error) => assert!(!is_alive(member.pid), "{what}: memory of {}: {error}", member.component),
+        }
+    }
+    let found = secrets::in_files(datadir, &victim.secrets);
+    assert!(found.is_empty(), "{what}: {found:?}");
+}
+
+fn locked(result: Result<serde_json::Value, CallError>) -> bool {
+    matches!(result, Err(CallError::Rpc { code: -13, .. }))
+}
+
+/// One attack on a fresh copy of the victim.
+fn attack(victim: &Victim, component: &str, mode: &str, seed: u64) {
+    let what = format!("{component} {mode} {seed}");
+    let folder = replaced(component, &format!("{component} {mode} {seed}"));
+    let datadir = tempfile::tempdir().unwrap();
+    copy(victim.datadir.path(), datadir.path());
+    let log = datadir.path().join("regtest/debug.log");
+    std::fs::remove_file(&log).unwrap();
+    let mut node = Node::spawn_from(folder.path(), datadir.path(), &["-wallet=w", "-debug=ipc"]).unwrap();
+    let told = |node: &Node, text: &str| node.log().contains(text);
+    node.wait_for(&format!("{what}: the attack"), |node| told(node, "misbehaves")).unwrap();
+    let serves = !["rpc", "chain"].contains(&component);
+    if serves {
+        node.wait_until_ready().unwrap();
+    }
+    node.wait_for(&format!("{what}: the others"), |node| others(node, component).len() >= 4).unwrap();
+    let members = others(&node, component);
+    std::thread::sleep(ATTACK);
+    assert_unharmed(&members, &what);
+    if serves {
+        let asked = Instant::now();
+        assert_eq!(node.call("getblockcount", json!([])).unwrap(), 3, "{what}");
+        if component != "wallet" {
+            let address = node.wallet("w", "getnewaddress", json!(["", "legacy"])).unwrap();
+            assert!(locked(node.wallet("w", "signmessage", json!([address, "text"]))), "{what}");
+        } else {
+            // A wallet that was taken over answers something or nothing; the front door must come back.
+            let answer = node.wallet("w", "getwalletinfo", json!([]));
+            assert!(!matches!(answer, Err(CallError::Transport(_))), "{what}: {answer:?}");
+        }
+        assert!(asked.elapsed() < PATIENCE, "{what}");
+    }
+    assert_no_secret(&node, victim, datadir.path(), &what);
+    if mode == "talk" {
+        let edges = bulkhead_schema::limits::EDGES.iter().filter(|edge| edge.name.split('-').any(|end| end == component));
+        let named = edges.filter(|edge| told(&node, &format!("{}: the other side broke the contract", edge.name))).count();
+        assert!(named > 0, "{what}: debug.log names no edge");
+    }
+    assert!(!told(&node, "gave a signature"), "{what}");
+    if mode == "control" {
+        assert!(told(&node, "asked for what it may not have"), "{what}");
+        assert!(!Path::new("/tmp/planted").exists(), "{what}");
+    }
+    kill(Pid::from_raw(node.pid().cast_signed()), Signal::SIGTERM).unwrap();
+    node.wait_for_end().unwrap_or_else(|error| panic!("{what}: {error}"));
+    for member in members {
+        wait_for_end(member.pid);
+    }
+}
+
+fn attacks(component: &str, modes: &[&str]) {
+    if !nix::unistd::geteuid().is_root() {
+        // Reading the memory of processes that are not dumpable takes root.
+        return;
+    }
+    let victim = victim();
+    let seeds = std::env::var("BULKHEAD_HOSTILE_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    // Most of an attack is waiting, so all go on at once.
+    std::thread::scope(|scope| {
+        for mode in modes {
+            let victim = &victim;
+            scope.spawn(move || (1..=seeds).for_each(|seed| attack(victim, component, mode, seed)));
+        }
+    });
+}
+
+const MODES: [&str; 7] = ["talk", "flood", "half", "silence", "huge", "descriptors", "control"];
+
+#[test]
+fn net_taken_over_harms_nobody() {
+    attacks("net", &MODES);
+}
+
+#[test]
+fn front_door_taken_over_harms_nobody() {
+    attacks("rpc", &MODES);
+}
+
+#[test]
+fn chain_taken_over_harms_nobody() {
+    attacks("chain", &MODES);
+}
+
+#[test]
+fn wallet_taken_over_gets_no_key_and_no_signature() {
+    attacks("wallet", &["keystore", "talk", "flood", "half", "silence", "huge", "descriptors", "control"]);
+}
+
+/// The key store decrypts a key for the moment in which it signs, so not even its own memory holds one in between.
+#[test]
+fn keys_of_an_unlocked_wallet_are_in_no_memory() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let victim = victim();
+    let node = Node::start_in(victim.datadir.path(), &["-wallet=w"]).unwrap();
+    node.wallet("w", "walletpassphrase", json!([PASSPHRASE, 600])).unwrap();
+    let address = node.wallet("w", "getnewaddress", json!(["", "legacy"])).unwrap();
+    node.wallet("w", "signmessage", json!([address, "text"])).unwrap();
+    let mut holders = Vec::new();
+    for member in family(node.pid().cast_signed()) {
+        if !secrets::in_memory(member.pid, &victim.secrets).unwrap().is_empty() {
+            holders.push(member.component);
+        }
+    }
+    assert!(holders.is_empty(), "{holders:?}");
+    assert!(secrets::in_files(victim.datadir.path(), &victim.secrets).is_empty());
+    node.stop().unwrap();
+}
+
+/// Whoever can connect to the socket of `-ipcbind` can say anything.
+#[test]
+fn outside_clients_cannot_harm_the_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket: PathBuf = folder.path().join("node.sock");
+    let node = Node::start(&["-debug=ipc", &format!("-ipcbind=unix:{}", socket.display())]).unwrap();
+    let members = family(node.pid().cast_signed());
+    let outside = edge("outside-rpc").unwrap();
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let begin = Instant::now();
+    let mut conversations = 0;
+    while begin.elapsed() < ATTACK * 3 {
+        let mut bytes = Vec::new();
+        while bytes.len() < 2000 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            bytes.push(state.to_be_bytes()[0]);
+        }
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        for message in conversation(&bytes, &outside).messages {
+            // The front door may hang up, or stop reading from who does not listen.
+            if stream.write_all(&message).is_err() {
+                break;
+            }
+        }
+        conversations += 1;
+    }
+    assert!(conversations > 20, "{conversations}");
+    assert_unharmed(&members, "outside clients");
+    assert_eq!(node.call("getblockcount", json!([])).unwrap(), 0);
+    assert!(node.log().contains("outside-rpc: the other side broke the contract"));
+    node.stop().unwrap();
+}
