@@ -67,6 +67,22 @@ fn wallet_and_keystore_come_back_locked() {
     assert_eq!((end.status.code(), end.stderr.as_str()), (Some(0), ""));
 }
 
+/// A wallet that stopped before the tip would be scanned at the next start, from blocks that may be pruned by then.
+#[test]
+fn wallets_see_every_block_before_they_end() {
+    let datadir = tempfile::tempdir().unwrap();
+    let node = Node::start_in(datadir.path(), &[]).unwrap();
+    node.call("createwallet", json!(["w", false, false, "", false, true, true])).unwrap();
+    node.call("generatetoaddress", json!([300, ADDRESS])).unwrap();
+    node.stop().unwrap();
+    let node = Node::start_in(datadir.path(), &[]).unwrap();
+    let info = node.wallet("w", "getwalletinfo", json!([])).unwrap();
+    assert_eq!(info["lastprocessedblock"]["height"], json!(300));
+    // debug.log goes on from the first run.
+    assert!(!node.log().contains("Rescanning last"), "the wallet was behind");
+    node.stop().unwrap();
+}
+
 #[test]
 fn death_of_chain_stops_the_node_and_the_next_start_recovers() {
     let mut node = Node::start(&["-disablewallet"]).unwrap();

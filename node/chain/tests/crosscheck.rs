@@ -101,7 +101,7 @@ fn a_start_with_pruning_prunes_at_once() {
     assert!(!directory.path().join("blocks/blk00000.dat").exists());
     manager.flush().unwrap();
     drop(manager);
-    let manager = open(directory.path(), |options| options.fast_prune = true);
+    let manager = open(directory.path(), |options| options.prune = Some(u64::MAX));
     let state = manager.lock();
     assert!(!state.node(state.active().at(0).unwrap()).have_data(), "genesis stays pruned");
 }

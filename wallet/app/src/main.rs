@@ -113,6 +113,18 @@ async fn resend(app: Rc<App>) {
 }
 
 async fn stop(app: &App) {
+    // Shorter than the supervisor waits for us.
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+    let loaded = app.all();
+    // What chain has told is taken in first: the next start could find it pruned.
+    let caught_up = async {
+        for loaded in &loaded {
+            app.wait_for_tip(loaded).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, caught_up).await.is_err() {
+        tracing::warn!("The wallets end before they have seen every block; they are scanned at the next start.");
+    }
     for loaded in app.all() {
         wallets::close(app, &loaded).await;
     }
