@@ -1,7 +1,7 @@
 //! Blocks from files: `-reindex` and `-loadblock` (Core: `ImportBlocks`, `LoadExternalBlockFile`).
 
 use std::collections::HashMap;
-use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -25,17 +25,12 @@ const READ_AHEAD: usize = 3;
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// What a file given with `-loadblock` can do; a pipe fails to seek.
-pub trait BlockSource: Read + Seek + Send {}
-
-impl<T: Read + Seek + Send> BlockSource for T {}
-
 /// A file given with `-loadblock`.
 pub struct ImportSource {
     /// Path, for the log.
     pub name: String,
     /// The file, opened by whoever may open it.
-    pub reader: Box<dyn BlockSource>,
+    pub reader: Box<dyn Read + Send>,
 }
 
 impl std::fmt::Debug for ImportSource {
@@ -106,25 +101,6 @@ impl<R: Read> Scanner<R> {
     }
 }
 
-/// Headers of the records of a file whose records follow each other; ends where one does not.
-fn headers_of(reader: impl Read + Seek, magic: [u8; 4], mut each: impl FnMut(Header)) -> std::io::Result<()> {
-    let mut reader = BufReader::new(reader);
-    let mut start = [0; 8 + MIN_BLOCK];
-    loop {
-        match reader.read_exact(&mut start) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
-            other => other?,
-        }
-        let length = u32::from_le_bytes([start[4], start[5], start[6], start[7]]) as usize;
-        let header = deserialize(&start[8..]);
-        let (true, true, Ok(header)) = (start[..4] == magic, (MIN_BLOCK..=MAX_BLOCK).contains(&length), header) else {
-            return Ok(());
-        };
-        each(header);
-        reader.seek_relative((length - MIN_BLOCK) as i64)?; // at most 4,000,000
-    }
-}
-
 /// Reads a block file without its XOR layer.
 struct Unmasked<'a> {
     files: &'a FlatFiles,
@@ -173,12 +149,8 @@ impl ChainManager {
                 return Ok(());
             }
         }
-        for mut source in sources {
+        for source in sources {
             tracing::info!("Importing blocks file {}...", source.name);
-            if let Err(error) = self.learn_headers(&mut source.reader) {
-                tracing::error!("read error while loading headers: {error}");
-                continue;
-            }
             self.load_stream(source.reader, None)?;
             if self.is_interrupted() {
                 tracing::info!("Interrupt requested. Exit block importing.");
@@ -186,20 +158,6 @@ impl ChainManager {
             }
         }
         self.activate_best_chain(None, &mut None)
-    }
-
-    /// Takes in the headers of a file first if that can tell which scripts are assumed valid (`-assumevalid`): its blocks are
-    /// connected as they come.
-    fn learn_headers(&self, source: &mut dyn BlockSource) -> std::io::Result<()> {
-        let unknown = self.options().assume_valid.filter(|assumed| self.lock().lookup(assumed).is_none());
-        // A pipe can be read once only.
-        let (Some(_), Ok(start)) = (unknown, source.stream_position()) else { return Ok(()) };
-        headers_of(&mut *source, self.params().magic, |header| {
-            // What is refused here is looked at again with its block.
-            let _ = self.accept_headers(&[header], true);
-        })?;
-        source.seek(SeekFrom::Start(start))?;
-        Ok(())
     }
 
     fn reindex(&self) -> Result<(), EngineError> {
@@ -296,10 +254,7 @@ impl ChainManager {
             }
             if self.load_block(hash, block.as_ref(), position)? {
                 loaded += 1;
-                // While it is at hand it need not be read again. A reindex first learns which chain is the best.
-                if place.is_none() {
-                    self.activate_best_chain(block, &mut None)?;
-                }
+                self.activate_for_pruning(block)?;
             }
             if hash == self.params().genesis_hash && self.tip().height == -1 {
                 self.activate_best_chain(None, &mut None)?;
@@ -310,6 +265,14 @@ impl ChainManager {
             }
         }
         Ok(loaded)
+    }
+
+    /// With `-prune` the chain must follow the import, or nothing could be pruned before its end.
+    fn activate_for_pruning(&self, block: Option<Arc<PreparedBlock>>) -> Result<(), EngineError> {
+        if self.options().prune.is_none() || !self.lock().blockfiles_indexed {
+            return Ok(());
+        }
+        self.activate_best_chain(block, &mut None)
     }
 
     /// Takes in one block; gives whether it was new. `None`: it was found bad already.
@@ -359,53 +322,6 @@ impl ChainManager {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn blocks() -> std::path::PathBuf {
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/crosscheck/blocks.dat")
-    }
-
-    #[test]
-    fn headers_come_from_records_that_follow_each_other() {
-        let bytes = std::fs::read(blocks()).unwrap();
-        let magic = [0xfa, 0xbf, 0xb5, 0xda];
-        let count = |bytes: &[u8]| {
-            let mut count = 0;
-            headers_of(std::io::Cursor::new(bytes), magic, |_| count += 1).unwrap();
-            count
-        };
-        let all = count(&bytes);
-        assert!(all > 703, "{all}");
-        assert_eq!(count(&[&bytes[..], b"garbage", &bytes].concat()), all);
-        assert_eq!(count(&bytes[..100]), 1);
-        assert_eq!(count(&bytes[..87]), 0);
-        assert_eq!(count(&[]), 0);
-    }
-
-    #[test]
-    fn headers_are_learnt_before_blocks_when_scripts_may_be_assumed_valid() {
-        use crate::engine::{EngineOptions, Silent};
-        let stopped_at_100 = |assume_valid: Option<BlockHash>| {
-            let folder = tempfile::tempdir().unwrap();
-            std::fs::create_dir_all(folder.path().join("blocks")).unwrap();
-            let params = bulkhead_consensus::networks::regtest();
-            let mut options = EngineOptions::new(params, folder.path().to_path_buf(), || 1_700_000_000);
-            (options.assume_valid, options.stop_at_height) = (assume_valid, 100);
-            let manager = ChainManager::open(options, Arc::new(Silent)).unwrap();
-            manager.activate().unwrap();
-            let reader = Box::new(std::fs::File::open(blocks()).unwrap());
-            manager.import(vec![ImportSource { name: "blocks.dat".into(), reader }]).unwrap();
-            let state = manager.lock();
-            (state.height(), state.best_header().unwrap().height, state.best_header().unwrap().hash, state.script_reason)
-        };
-        let (height, best, ..) = stopped_at_100(None);
-        assert_eq!((height, best), (100, 100), "blocks are connected as they come");
-        let expected: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(blocks().with_file_name("expected.json")).unwrap()).unwrap();
-        let tip: BlockHash = expected["besthash"].as_str().unwrap().parse().unwrap();
-        let (height, best, hash, reason) = stopped_at_100(Some(tip));
-        assert_eq!((height, best, hash), (100, 703, tip));
-        assert_eq!(reason, Some(Some("block too recent relative to best header")));
-    }
 
     fn record(magic: [u8; 4], payload: &[u8]) -> Vec<u8> {
         [&magic[..], &(payload.len() as u32).to_le_bytes(), payload].concat()
