@@ -157,7 +157,8 @@ impl ChainManager {
         self.tip.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until `done` holds for the tip, `deadline` passes, the engine stops or the caller has gone ([`is_abandoned`]); gives the tip as it is then.
+    /// Waits until `done` holds for the tip, `deadline` passes, the engine stops or the caller has gone ([`is_abandoned`]); gives
+    /// the tip as it is then.
     pub fn wait_for_tip(&self, deadline: Option<std::time::Instant>, done: impl FnMut(&TipInfo) -> bool) -> Arc<TipInfo> {
         self.tip_changed.wait(self, deadline, done)
     }

@@ -5,11 +5,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bitcoin::{OutPoint, Txid};
-use bulkhead_consensus::COINBASE_MATURITY;
 use bulkhead_mempool::{Entry, Mempool};
 use bulkhead_store::StoreError;
 
-use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
+use super::coins::{PackageCoins, find_coin, is_mature};
 use crate::engine::State;
 
 /// What the pool holds against the chain or against itself.
@@ -99,12 +98,12 @@ pub fn check(state: &State, pool: &Mempool) -> Result<(), Fault> {
 fn check_coins(state: &State, pool: &Mempool, entry: &Entry) -> Result<(), Fault> {
     let (tx, txid) = (&entry.new.tx, entry.txid);
     let next = state.height() + 1;
+    let alone = PackageCoins::default();
     let mut paid = 0;
     for input in &tx.input {
         let outpoint = input.previous_output;
-        let coin = find_coin(state, pool, &PackageCoins::default(), &outpoint)?.ok_or(Fault::MissingCoin { txid, outpoint })?;
-        let is_young = coin.height != MEMPOOL_HEIGHT && i64::from(next) - i64::from(coin.height) < i64::from(COINBASE_MATURITY);
-        if coin.coinbase && is_young {
+        let coin = find_coin(state, pool, &alone, &outpoint)?.ok_or(Fault::MissingCoin { txid, outpoint })?;
+        if !is_mature(&coin, next) {
             return Err(Fault::Immature { txid, outpoint });
         }
         paid += coin.output.value.to_sat() as i64; // at most the money that exists

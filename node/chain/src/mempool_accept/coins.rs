@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bitcoin::{OutPoint, Transaction, TxOut};
+use bulkhead_consensus::COINBASE_MATURITY;
 use bulkhead_mempool::Mempool;
 use bulkhead_store::{Coin, StoreError};
 
@@ -37,4 +38,9 @@ pub fn find_coin(state: &State, pool: &Mempool, package: &PackageCoins, outpoint
         return Ok(entry.new.tx.output.get(outpoint.vout as usize).map(unconfirmed));
     }
     state.coin(outpoint)
+}
+
+/// Whether a block at height `next` may spend the coin: no output of a young coinbase.
+pub(super) fn is_mature(coin: &Coin, next: i32) -> bool {
+    !coin.coinbase || coin.height == MEMPOOL_HEIGHT || next - coin.height as i32 >= COINBASE_MATURITY
 }

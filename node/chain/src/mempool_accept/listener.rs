@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bitcoin::{Transaction, Txid};
 use bulkhead_consensus::amount::format_money;
 use bulkhead_consensus::tx::is_final;
-use bulkhead_consensus::{COINBASE_MATURITY, HeaderView, Params, PreparedBlock};
+use bulkhead_consensus::{HeaderView, Params, PreparedBlock};
 use bulkhead_mempool::estimator::Estimator;
 use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::{Entry, Event, Mempool, Options};
 
 use super::accept::{AcceptOptions, Rules, accept, are_locks_satisfied, limit};
 use super::check::Checks;
-use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
+use super::coins::{PackageCoins, find_coin, is_mature};
 use crate::engine::{BlockNode, Listener, State};
 
 /// Memory that transactions of disconnected blocks may take before the oldest are given up, bytes.
@@ -237,10 +237,7 @@ impl Pool {
         }
         let find = |input: &bitcoin::TxIn| find_coin(state, pool, &PackageCoins::default(), &input.previous_output);
         let Ok(Some(coins)) = tx.input.iter().map(find).collect::<Result<Option<Vec<_>>, _>>() else { return false };
-        let is_mature = coins
-            .iter()
-            .all(|coin| !coin.coinbase || coin.height == MEMPOOL_HEIGHT || next - coin.height as i32 >= COINBASE_MATURITY);
-        is_mature && are_locks_satisfied(state, tx, &coins)
+        coins.iter().all(|coin| is_mature(coin, next)) && are_locks_satisfied(state, tx, &coins)
     }
 }
 
