@@ -1,25 +1,21 @@
 //! Core's own vectors for BIP158 (`blockfilters.json`, which ships inside the crate `libbitcoinkernel-sys`).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "../../../tests/core_vectors.rs"]
+mod core_vectors;
 
 use bitcoin::bip158::{BlockFilter, FilterHeader};
 use bitcoin::{Amount, Block, ScriptBuf, TxOut};
 use bitcoin_chain::indexes::filters::basic_filter;
 use bulkhead_store::Coin;
 use bulkhead_store::undo::BlockUndo;
+use core_vectors::core_vectors;
 use serde_json::Value;
 
 #[test]
 fn filters_and_their_headers_are_cores() {
-    // Crates of other platforms need not be there.
-    let arguments = ["metadata", "--format-version", "1", "--offline", "--filter-platform", "host-tuple"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|it| it["name"] == "libbitcoinkernel-sys").unwrap();
-    let folder = PathBuf::from(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("bitcoin/src/test/data");
-    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(folder.join("blockfilters.json")).unwrap()).unwrap();
+    let cases = core_vectors("blockfilters.json");
+    let cases = cases.as_array().unwrap();
     let mut checked = 0;
     // The first line names the columns.
     for case in &cases[1..] {

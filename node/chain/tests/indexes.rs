@@ -7,17 +7,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bitcoin::bip158::FilterHeader;
-use bitcoin::hashes::Hash;
-use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, TxOut};
+use bitcoin::{Amount, BlockHash, OutPoint};
 use bitcoin_chain::engine::{ChainManager, NodeId};
 use bitcoin_chain::indexes::coin_stats::find_totals;
-use bitcoin_chain::indexes::filters::{FilterRecord, basic_filter, find_filter};
+use bitcoin_chain::indexes::filters::find_filter;
 use bitcoin_chain::indexes::transactions::{find_spender, find_transaction};
 use bitcoin_chain::indexes::{Index, IndexError, IndexOptions, Indexes};
-use bulkhead_store::Coin;
-use bulkhead_store::undo::BlockUndo;
-use serde_json::Value;
 use support::{expected, import, open, reversed_hex};
 
 const ALL: IndexOptions = IndexOptions { tx: Some(1 << 20), spender: Some(1 << 20), filter: Some(1 << 20), coin_stats: Some(0) };
@@ -234,30 +229,4 @@ fn an_index_that_belongs_to_another_chain_is_refused_and_left_alone() {
     let indexes = Indexes::open(ALL, &chain).unwrap();
     assert!(indexes.iter().all(|index| index.summary().synced), "nothing was changed");
     assert_cores_figures(&indexes, &chain);
-}
-
-#[test]
-fn filters_of_the_vectors_of_bip158_come_out() {
-    let metadata = cargo_metadata::MetadataCommand::new().other_options(vec!["--offline".into()]).exec().unwrap();
-    let kernel = metadata.packages.iter().find(|package| package.name.as_str() == "libbitcoinkernel-sys").unwrap();
-    let path = kernel.manifest_path.parent().unwrap().join("bitcoin/src/test/data/blockfilters.json");
-    let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let mut tried = 0;
-    for vector in vectors.as_array().unwrap().iter().skip(1) {
-        let text = |at: usize| vector[at].as_str().unwrap();
-        let block: bitcoin::Block = bitcoin::consensus::deserialize(&hex::decode(text(2)).unwrap()).unwrap();
-        let coin = |script: &Value| Coin {
-            output: TxOut { value: Amount::ZERO, script_pubkey: ScriptBuf::from_hex(script.as_str().unwrap()).unwrap() },
-            height: 0,
-            coinbase: false,
-        };
-        let undo = BlockUndo { transactions: vec![vector[3].as_array().unwrap().iter().map(coin).collect()] };
-        let filter = basic_filter(&block, &undo);
-        assert_eq!(hex::encode(&filter), text(5), "{}", vector[7]);
-        let hash = bitcoin::bip158::FilterHash::hash(&filter);
-        let record = FilterRecord { hash, header: hash.filter_header(&text(4).parse::<FilterHeader>().unwrap()) };
-        assert_eq!(record.header.to_string(), text(6), "{}", vector[7]);
-        tried += 1;
-    }
-    assert!(tried >= 10);
 }

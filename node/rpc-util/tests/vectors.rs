@@ -2,21 +2,16 @@
 //! `key_io_valid.json`, `key_io_invalid.json`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "../../../tests/core_vectors.rs"]
+mod core_vectors;
 
 use bitcoin::base58;
 use bulkhead_rpc_util::address::{decode_address, decode_wif, encode_address, network_from_name};
+use core_vectors::core_vectors;
 use serde_json::Value;
 
 fn vectors(name: &str) -> Vec<Value> {
-    // Crates of other platforms need not be there.
-    let arguments = ["metadata", "--format-version", "1", "--offline", "--filter-platform", "host-tuple"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|it| it["name"] == "libbitcoinkernel-sys").unwrap();
-    let folder = PathBuf::from(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("bitcoin/src/test/data");
-    serde_json::from_slice::<Value>(&std::fs::read(folder.join(name)).unwrap()).unwrap().as_array().unwrap().clone()
+    core_vectors(name).as_array().unwrap().clone()
 }
 
 const NETWORKS: [&str; 5] = ["main", "test", "testnet4", "signet", "regtest"];

@@ -2,23 +2,18 @@
 //! they sign satisfies both engines with each signature, and does not with another one.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "../../../tests/core_vectors.rs"]
+mod core_vectors;
 
 use bitcoin::consensus::deserialize;
 use bitcoin::hex::FromHex;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use bulkhead_script::{Engine, Flags, ScriptError, VerifyError, verify_input, verify_transaction};
+use core_vectors::core_vectors;
 use serde_json::Value;
 
 fn vectors() -> Value {
-    // Crates of other platforms need not be there.
-    let arguments = ["metadata", "--format-version", "1", "--offline", "--filter-platform", "host-tuple"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|it| it["name"] == "libbitcoinkernel-sys").unwrap();
-    let folder = PathBuf::from(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("bitcoin/src/test/data");
-    serde_json::from_slice(&std::fs::read(folder.join("bip341_wallet_vectors.json")).unwrap()).unwrap()
+    core_vectors("bip341_wallet_vectors.json")
 }
 
 fn bytes(value: &Value) -> Vec<u8> {

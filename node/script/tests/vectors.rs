@@ -2,8 +2,8 @@
 //! through the kernel where only consensus rules are asked for; `sighash.json`.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::path::PathBuf;
-use std::process::Command;
+#[path = "../../../tests/core_vectors.rs"]
+mod core_vectors;
 
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::deserialize;
@@ -14,16 +14,11 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, T
 use bulkhead_consensus::tx::check_transaction;
 use bulkhead_script::sighash::MidstateCache;
 use bulkhead_script::{Engine, Flags, Hashes, ScriptError, TxData, VerifyError, interpret, sighash, verify_input};
+use core_vectors::core_vectors;
 use serde_json::Value;
 
 fn vectors(name: &str) -> Vec<Value> {
-    // Crates of other platforms need not be there.
-    let arguments = ["metadata", "--format-version", "1", "--offline", "--filter-platform", "host-tuple"];
-    let output = Command::new(env!("CARGO")).args(arguments).output().unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|it| it["name"] == "libbitcoinkernel-sys").unwrap();
-    let folder = PathBuf::from(package["manifest_path"].as_str().unwrap()).parent().unwrap().join("bitcoin/src/test/data");
-    serde_json::from_slice::<Value>(&std::fs::read(folder.join(name)).unwrap()).unwrap().as_array().unwrap().clone()
+    core_vectors(name).as_array().unwrap().clone()
 }
 
 /// Core's notation of scripts: numbers, names of opcodes, `0x` raw bytes, `'text'`.
