@@ -1,6 +1,7 @@
 //! Starting a child: channel, spawn, configuration.
 
 use super::child::{Asked, Child, State};
+use super::early::Early;
 use super::{ChildId, Family};
 use crate::error::NodeError;
 use bulkhead_control::message::{Fields, ToChild};
@@ -105,7 +106,7 @@ impl Family {
             born: Instant::now(),
             mute: false,
             wired: false,
-            early: Vec::new(),
+            early: Early::default(),
             wires: Vec::new(),
             asked: None,
             init_error: None,

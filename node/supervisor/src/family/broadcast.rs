@@ -18,7 +18,7 @@ impl Family {
     pub(super) fn broadcast(&mut self, message: &ToChild, asked: Asked) {
         let mut waiting = BTreeSet::new();
         for child in &mut self.children {
-            child.send_change(message, &[]);
+            child.send_unasked(message, &[]);
             // Key stores and notify read their channel between requests only; nothing that users see waits for them.
             let prompt = !matches!(child.component, Component::Keystore | Component::Notify | Component::Gui);
             if prompt && child.state == State::Ready && !child.mute {

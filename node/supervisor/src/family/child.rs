@@ -1,6 +1,7 @@
 //! One child as the supervisor sees it.
 
 use super::ChildId;
+use super::early::Early;
 use bulkhead_control::message::ToChild;
 use bulkhead_control::{Component, ControlError, Edge, Parent, Report};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -52,8 +53,8 @@ pub(crate) struct Child {
     pub mute: bool,
     /// The first wire message was sent.
     pub wired: bool,
-    /// What every child hears and this one not yet: the first wire message comes before it.
-    pub early: Vec<(ToChild, Vec<OwnedFd>)>,
+    /// What this child hears once it has its first wire message.
+    pub early: Early<OwnedFd>,
     /// Streams that were not sent yet.
     pub wires: Vec<(Edge, OwnedFd)>,
     pub asked: Option<Asked>,
@@ -74,23 +75,24 @@ impl Child {
         }
     }
 
-    /// Sends what every child hears, but not before the child knows its edges.
-    pub(crate) fn send_change(&mut self, message: &ToChild, descriptors: &[BorrowedFd<'_>]) {
+    /// Sends what comes of its own accord, but not before the child knows its edges.
+    pub(crate) fn send_unasked(&mut self, message: &ToChild, descriptors: &[BorrowedFd<'_>]) {
         if self.wired {
             return self.send(message, descriptors);
         }
-        // The newest of each kind is enough, and who asks for many fills no memory.
-        self.early.retain(|(other, _)| std::mem::discriminant(other) != std::mem::discriminant(message));
-        match descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect() {
-            Ok(descriptors) => self.early.push((message.clone(), descriptors)),
-            Err(error) => tracing::error!("a change for {} is lost: {error}", self.component.binary()),
+        let lost = match descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect() {
+            Ok(descriptors) => (!self.early.push(message.clone(), descriptors)).then(|| "too many wait".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = lost {
+            tracing::error!("a message for {} is lost: {why}", self.component.binary());
         }
     }
 
     /// The first wire message was sent.
     pub(crate) fn set_wired(&mut self) {
         self.wired = true;
-        for (message, descriptors) in std::mem::take(&mut self.early) {
+        for (message, descriptors) in self.early.take() {
             let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
             self.send(&message, &borrowed);
         }

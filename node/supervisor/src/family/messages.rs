@@ -94,7 +94,7 @@ impl Family {
 
     fn notify(&mut self, command: Command) {
         if let Some(notify) = self.children.iter_mut().find(|child| child.component == Component::Notify) {
-            notify.send(&ToChild::Run(command), &[]);
+            notify.send_unasked(&ToChild::Run(command), &[]);
         }
     }
 

@@ -5,6 +5,7 @@
 mod births;
 mod broadcast;
 mod child;
+mod early;
 mod exits;
 mod messages;
 mod outfit;

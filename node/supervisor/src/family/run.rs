@@ -72,7 +72,7 @@ impl Family {
             bulkhead_control::log::replace_file(copy);
         }
         for child in &mut self.children {
-            child.send_change(&ToChild::ReopenLog, &[file.as_fd()]);
+            child.send_unasked(&ToChild::ReopenLog, &[file.as_fd()]);
         }
         self.outfit.log = Some(file);
     }

@@ -38,7 +38,7 @@ impl Family {
             step = 0;
             let command = Command { template: "shutdownnotify".into(), values: Vec::new() };
             if let Some(notify) = self.children.iter_mut().find(|child| child.component == Component::Notify) {
-                notify.send(&ToChild::Run(command), &[]);
+                notify.send_unasked(&ToChild::Run(command), &[]);
             }
         }
         self.stop = Some(Stop { step, told: false, deadline: None });
