@@ -29,4 +29,5 @@ pub use enter::{PathGrant, enter};
 pub use error::SandboxError;
 pub use mode::Mode;
 pub use report::Report;
+pub use rlimits::{descriptors as descriptor_limit, raise_descriptors};
 pub use spawn::{SpawnSpec, spawn};

@@ -7,12 +7,38 @@ use nix::{
     sys::resource::{Resource as Kind, getrlimit, setrlimit},
 };
 
+/// Descriptors that the supervisor may have beyond any confined process. Linux refuses to pass descriptors while more of them
+/// are on their way (of one user, in all of its processes) than the limit of the sender, so a process that was taken over and
+/// sends descriptors to itself must reach its own limit well before the supervisor's. Twice what one datagram carries.
+const DESCRIPTORS_OF_SUPERVISOR: u64 = 512;
+/// No process gets fewer than this, however low the limit of the machine.
+const FEWEST_DESCRIPTORS: u64 = 64;
+
+/// Raises the number of descriptors that this process may have to what the machine permits, and returns it.
+///
+/// # Errors
+/// Those of the system calls.
+pub fn raise_descriptors() -> Result<u64, SandboxError> {
+    let (soft, hard) = getrlimit(Kind::RLIMIT_NOFILE).map_err(|errno| SandboxError::system("getrlimit", errno))?;
+    if soft < hard {
+        setrlimit(Kind::RLIMIT_NOFILE, hard, hard).map_err(|errno| SandboxError::system("setrlimit", errno))?;
+    }
+    Ok(hard)
+}
+
+/// How many descriptors a process of this policy has when the supervisor has `supervisor`.
+pub fn descriptors(policy: &Policy, supervisor: u64) -> u64 {
+    let within = supervisor.saturating_sub(DESCRIPTORS_OF_SUPERVISOR).max(FEWEST_DESCRIPTORS).min(supervisor);
+    let wanted = policy.rlimits.iter().filter(|limit| limit.resource == Resource::Nofile).map(|limit| limit.value);
+    wanted.min().map_or(within, |wanted| wanted.min(within))
+}
+
 /// Lowers soft and hard limits to the numbers of the policy. A limit that is already lower stays.
 pub(crate) fn apply(policy: &Policy) -> Result<(), SandboxError> {
     for limit in policy.rlimits {
         let kind = kind(limit.resource);
         let (_, hard) = getrlimit(kind).map_err(|errno| SandboxError::system("getrlimit", errno))?;
-        let value = limit.value.min(hard);
+        let value = if kind == Kind::RLIMIT_NOFILE { descriptors(policy, hard) } else { limit.value.min(hard) };
         match setrlimit(kind, value, value) {
             // EINVAL: a resource that this kernel does not know.
             Ok(()) | Err(Errno::EINVAL) => {}
@@ -31,5 +57,26 @@ const fn kind(resource: Resource) -> Kind {
         Resource::Msgqueue => Kind::RLIMIT_MSGQUEUE,
         Resource::Rtprio => Kind::RLIMIT_RTPRIO,
         Resource::Data => Kind::RLIMIT_DATA,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_process_can_have_as_many_descriptors_as_its_supervisor() {
+        let children = bulkhead_policies::ALL.iter().filter(|policy| !["node", "spawner", "gui"].contains(&policy.name));
+        let mut seen = 0;
+        for policy in children {
+            seen += 1;
+            assert!(policy.rlimits.iter().any(|limit| limit.resource == Resource::Nofile), "{} has no limit", policy.name);
+            for supervisor in [1024, 4096, 20_000, 1 << 20, u64::MAX] {
+                let own = descriptors(policy, supervisor);
+                assert!(own >= 64 && own + DESCRIPTORS_OF_SUPERVISOR <= supervisor, "{} of {supervisor}", policy.name);
+            }
+            assert_eq!(descriptors(policy, 100), 64);
+        }
+        assert_eq!(seen, 6);
     }
 }

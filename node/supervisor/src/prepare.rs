@@ -6,6 +6,7 @@ use crate::handout;
 use crate::listen::{gateway, http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials, remove_cookie};
+use crate::startup::descriptors::Connections;
 use crate::startup::{checks, db_cache, directories, interaction, log, network, proxies};
 use bulkhead_config::RealFiles;
 use bulkhead_control::{Component, PathGrant, enter};
@@ -48,6 +49,8 @@ pub(crate) fn prepare(mut options: Options) -> Result<Prepared, NodeError> {
     interaction::apply(&mut options.args);
     let mut warnings = Vec::new();
     checks::check(&options, &mut warnings)?;
+    options.connections = Connections::new(&options.args)?;
+    warnings.extend(options.connections.warning());
     warnings.extend(db_cache::oversize_warning(&options.args));
     let levels = log::levels(&mut options.args)?;
     let max_upload = handout::upload_target(&options.args);
@@ -95,6 +98,8 @@ fn open_all(
         tracing::warn!("{warning}");
         eprintln!("Warning: {warning}");
     }
+    let Connections { allowed, descriptors, .. } = options.connections;
+    tracing::info!("Using at most {allowed} automatic connections ({descriptors} file descriptors available)");
     let ipc = ipc::open(&options)?;
     checks::check_fee_estimates(&options)?;
     network::check_ports(&options)?;

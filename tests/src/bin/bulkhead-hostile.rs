@@ -14,7 +14,9 @@ use bulkhead_control::message::Fields;
 use bulkhead_control::{
     CONTROL_DESCRIPTOR, Component, ControlError, Event, FromChild, Handle, OpenFile, OpenKeystore, Request, TypedConfig, birth_on,
 };
+use bulkhead_sandbox::passing::MAX_DESCRIPTORS;
 use bulkhead_tests::hostile::{Script, answers, conversation, edge};
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 /// Orders are written over this by the test: component, mode and seed.
@@ -181,16 +183,19 @@ fn abuse(name: &str, client: bool, mut stream: UnixStream, mode: Mode, seed: u64
                 }
             }
         }
-        Mode::Descriptors => {
-            let numbers = [stream.as_raw_fd(); 200];
+        // Answers are not read, so the other side stops reading at last and descriptors stay on their way.
+        Mode::Descriptors => loop {
+            let numbers = [stream.as_raw_fd(); MAX_DESCRIPTORS];
             for message in script(&mut random).messages {
                 let rights = [ControlMessage::ScmRights(&numbers)];
                 let parts = [std::io::IoSlice::new(&message)];
-                if sendmsg::<()>(stream.as_raw_fd(), &parts, &rights, MsgFlags::MSG_NOSIGNAL, None).is_err() {
-                    return;
+                match sendmsg::<()>(stream.as_raw_fd(), &parts, &rights, MsgFlags::MSG_NOSIGNAL, None) {
+                    Ok(_) => {}
+                    Err(Errno::EAGAIN | Errno::ETOOMANYREFS) => std::thread::park_timeout(Duration::from_millis(1)),
+                    Err(_) => return,
                 }
             }
-        }
+        },
         Mode::Silence | Mode::Control | Mode::Keystore => {}
     }
     // Keeps the stream open, silently.

@@ -56,7 +56,7 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         forcednsseed: flag("-forcednsseed", false),
         fixedseeds: flag("-fixedseeds", true),
         networkactive: flag("-networkactive", true),
-        maxconnections: args.int_or("-maxconnections", 125),
+        maxconnections: options.connections.allowed,
         maxreceivebuffer: unsigned("-maxreceivebuffer", 5000).saturating_mul(1000),
         maxsendbuffer: unsigned("-maxsendbuffer", 1000).saturating_mul(1000),
         maxuploadtarget: upload_target(args)?,

@@ -1,5 +1,6 @@
 //! Command line, bitcoin.conf and settings.json, in Core's order (`common/init.cpp`), and `-help`, `-version`.
 
+use super::descriptors::Connections;
 use crate::error::{NodeError, init};
 use bulkhead_config::RealFiles;
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION, license_info};
@@ -24,6 +25,8 @@ pub(crate) struct Options {
     pub ipc_descriptor: Option<i32>,
     /// The run before this one left its PID file: it was killed, and its children may be about to end.
     pub after_crash: bool,
+    /// How many automatic connections net may have.
+    pub connections: Connections,
 }
 
 /// Takes "-ipcfd N" out of the arguments: how a parent process passes its channel.
@@ -75,7 +78,7 @@ pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeEr
         print!("{}", about(&args));
         return Ok(None);
     }
-    Ok(Some(Options { args, chain, base, datadir, ipc_descriptor, after_crash: false }))
+    Ok(Some(Options { args, chain, base, datadir, ipc_descriptor, after_crash: false, connections: Connections::default() }))
 }
 
 /// Creates a directory and its parents, for the owner only.

@@ -119,9 +119,6 @@ fn listening(args: &ArgsManager) -> Result<(), NodeError> {
     if !listen && args.bool_or("-listenonion", true) {
         return Err(init("Cannot set -listen=0 together with -listenonion=1"));
     }
-    if args.int_or("-maxconnections", 125) < 0 {
-        return Err(init("-maxconnections must be greater or equal than zero"));
-    }
     Ok(())
 }
 

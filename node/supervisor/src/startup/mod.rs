@@ -5,6 +5,7 @@ pub(crate) mod arguments;
 pub(crate) mod auth;
 pub(crate) mod checks;
 pub(crate) mod db_cache;
+pub(crate) mod descriptors;
 pub(crate) mod directories;
 pub(crate) mod endpoints;
 pub(crate) mod interaction;
