@@ -97,7 +97,7 @@ fn wallets_keep_what_they_confirmed_through_random_kills() {
         });
         killed += u64::from(hit.is_some());
     }
-    node.wait_for("both wallets", loaded).unwrap();
+    node.wait_for("both wallets", loaded).unwrap_or_else(|error| panic!("{error}; debug.log: {}", node.log()));
     node.wait_for("all components", |node| {
         let members = family(node.pid().cast_signed());
         MORTAL.iter().all(|component| members.iter().any(|member| member.component == *component))

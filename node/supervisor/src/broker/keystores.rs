@@ -146,6 +146,7 @@ impl Family {
             }
             return Err(failed(error.to_string()));
         }
+        self.killed_keystores.remove(&open.name);
         Ok(Some(()))
     }
 

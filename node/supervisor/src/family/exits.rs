@@ -3,6 +3,7 @@
 use super::{ChildId, Family, State};
 use bulkhead_control::Component;
 use bulkhead_sandbox::spawner::{Exit, Outcome};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// A child that dies sooner than this after its birth waits longer and longer for the next one.
@@ -19,6 +20,19 @@ pub(super) struct Rebirth {
     /// `None`: it lives.
     pub due: Option<Instant>,
     delay: Duration,
+}
+
+/// Names for the next wallet process, in the order in which they are known: what the last one was still to load, the wallets whose
+/// key stores are open, and those whose key stores were killed before it could open them again.
+fn to_load_again(planned: &[String], complete: bool, open: Vec<String>, killed: BTreeSet<String>) -> Vec<String> {
+    let planned = if complete { &[] } else { planned };
+    let mut names: Vec<String> = Vec::new();
+    for name in planned.iter().cloned().chain(open).chain(killed) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn describe(outcome: Outcome) -> String {
@@ -45,6 +59,9 @@ impl Family {
             self.reply(asked.child, asked.request, Err((-4, text)), &[]);
         }
         if child.component == Component::Keystore {
+            if child.directory.is_some() && child.asked.is_none() && matches!(exit.outcome, Outcome::Signal(_)) {
+                self.killed_keystores.insert(child.instance.clone());
+            }
             if let Some(directory) = child.directory.as_ref().filter(|directory| directory.created) {
                 // Leave nothing behind of a wallet that never was; a directory with a wallet is not empty and stays.
                 let _ = std::fs::remove_dir(&directory.path);
@@ -67,15 +84,16 @@ impl Family {
             Component::Chain | Component::Net | Component::Rpc | Component::Wallet | Component::Notify => {
                 tracing::warn!("{binary} ended with {how} and is started again");
                 if child.component == Component::Wallet {
-                    self.remember_wallets();
+                    self.remember_wallets(child.state == State::Ready);
                 }
                 self.schedule_rebirth(child.component, child.born.elapsed());
             }
         }
     }
 
-    /// The wallets that are loaded now are loaded again, locked, by the next wallet process.
-    fn remember_wallets(&mut self) {
+    /// The wallets that are loaded now are loaded again, locked, by the next wallet process. `complete`: the one that is gone had
+    /// loaded all that it was to load.
+    fn remember_wallets(&mut self, complete: bool) {
         let open: Vec<String> = self
             .children
             .iter()
@@ -83,7 +101,8 @@ impl Family {
             .map(|child| child.instance.clone())
             .collect();
         if let Some(wallet) = &mut self.outfit.wallet {
-            wallet.wallet = open;
+            let killed = std::mem::take(&mut self.killed_keystores);
+            wallet.wallet = to_load_again(&wallet.wallet, complete, open, killed);
         }
     }
 
@@ -139,5 +158,22 @@ impl Family {
         } else if self.stop.is_none() {
             self.kill(pid);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wallets_are_loaded_again_whatever_was_killed_first() {
+        let names = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let again = |planned: &[&str], complete, open: &[&str], killed: &[&str]| {
+            to_load_again(&names(planned), complete, names(open), names(killed).into_iter().collect())
+        };
+        assert_eq!(again(&["a", "b"], true, &["b"], &[]), ["b"], "a was unloaded");
+        assert_eq!(again(&["a", "b"], false, &["a"], &[]), ["a", "b"], "killed while it loaded");
+        assert_eq!(again(&["a"], true, &["a"], &["b"]), ["a", "b"], "the key store first, then the wallet");
+        assert_eq!(again(&[], true, &["a"], &["a"]), ["a"]);
     }
 }
