@@ -25,7 +25,6 @@ OTHER_ARGUMENTS = {
     "converttopsbt": "no PSBT version 2 yet",
     "createpsbt": "no PSBT version 2 yet",
     "walletcreatefundedpsbt": "no PSBT version 2 yet",
-    "migratewallet": "legacy wallets are not migrated",
 }
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 PASSPHRASE = "pass phrase"

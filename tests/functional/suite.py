@@ -104,6 +104,11 @@ def source_tree():
     return tree
 
 
+def is_of_august_2026(tree):
+    """Whether the suite asks for what Core v31.99 does since August 2026. The version number says nothing: both bear the same."""
+    return (tree / "test/functional/test_framework/extendedkey.py").exists()
+
+
 def download(home, tree):
     print(f"fetching {PACKAGE} {VERSION} for Core's functional suite", flush=True)
     home.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,7 @@ fn by_http(args: &ArgsManager, request: &str, path: &str) -> Result<String, CliE
     };
     let response = http::post(&host, port, path, found, &format!("{request}\n"), limit).map_err(|error| {
         CliError::Connection(format!(
-            "Could not connect to the server {host}:{port}{error}\n\n\
+            "Error while attempting to communicate with server {host}:{port} ({error})\n\n\
              Make sure the bitcoind server is running and that you are connecting to the correct RPC port.\n\
              Use \"bitcoin-cli -help\" for more info."
         ))
@@ -136,6 +136,7 @@ pub fn exchange(args: &ArgsManager, request: &str, wallet: Option<&str>) -> Resu
             Err(CliError::Connection(_)) if wait && (limit == 0 || start.elapsed() < Duration::from_secs(limit)) => {
                 std::thread::sleep(WAIT_INTERVAL);
             }
+            Err(CliError::Connection(text)) if wait => return Err(CliError::Timeout(text)),
             outcome => return outcome,
         }
     }

@@ -21,16 +21,34 @@ pub struct Response {
 /// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody listens there; no further text.
-    #[error("")]
+    /// Nobody knows the name.
+    #[error("Could not resolve host: {0}")]
+    UnknownHost(String),
+    /// Nobody listens there.
+    #[error("Could not connect to the server")]
     NoConnection,
-    /// The connection ended, or broke, before the response was complete.
-    #[error(" ({0})")]
-    Broken(String),
+    /// The request could not be sent.
+    #[error("Failed to send HTTP request")]
+    NotSent,
+    /// The server did not answer in time.
+    #[error("timeout")]
+    Timeout,
+    /// The connection broke before the response was complete.
+    #[error("Read error: {0}")]
+    Read(std::io::Error),
+    /// The connection ended before the response was complete.
+    #[error("HTTP error: EOF")]
+    End,
+    /// What came is no response.
+    #[error("HTTP error: {0}")]
+    Malformed(&'static str),
 }
 
-fn broken(error: impl core::fmt::Display) -> HttpError {
-    HttpError::Broken(error.to_string())
+fn read_error(error: std::io::Error) -> HttpError {
+    match error.kind() {
+        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut => HttpError::Timeout,
+        _ => HttpError::Read(error),
+    }
 }
 
 /// Sends a JSON body to a path. `limit` bounds connecting and each wait for bytes; `None` waits for ever.
@@ -47,8 +65,8 @@ pub fn post(
     limit: Option<Duration>,
 ) -> Result<Response, HttpError> {
     let mut stream = connect(host, port, limit)?;
-    stream.set_read_timeout(limit).map_err(broken)?;
-    stream.set_write_timeout(limit).map_err(broken)?;
+    stream.set_read_timeout(limit).map_err(read_error)?;
+    stream.set_write_timeout(limit).map_err(|_| HttpError::NotSent)?;
     let credentials = credentials();
     let credentials = base64::engine::general_purpose::STANDARD.encode(credentials);
     let head = format!(
@@ -62,14 +80,15 @@ pub fn post(
     match stream.read_to_end(&mut bytes) {
         Ok(_) => {}
         Err(_) if !bytes.is_empty() => {}
-        Err(error) => return Err(broken(sent.err().unwrap_or(error))),
+        Err(_) if sent.is_err() => return Err(HttpError::NotSent),
+        Err(error) => return Err(read_error(error)),
     }
     parse(&bytes)
 }
 
 fn connect(host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, HttpError> {
     let deadline = limit.map(|limit| Instant::now() + limit);
-    let addresses = (host, port).to_socket_addrs().map_err(|_| HttpError::NoConnection)?;
+    let addresses = (host, port).to_socket_addrs().map_err(|_| HttpError::UnknownHost(host.to_owned()))?;
     for address in addresses {
         let connected = match deadline {
             None => TcpStream::connect(address),
@@ -90,24 +109,20 @@ fn connect(host: &str, port: u16, limit: Option<Duration>) -> Result<TcpStream, 
 
 /// Reads a response whose end is the end of the connection or the announced length.
 fn parse(bytes: &[u8]) -> Result<Response, HttpError> {
-    let end = bytes
-        .windows(4)
-        .take(MAX_HEAD_BYTES)
-        .position(|window| window == b"\r\n\r\n")
-        .ok_or_else(|| broken("incomplete reply"))?;
+    let end = bytes.windows(4).take(MAX_HEAD_BYTES).position(|window| window == b"\r\n\r\n").ok_or(HttpError::End)?;
     let head = String::from_utf8_lossy(&bytes[..end]);
     let mut lines = head.lines();
     let status = lines
         .next()
         .and_then(|line| line.strip_prefix("HTTP/")?.split(' ').nth(1)?.parse().ok())
-        .ok_or_else(|| broken("malformed status line"))?;
+        .ok_or(HttpError::Malformed("Invalid status line"))?;
     let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         if name.eq_ignore_ascii_case("Content-Length") { value.trim().parse::<usize>().ok() } else { None }
     });
     let body = &bytes[end + 4..];
     let body = match length {
-        Some(length) if body.len() < length => return Err(broken("the connection ended early")),
+        Some(length) if body.len() < length => return Err(HttpError::End),
         Some(length) => &body[..length],
         None => body,
     };
@@ -129,7 +144,7 @@ mod tests {
     #[test]
     fn broken_responses_are_errors() {
         for bytes in [&b""[..], b"HTTP/1.1 200 OK\r\n", b"NONSENSE\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"] {
-            assert!(matches!(parse(bytes), Err(HttpError::Broken(_))));
+            assert!(matches!(parse(bytes), Err(HttpError::End | HttpError::Malformed(_))));
         }
     }
 

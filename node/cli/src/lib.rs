@@ -19,8 +19,11 @@ pub mod terminal;
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The server cannot be reached (now); `-rpcwait` tries again.
-    #[error("timeout on transient error: {0}")]
+    #[error("{0}")]
     Connection(String),
+    /// `-rpcwait` tried again until `-rpcwaittimeout`.
+    #[error("timeout on transient error: {0}")]
+    Timeout(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -17,8 +17,8 @@ const WARNING_KEY: &str = "_warning_";
 pub enum SettingsFileError {
     /// Not JSON.
     #[error(
-        "Settings file {0} does not contain valid JSON. This is probably caused by disk corruption or a crash, and can \
-         be fixed by removing the file, which will reset settings to default values."
+        "Settings file {0} does not contain valid JSON. This may be caused by a crash, power loss, full disk, or \
+         storage error, and can be fixed by removing the file, which will reset settings to default values."
     )]
     NotJson(String),
     /// JSON, but no object.

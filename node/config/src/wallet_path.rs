@@ -67,8 +67,8 @@ pub fn is_berkeley_db(start: &[u8; 16]) -> bool {
 /// Core's rules for names that are paths.
 fn check_name(name: &str) -> Result<(), &'static str> {
     let path = Path::new(name);
-    // Rust drops a dot between two parts when it compares paths.
-    let dotted = name != "." && name.split('/').any(|part| part == ".");
+    // Rust drops a dot between two parts, and a separator at the end, when it compares paths.
+    let dotted = name != "." && name.split('/').any(|part| part == ".") || name.ends_with("../");
     if dotted || normal(name) != path {
         return Err("Wallet name given as a path must be normalized");
     }
@@ -150,7 +150,7 @@ mod tests {
         let wallet = Found::Directory(Some(WalletFormat::Other));
         assert_eq!(place("a", false, wallet).unwrap().directory, walletdir.join("a"));
         assert!(text("w8", false, Found::File { legacy: true, linked: false }).contains("appears to be a Legacy wallet"));
-        for name in ["./a", "new/./deep", "new/../a"] {
+        for name in ["./a", "new/./deep", "new/../a", "../", "./"] {
             assert!(text(name, false, Found::Nothing).contains("must be normalized"), "{name}");
         }
         assert!(text("../a", false, Found::Nothing).contains("cannot begin with ./ or ../"));

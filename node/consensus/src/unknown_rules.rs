@@ -4,8 +4,8 @@ use crate::params::Params;
 use crate::versionbits::{ThresholdState, compute_block_version_after, signalled_bits};
 use crate::{HeaderFacts, HeaderView};
 
-/// Bits of a version that can signal.
-pub const BITS: usize = 29;
+/// Bits of a version that can signal; miners may set the others as they like (BIP323).
+pub const BITS: usize = 5;
 
 /// Blocks per period and the unexplained signals that lock a bit in.
 fn period_and_threshold(params: &Params) -> (i32, i32) {
@@ -102,19 +102,25 @@ mod tests {
     #[test]
     fn unexplained_signals_lock_in_and_activate() {
         let regtest = networks::regtest();
-        let chain = Chain { version: 0x2800_0000, from: 144, until: 144 + 107 };
+        let chain = Chain { version: 0x2000_0008, from: 144, until: 144 + 107 };
         assert_eq!(after(&regtest, &chain, 1), []);
-        assert_eq!(after(&regtest, &chain, 2), [(27, false)]);
-        assert_eq!(after(&regtest, &chain, 3), [(27, true)]);
+        assert_eq!(after(&regtest, &chain, 2), [(3, false)]);
+        assert_eq!(after(&regtest, &chain, 3), [(3, true)]);
         let too_few = Chain { until: 144 + 106, ..chain };
         assert_eq!(after(&regtest, &too_few, 3), []);
+        let rolled = Chain { version: 0x3fff_ffe0, ..chain };
+        assert_eq!(after(&regtest, &rolled, 3), [], "miners may set these bits as they like");
     }
 
     #[test]
     fn signals_of_known_deployments_and_old_blocks_do_not_count() {
-        let dummy = Chain { version: 0x3000_0000, from: 144, until: 600 };
-        assert_eq!(after(&networks::regtest(), &dummy, 2), [], "testdummy is started and signals");
-        assert_eq!(after(&networks::testnet4(), &Chain { until: 10_000, ..dummy }, 3), [(28, true)], "testdummy never starts");
+        let mut regtest = networks::regtest();
+        let signals = Chain { version: 0x2000_0008, from: 144, until: 600 };
+        assert_eq!(after(&regtest, &signals, 2), [(3, false)]);
+        for deployment in &mut regtest.deployments {
+            deployment.bit = 3;
+        }
+        assert_eq!(after(&regtest, &signals, 2), [], "a deployment that is started signals");
         let early = Chain { version: 0x2000_0001, from: 0, until: 20_000 };
         assert_eq!(after(&networks::main(), &early, 5), [], "before the first height that counts");
     }

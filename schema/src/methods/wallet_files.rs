@@ -132,6 +132,7 @@ pub(super) const METHODS: &[Method] = &[
         &[
             a("wallet_name", Str, Hint("the wallet of the endpoint"), "The name of the wallet"),
             a("passphrase", Str, Optional, "The passphrase"),
+            a("load_wallet", Bool, Default("true"), "Load the wallet afterwards"),
         ],
     ),
     m(

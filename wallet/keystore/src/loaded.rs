@@ -13,7 +13,7 @@ use bulkhead_spend_policy::{History, Rules};
 use bulkhead_wallet_core::descriptor::{Cache, DescriptorId, Keys, SECP};
 use bulkhead_wallet_core::record::{self, CacheRecord, MasterKey, Record, WalletDescriptor, kind};
 use bulkhead_wallet_core::{Descriptor, OutputType, flags};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A descriptor of the wallet.
 #[derive(Debug)]
@@ -112,6 +112,15 @@ impl Loaded {
         // Descriptors sort before their caches and keys only by luck: two passes.
         for (key, value) in records.iter().filter(|(key, _)| record::kind_of(key) == Ok(kind::DESCRIPTOR)) {
             loaded.load_descriptor(key, value, &file)?;
+        }
+        // The identity of the descriptor stands behind the kind.
+        let with = |wanted: &str| -> BTreeSet<&[u8]> {
+            let start = record::prefix(wanted).len();
+            let found = records.iter().filter(|(key, _)| record::kind_of(key) == Ok(wanted));
+            found.filter_map(|(key, _)| key.get(start..start + 32)).collect()
+        };
+        if !with(kind::DESCRIPTOR_KEY).is_disjoint(&with(kind::DESCRIPTOR_CRYPTED_KEY)) {
+            return Err(corrupt(&loaded.database, "Wallet contains both unencrypted and encrypted keys"));
         }
         for (key, value) in records.iter().filter(|(key, _)| record::kind_of(key) != Ok(kind::DESCRIPTOR)) {
             loaded.load_other(key, value, network, vault)?;

@@ -21,7 +21,7 @@ fn count_of(text: &str) -> Result<usize, Refusal> {
 fn count_and_hash(request: &Request<'_>, parts: &[&str], usage: &str) -> Result<(usize, String), Refusal> {
     let (count, hash) = match parts {
         [count, hash] => ((*count).to_owned(), *hash),
-        [hash] => (request.query.get("count")?.unwrap_or_else(|| "5".into()), *hash),
+        [hash] => (request.query.get("count").unwrap_or_else(|| "5".into()), *hash),
         _ => return bad(format!("Invalid URI format. Expected {usage}")),
     };
     Ok((count_of(&count)?, hash.to_owned()))
@@ -78,9 +78,9 @@ pub(super) fn without_details(context: &Context, request: &Request<'_>) -> Outco
 }
 
 pub(super) fn part(context: &Context, request: &Request<'_>) -> Outcome {
-    let given = |name: &str| -> Result<Option<usize>, Refusal> { Ok(request.query.get(name)?.and_then(|text| number(&text))) };
-    let Some(offset) = given("offset")? else { return bad("Block part offset missing or invalid") };
-    let Some(size) = given("size")? else { return bad("Block part size missing or invalid") };
+    let given = |name: &str| request.query.get(name).and_then(|text| number::<usize>(&text));
+    let Some(offset) = given("offset") else { return bad("Block part offset missing or invalid") };
+    let Some(size) = given("size") else { return bad("Block part size missing or invalid") };
     let bytes = block_bytes(context, request.path)?;
     let end = offset.checked_add(size).filter(|_| size > 0);
     let Some(part) = end.and_then(|end| bytes.get(offset..end)) else {

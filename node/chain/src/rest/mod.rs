@@ -128,7 +128,8 @@ struct Request<'a> {
 pub fn answer(context: &Context, path: &str, query: &str, body: &[u8]) -> Reply {
     let found = ENDPOINTS.iter().find_map(|(prefix, endpoint)| Some((path.strip_prefix(prefix)?, endpoint)));
     let Some((rest, endpoint)) = found else { return Reply { status: NOT_FOUND, content_type: "text/html", body: Vec::new() } };
-    let query = Query::new(path, query);
+    // A fragment belongs to nobody but the client.
+    let query = Query(query.split('#').next().unwrap_or_default());
     let (path, format) = split_format(rest);
     let outcome = endpoint(context, &Request { path, format, query, body });
     outcome.unwrap_or_else(|(status, text)| Reply {

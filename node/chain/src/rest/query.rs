@@ -2,30 +2,16 @@
 
 use super::{BAD_REQUEST, Refusal};
 
-/// The text behind the question mark, and the path before it: Core looks for parameters only in a well-formed whole.
+/// The text behind the question mark.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Query<'a> {
-    path: &'a str,
-    text: &'a str,
-}
+pub(super) struct Query<'a>(pub &'a str);
 
-impl<'a> Query<'a> {
-    pub fn new(path: &'a str, text: &'a str) -> Self {
-        Self { path, text }
-    }
-
+impl Query<'_> {
     /// The first parameter of that name, decoded.
-    ///
-    /// # Errors
-    /// Path or text cannot be part of an address.
-    pub fn get(self, name: &str) -> Result<Option<String>, Refusal> {
-        let malformed = || (BAD_REQUEST, "URI parsing failed, it likely contained RFC 3986 invalid characters".to_owned());
-        if ![self.path, self.text].into_iter().all(is_well_formed) {
-            return Err(malformed());
-        }
-        let mut pairs = self.text.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pub fn get(self, name: &str) -> Option<String> {
+        let mut pairs = self.0.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         let found = pairs.find(|(key, _)| decode(key) == name.as_bytes());
-        found.map(|(_, value)| String::from_utf8(decode(value)).map_err(|_| malformed())).transpose()
+        found.map(|(_, value)| String::from_utf8_lossy(&decode(value)).into_owned())
     }
 
     /// A flag of two words.
@@ -33,7 +19,7 @@ impl<'a> Query<'a> {
     /// # Errors
     /// Another word.
     pub fn flag(self, name: &str, default: bool) -> Result<bool, Refusal> {
-        match self.get(name)?.as_deref() {
+        match self.get(name).as_deref() {
             None => Ok(default),
             Some("true") => Ok(true),
             Some("false") => Ok(false),
@@ -45,25 +31,14 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Whether a part of an address keeps to the characters of RFC 3986.
-fn is_well_formed(part: &str) -> bool {
-    part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte))
-        && escapes_are_whole(part.as_bytes())
-}
-
-fn escapes_are_whole(bytes: &[u8]) -> bool {
-    let at_escapes = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%');
-    at_escapes
-        .map(|(at, _)| bytes.get(at + 1..at + 3))
-        .all(|digits| digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
-}
-
+/// Resolves escapes (RFC 3986, section 2.1); what is none stays as it is.
 fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
         let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
+        let escape = escape.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         let decoded =
             escape.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         out.push(decoded.unwrap_or(bytes[at]));
@@ -79,19 +54,17 @@ mod tests {
 
     #[test]
     fn parameters_are_found_and_decoded() {
-        let query = Query::new("/rest/x", "count=5&x=%41b&count=6&flag");
-        assert_eq!(query.get("count").unwrap().unwrap(), "5");
-        assert_eq!(query.get("x").unwrap().unwrap(), "Ab");
-        assert_eq!(query.get("flag").unwrap().unwrap(), "");
-        assert_eq!(query.get("y").unwrap(), None);
+        let query = Query("count=5&x=%41b&count=6&flag");
+        let found = ["count", "x", "flag", "y"].map(|name| query.get(name));
+        assert_eq!(found.each_ref().map(Option::as_deref), [Some("5"), Some("Ab"), Some(""), None]);
         assert!(query.flag("flag", true).is_err() && query.flag("y", true).unwrap());
     }
 
     #[test]
-    fn addresses_with_other_characters_have_no_parameters() {
-        for (path, text) in [("/x", "count=%4"), ("/x", "a=%zz"), ("/x%", "count=5"), ("/x", "a={}"), ("/\u{e4}", "")] {
-            assert!(Query::new(path, text).get("count").is_err(), "{path}?{text}");
+    fn what_is_no_escape_stays() {
+        for (text, value) in [("a=%4", "%4"), ("a=%zz", "%zz"), ("a=%+5", "%+5"), ("a={%7d", "{}"), ("a=%", "%"), ("%61=1", "1")]
+        {
+            assert_eq!(Query(text).get("a").as_deref(), Some(value), "{text}");
         }
-        assert_eq!(Query::new("/a%20b", "").get("count").unwrap(), None);
     }
 }

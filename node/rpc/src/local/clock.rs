@@ -10,8 +10,8 @@ use crate::jsonrpc::{CallError, CallResult, code};
 pub(super) async fn set_mock_time(door: &Door, params: &[Value]) -> CallResult {
     regtest_only(door, "setmocktime")?;
     let time = integer(params, 0)?;
-    // Later times do not fit 64 bits when they are counted in nanoseconds.
-    let latest = i64::MAX / 1_000_000_000;
+    // Times of blocks have 32 bits.
+    let latest = i64::from(u32::MAX);
     if !(0..=latest).contains(&time) {
         return Err(CallError::new(code::INVALID_PARAMETER, format!("Mocktime must be in the range [0, {latest}], not {time}.")));
     }

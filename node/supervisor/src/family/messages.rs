@@ -9,8 +9,8 @@ use bulkhead_control::{Command, Component, ControlError, FromChild, Request, clo
 /// At most this many messages of one child in a row, so that none starves the others.
 const BURST: usize = 64;
 
-/// Latest mocked time, seconds: nanoseconds since 1970 must fit 63 bits.
-const LATEST: i64 = i64::MAX / 1_000_000_000;
+/// Latest mocked time, seconds: times of blocks have 32 bits.
+const LATEST: i64 = u32::MAX as i64;
 /// Longest step by which what is planned comes sooner, seconds.
 const LONGEST_STEP: i64 = 3600;
 /// Longest text that a child may have printed.

@@ -128,14 +128,12 @@ fn mining(args: &ArgsManager) -> Result<(), NodeError> {
     let largest = args.int_or("-blockmaxweight", MAX_BLOCK_WEIGHT);
     if reserved < MIN_RESERVED_WEIGHT {
         return Err(init(format!(
-            "Specified -blockreservedweight ({reserved}) is lower than minimum safety value of ({MIN_RESERVED_WEIGHT})"
+            "-blockreservedweight ({reserved}) is lower than minimum safety value of ({MIN_RESERVED_WEIGHT})"
         )));
     }
     for (option, value) in [("-blockreservedweight", reserved), ("-blockmaxweight", largest)] {
         if value > MAX_BLOCK_WEIGHT {
-            return Err(init(format!(
-                "Specified {option} ({value}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})"
-            )));
+            return Err(init(format!("{option} ({value}) exceeds consensus maximum block weight ({MAX_BLOCK_WEIGHT})")));
         }
     }
     if reserved > largest {

@@ -48,7 +48,8 @@ fn signals_rbf(wallet: &Wallet, wtx: &WalletTx) -> bool {
     false
 }
 
-fn push_tx(wallet: &Wallet, wtx: &WalletTx, out: &mut Map<String, Value>) {
+/// `with_rbf`: also whether it signals replacement, which is deprecated.
+fn push_tx(wallet: &Wallet, wtx: &WalletTx, with_rbf: bool, out: &mut Map<String, Value>) {
     let depth = wallet.depth(wtx);
     let mut put = |name: &str, value: Value| {
         out.insert(name.to_owned(), value);
@@ -72,18 +73,20 @@ fn push_tx(wallet: &Wallet, wtx: &WalletTx, out: &mut Map<String, Value>) {
     put("mempoolconflicts", texts(&mut wtx.mempool_conflicts.iter()));
     put("time", json!(wtx.time()));
     put("timereceived", json!(wtx.time_received));
-    let rbf = if depth > 0 {
-        "no"
-    } else if wtx.tx.input.iter().any(|input| input.sequence.is_rbf()) {
-        "yes"
-    } else if !wtx.in_mempool() {
-        "unknown"
-    } else if signals_rbf(wallet, wtx) {
-        "yes"
-    } else {
-        "no"
-    };
-    put("bip125-replaceable", json!(rbf));
+    if with_rbf {
+        let rbf = if depth > 0 {
+            "no"
+        } else if wtx.tx.input.iter().any(|input| input.sequence.is_rbf()) {
+            "yes"
+        } else if !wtx.in_mempool() {
+            "unknown"
+        } else if signals_rbf(wallet, wtx) {
+            "yes"
+        } else {
+            "no"
+        };
+        put("bip125-replaceable", json!(rbf));
+    }
     let known = &wtx.texts;
     for (name, text) in [("comment", known.comment.clone()), ("to", known.to.clone())] {
         if let Some(text) = text {
@@ -102,6 +105,12 @@ struct Listing<'a> {
     long: bool,
     label: Option<&'a str>,
     include_change: bool,
+    /// `-deprecatedrpc=bip125`.
+    with_rbf: bool,
+}
+
+fn shows_rbf(call: &Call) -> bool {
+    call.app.config.deprecatedrpc.iter().any(|name| name == "bip125")
 }
 
 fn list_one(wallet: &Wallet, wtx: &WalletTx, how: &Listing<'_>, out: &mut Vec<Value>) {
@@ -124,7 +133,7 @@ fn list_one(wallet: &Wallet, wtx: &WalletTx, how: &Listing<'_>, out: &mut Vec<Va
             entry.insert("vout".into(), json!(sent.vout));
             entry.insert("fee".into(), amount(-amounts.fee));
             if how.long {
-                push_tx(wallet, wtx, &mut entry);
+                push_tx(wallet, wtx, how.with_rbf, &mut entry);
             }
             entry.insert("abandoned".into(), json!(wtx.is_abandoned()));
             out.push(Value::Object(entry));
@@ -159,7 +168,7 @@ fn list_one(wallet: &Wallet, wtx: &WalletTx, how: &Listing<'_>, out: &mut Vec<Va
         entry.insert("vout".into(), json!(received.vout));
         entry.insert("abandoned".into(), json!(wtx.is_abandoned()));
         if how.long {
-            push_tx(wallet, wtx, &mut entry);
+            push_tx(wallet, wtx, how.with_rbf, &mut entry);
         }
         out.push(Value::Object(entry));
     }
@@ -182,7 +191,7 @@ pub(super) async fn list(call: &Call) -> RpcResult {
     let from = usize::try_from(from).map_err(|_| RpcError::parameter("Negative from"))?;
     block_times(&call.app, &loaded).await?;
     let wallet = loaded.wallet.borrow();
-    let how = Listing { min_depth: 0, long: true, label: wanted.as_deref(), include_change: false };
+    let how = Listing { min_depth: 0, long: true, label: wanted.as_deref(), include_change: false, with_rbf: shows_rbf(call) };
     let mut newest_first = Vec::new();
     for wtx in wallet.ordered.values().rev().flatten().filter_map(|txid| wallet.txs.get(txid)) {
         list_one(&wallet, wtx, &how, &mut newest_first);
@@ -233,7 +242,7 @@ pub(super) async fn since_block(call: &Call) -> RpcResult {
     let (transactions, removed, last_height) = {
         let wallet = loaded.wallet.borrow();
         let depth = since.map_or(-1, |height| wallet.tip.height + 1 - height);
-        let how = Listing { min_depth: 0, long: true, label: wanted.as_deref(), include_change };
+        let how = Listing { min_depth: 0, long: true, label: wanted.as_deref(), include_change, with_rbf: shows_rbf(call) };
         let mut transactions = Vec::new();
         let sorted: BTreeMap<&Txid, &WalletTx> = wallet.txs.iter().collect();
         for wtx in sorted.into_values() {
@@ -281,9 +290,14 @@ pub(super) async fn transaction(call: &Call) -> RpcResult {
     if from_me {
         out.insert("fee".into(), amount(fee));
     }
-    push_tx(&wallet, wtx, &mut out);
+    push_tx(&wallet, wtx, shows_rbf(call), &mut out);
     let mut details = Vec::new();
-    list_one(&wallet, wtx, &Listing { min_depth: 0, long: false, label: None, include_change: false }, &mut details);
+    list_one(
+        &wallet,
+        wtx,
+        &Listing { min_depth: 0, long: false, label: None, include_change: false, with_rbf: false },
+        &mut details,
+    );
     out.insert("details".into(), Value::Array(details));
     out.insert("hex".into(), json!(tx_to_hex(&wtx.tx)));
     if verbose {
