@@ -60,6 +60,9 @@ struct Request {
     # Opens the file and checks that it is a sound database of this network, before open reads it.
     addHdKey @28 :Text;
     # addhdkey: an extended private key, or empty for a fresh one. Answer: descriptors, one: unused(xpub).
+    hold @33 :Bool;
+    # A scan begins (true) or has ended: meanwhile the key store does not forget its keys when the time of `unlock` is over,
+    # but uses them for topUp only, as if it were locked. Answer: ok.
     exportWatchOnly @29 :Void;
     # Beside the message: a descriptor to write a wallet file to that holds everything but the private keys.
   }

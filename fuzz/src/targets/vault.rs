@@ -207,6 +207,7 @@ fn request(source: &mut Source<'_>) -> Request {
             wif: Zeroizing::new(String::from_utf8_lossy(source.take(52)).into_owned()),
             message: "text".into(),
         },
+        19 => Request::Hold(source.below(2) == 0),
         _ => Request::Backup,
     }
 }

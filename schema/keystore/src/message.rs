@@ -113,6 +113,8 @@ pub enum Request {
     Status,
     /// Makes sure that everything is on disk. Answer: ok.
     Flush,
+    /// A scan begins or has ended; until then addresses can be derived although the time of unlocking is over. Answer: ok.
+    Hold(bool),
     /// Extends a descriptor that needs private keys for each index. Answer: descriptors, one.
     TopUp {
         /// Descriptor id.
@@ -208,6 +210,7 @@ impl Request {
             Self::CreateFromDump => "createFromDump",
             Self::Status => "status",
             Self::Flush => "flush",
+            Self::Hold(_) => "hold",
             Self::TopUp { .. } => "topUp",
             Self::OneShotSignMessage { .. } => "oneShotSignMessage",
             Self::OneShotSignTransaction { .. } => "oneShotSignTransaction",

@@ -131,6 +131,7 @@ impl Request {
             Self::CreateFromDump => root.set_create_from_dump(()),
             Self::Status => root.set_status(()),
             Self::Flush => root.set_flush(()),
+            Self::Hold(on) => root.set_hold(*on),
             Self::TopUp { id, range_end } => {
                 let mut top_up = root.init_top_up();
                 top_up.set_id(id);
@@ -314,6 +315,7 @@ fn take(root: request::Reader<'_>) -> Result<Request, FrameError> {
         request::CreateFromDump(()) => Request::CreateFromDump,
         request::Status(()) => Request::Status,
         request::Flush(()) => Request::Flush,
+        request::Hold(on) => Request::Hold(on),
         request::TopUp(top_up) => {
             let top_up = top_up?;
             Request::TopUp { id: hash32("id", top_up.get_id()?)?, range_end: top_up.get_range_end() }

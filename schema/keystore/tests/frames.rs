@@ -46,6 +46,8 @@ fn requests() -> Vec<Request> {
         Request::CreateFromDump,
         Request::Status,
         Request::Flush,
+        Request::Hold(true),
+        Request::Hold(false),
         Request::TopUp { id: [4; 32], range_end: 10 },
         Request::OneShotSignMessage { wif: text(), message: "m".into() },
         Request::OneShotSignTransaction {

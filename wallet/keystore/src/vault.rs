@@ -16,6 +16,8 @@ use std::io;
 pub struct Vault {
     page: SecretPage,
     open: bool,
+    /// Open, but nothing may be taken out.
+    suspended: bool,
     keys: BTreeMap<DescriptorId, BTreeMap<PublicKey, Vec<u8>>>,
 }
 
@@ -25,7 +27,7 @@ impl Vault {
     /// # Errors
     /// No memory can be locked.
     pub fn new() -> io::Result<Self> {
-        let mut vault = Self { page: SecretPage::new()?, open: true, keys: BTreeMap::new() };
+        let mut vault = Self { page: SecretPage::new()?, open: true, suspended: false, keys: BTreeMap::new() };
         vault.renew();
         Ok(vault)
     }
@@ -36,7 +38,7 @@ impl Vault {
     }
 
     fn master(&self) -> Option<&[u8; KEY_BYTES]> {
-        self.open.then(|| self.page.first_chunk()).flatten()
+        self.is_open().then(|| self.page.first_chunk()).flatten()
     }
 
     /// Forgets everything.
@@ -49,13 +51,19 @@ impl Vault {
     /// Whether keys can be used.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.open
+        self.open && !self.suspended
+    }
+
+    /// From now on the vault behaves as if it were locked, or as it is.
+    pub fn suspend(&mut self, suspended: bool) {
+        self.suspended = suspended;
     }
 
     /// Wipes what decrypts the keys.
     pub fn lock(&mut self) {
         self.page.wipe();
         self.open = false;
+        self.suspended = false;
     }
 
     /// Opens with a master key, when it decrypts every key of the wallet.
@@ -79,6 +87,7 @@ impl Vault {
         if wrong > 0 {
             return Err(CorruptKeys);
         }
+        self.suspended = false;
         self.page[..KEY_BYTES].copy_from_slice(master);
         self.open = true;
         Ok(true)
@@ -179,6 +188,9 @@ mod tests {
         assert_eq!(vault.unlock(&[9; 32]), Ok(false));
         assert!(!vault.is_open());
         assert_eq!(vault.unlock(&[8; 32]), Ok(true));
+        vault.suspend(true);
+        assert!(!vault.is_open() && vault.keys(&[1; 32]).is_empty());
+        vault.suspend(false);
         assert_eq!(vault.keys(&[1; 32]).secret(&public), Some(secret));
         vault.insert_encrypted([2; 32], public, vec![0; 48]);
         assert_eq!(vault.unlock(&[8; 32]), Err(CorruptKeys));

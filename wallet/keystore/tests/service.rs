@@ -59,6 +59,9 @@ fn create(passphrase: &str) -> Request {
     }
 }
 
+const XPRV: &str =
+    "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
+
 fn unlock(passphrase: &str, seconds: i64) -> Request {
     Request::Unlock { passphrase: passphrase.as_bytes().to_vec().into(), seconds }
 }
@@ -338,6 +341,35 @@ fn unlocking_ends_by_itself() {
 }
 
 #[test]
+fn a_scan_that_outlasts_the_unlocking_extends_descriptors_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = store(directory.path());
+    ask(&mut store, create("right"));
+    ask(&mut store, unlock("right", 1000));
+    let import = Request::AddDescriptor {
+        descriptor: format!("wpkh({XPRV}/1h/*h)").into(),
+        range_start: 0,
+        range_end: 5,
+        next_index: 0,
+        creation_time: 1,
+    };
+    let Reply::Descriptors(list) = ask(&mut store, import) else { panic!() };
+    let id = list[0].id;
+    let top_up = |range_end| Request::TopUp { id, range_end };
+    ask(&mut store, Request::Hold(true));
+    ask(&mut store, unlock("right", 0));
+    assert!(matches!(ask(&mut store, top_up(8)), Reply::Descriptors(_)));
+    assert!(status(ask(&mut store, Request::Status)).locked);
+    assert_eq!(refused(ask(&mut store, Request::ExportDescriptor { id, consent: true })).code, -13);
+    assert_eq!(refused(ask(&mut store, Request::ExportHdKeys { consent: true })).code, -13);
+    assert!(matches!(ask(&mut store, top_up(9)), Reply::Descriptors(_)), "after what was refused");
+    assert!(store.deadline().unwrap() > Duration::from_secs(3600));
+    ask(&mut store, Request::Hold(false));
+    assert_eq!(refused(ask(&mut store, top_up(12))).code, -13);
+    assert_eq!(store.deadline(), None);
+}
+
+#[test]
 fn backup_and_restore_give_the_same_wallet() {
     let directory = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
@@ -373,7 +405,7 @@ fn imports_follow_core_s_rules() {
         next_index: 0,
         creation_time: 1,
     };
-    let xprv = "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
+    let xprv = XPRV;
     let Reply::Descriptors(list) = ask(&mut store, add(&format!("wpkh({xprv}/1h/*h)"))) else { panic!() };
     assert_eq!(list[0].cache.len(), 5, "one cached key per hardened index");
     let id = list[0].id;

@@ -1,6 +1,7 @@
 //! Looking at old blocks again.
 
 use bulkhead_control::clock;
+use bulkhead_keystore_edge::Request;
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use super::Call;
 use super::util::{ensure_unlocked, synced_wallet, wallet_of};
 use crate::app::{App, Loaded, Scan};
 use crate::ipc::{self, scan::Outcome};
-use crate::wallets::{TIMESTAMP_WINDOW, chain_error, sync_error};
+use crate::wallets::{TIMESTAMP_WINDOW, chain_error, keystore_error, sync_error};
 
 /// Reserves a wallet for one scan.
 pub(super) struct Reservation<'a>(&'a Loaded);
@@ -31,9 +32,15 @@ impl Drop for Reservation<'_> {
     }
 }
 
-/// Scans blocks of the active chain from `start` to `stop` (or the tip).
+/// Scans blocks of the active chain from `start` to `stop` (or the tip). An unlocked wallet that is to lock itself meanwhile goes
+/// on to find addresses that only private keys yield.
 pub(super) async fn scan(app: &App, reservation: &Reservation<'_>, start: i32, stop: Option<i32>) -> RpcResult<Outcome> {
-    ipc::scan::scan(app, reservation.0, start, stop).await.map_err(|error| sync_error(&error))
+    let loaded = reservation.0;
+    let hold = async |on| loaded.keys.call(Request::Hold(on)).await.map_err(|error| keystore_error(&error));
+    hold(true).await?;
+    let outcome = ipc::scan::scan(app, loaded, start, stop).await;
+    hold(false).await?;
+    outcome.map_err(|error| sync_error(&error))
 }
 
 /// First height whose block is not older than `time` less the tolerance; `None` when all blocks are older.

@@ -39,6 +39,9 @@ pub struct Settings {
     pub now: fn() -> i64,
 }
 
+/// Longest time that a scan may keep keys beyond the time of unlocking: blocks of all history take less.
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The key store.
 #[derive(Debug)]
 pub struct Keystore {
@@ -54,6 +57,8 @@ pub struct Keystore {
     sessions: Sessions,
     /// When the vault locks itself, and the same moment on the clock that users see.
     relock: Option<(Instant, i64)>,
+    /// The wallet scans: until this moment, at most, keys are kept beyond `relock` for the addresses that it may need.
+    held: Option<Instant>,
 }
 
 type Answer = Result<Reply, KeystoreError>;
@@ -73,6 +78,7 @@ impl Keystore {
             history: History::default(),
             sessions: Sessions::default(),
             relock: None,
+            held: None,
         })
     }
 
@@ -80,18 +86,24 @@ impl Keystore {
     pub fn handle(&mut self, request: Request, beside: Option<OwnedFd>) -> Reply {
         self.tick();
         tracing::debug!(target: "ipc", "[{}] key store request: {}", self.settings.name, request.name());
-        self.answer(request, beside).unwrap_or_else(Reply::Error)
+        // Held beyond its time, a vault extends descriptors and does nothing else.
+        let overdue = self.relock.is_some_and(|(at, _)| at <= Instant::now());
+        self.vault.suspend(overdue && !matches!(request, Request::TopUp { .. }));
+        let reply = self.answer(request, beside).unwrap_or_else(Reply::Error);
+        self.vault.suspend(false);
+        reply
     }
 
     /// How long until the vault locks itself.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        self.relock.map(|(at, _)| at.saturating_duration_since(Instant::now()))
+        let (at, _) = self.relock?;
+        Some(self.held.map_or(at, |held| held.max(at)).saturating_duration_since(Instant::now()))
     }
 
     /// Locks the vault when its time has come.
     pub fn tick(&mut self) {
-        if self.relock.is_some_and(|(at, _)| at <= Instant::now()) {
+        if self.deadline().is_some_and(|left| left.is_zero()) {
             self.lock_vault();
         }
     }
@@ -145,6 +157,11 @@ impl Keystore {
             Request::ExportHdKeys { consent } => self.export_hd_keys(consent),
             Request::AddHdKey(key) => self.add_hd_key(&key),
             Request::ExportWatchOnly => self.export_watch_only(beside),
+            Request::Hold(on) => {
+                self.held = on.then(|| Instant::now() + LONGEST_HOLD);
+                self.tick();
+                Ok(Reply::Ok)
+            }
             Request::TopUp { id, range_end } => self.top_up(id, range_end),
             Request::SetRules { passphrase, rules } => self.set_rules(&passphrase, &rules),
             Request::Rules => Ok(Reply::Text(self.loaded()?.rules.to_string())),
