@@ -19,6 +19,14 @@ pub struct PathGrant {
 /// # Errors
 /// In strict mode any missing layer. In every mode: threads that exist already, unknown or unopenable grants.
 pub fn enter(policy: &Policy, grants: &[PathGrant], mode: Mode) -> Result<Report, SandboxError> {
+    enter_within(policy, grants, mode, None)
+}
+
+/// As [`enter`], with a limit of memory (bytes of private data) in the place of the policy's.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_within(policy: &Policy, grants: &[PathGrant], mode: Mode, memory: Option<u64>) -> Result<Report, SandboxError> {
     let mut report =
         Report { pid: nix::unistd::getpid().as_raw(), uid: nix::unistd::geteuid().as_raw(), mode, ..Report::default() };
     if mode == Mode::Off {
@@ -41,7 +49,7 @@ pub fn enter(policy: &Policy, grants: &[PathGrant], mode: Mode) -> Result<Report
     }
     let layers = Layers { policy, mode };
 
-    rlimits::apply(policy)?;
+    rlimits::apply(policy, memory)?;
     process::set_undumpable()?;
     process::set_no_new_privs()?;
     if policy.dies_with_parent {

@@ -25,7 +25,7 @@ mod spawn;
 pub mod spawner;
 
 pub use bulkhead_policies::{COMMANDS_HASH, Policy, policy};
-pub use enter::{PathGrant, enter};
+pub use enter::{PathGrant, enter, enter_within};
 pub use error::SandboxError;
 pub use mode::Mode;
 pub use report::Report;

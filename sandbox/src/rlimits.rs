@@ -33,12 +33,16 @@ pub fn descriptors(policy: &Policy, supervisor: u64) -> u64 {
     wanted.min().map_or(within, |wanted| wanted.min(within))
 }
 
-/// Lowers soft and hard limits to the numbers of the policy. A limit that is already lower stays.
-pub(crate) fn apply(policy: &Policy) -> Result<(), SandboxError> {
-    for limit in policy.rlimits {
-        let kind = kind(limit.resource);
+/// Lowers soft and hard limits to the numbers of the policy. A limit that is already lower stays. `memory`: bytes of data instead
+/// of the policy's.
+pub(crate) fn apply(policy: &Policy, memory: Option<u64>) -> Result<(), SandboxError> {
+    let data = memory.map(|bytes| (Resource::Data, bytes));
+    let of_policy = policy.rlimits.iter().map(|limit| (limit.resource, limit.value));
+    let of_policy = of_policy.filter(|(resource, _)| *resource != Resource::Data || memory.is_none());
+    for (resource, value) in of_policy.chain(data) {
+        let kind = kind(resource);
         let (_, hard) = getrlimit(kind).map_err(|errno| SandboxError::system("getrlimit", errno))?;
-        let value = if kind == Kind::RLIMIT_NOFILE { descriptors(policy, hard) } else { limit.value.min(hard) };
+        let value = if kind == Kind::RLIMIT_NOFILE { descriptors(policy, hard) } else { value.min(hard) };
         match setrlimit(kind, value, value) {
             // EINVAL: a resource that this kernel does not know.
             Ok(()) | Err(Errno::EINVAL) => {}

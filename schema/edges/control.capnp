@@ -68,6 +68,7 @@ struct Config {
   log @3 :Log;
   descriptors @4 :List(Text);
   # Names of the descriptors beside this message, in order (log, console, listening sockets, directories).
+  memory @5 :UInt64;        # bytes of private data that the process may have; 0: what its policy says
 }
 
 struct Log {

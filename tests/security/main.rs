@@ -5,6 +5,7 @@ mod birth;
 mod hostile;
 mod kills;
 mod lacking;
+mod limits;
 mod live;
 mod minimality;
 mod support;

@@ -73,6 +73,7 @@ fn control(config: &RpcConfig) -> Handle {
     let configure = Configure {
         component: "rpc".into(),
         sandbox: "off".into(),
+        memory: None,
         fields: config.to_fields(),
         log: LogOptions::default(),
         descriptors: Vec::new(),

@@ -123,6 +123,7 @@ fn open_all(
     }
     let wallet = with_wallet.then(|| handout::wallet(&options, &walletdir)).transpose()?;
     let outfit = Outfit {
+        memory: checks::process_memory(&options.args)?,
         sandbox: options.args.get_or("-sandbox", "strict").parse::<Mode>().unwrap_or_default(),
         chain: handout::chain(&options, &blocksdir)?,
         net: handout::net(&options, &p2p)?,
@@ -238,7 +239,7 @@ pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
     // After the births of the spawners: a blocked signal would be inherited.
     let signals = Signals::new()?;
     let data = PathGrant { name: "data", path: outfit.options.datadir.clone() };
-    let report = enter(Component::Node, mode.name(), &[data]).map_err(|error| init(error.to_string()))?;
+    let report = enter(Component::Node, mode.name(), &[data], None).map_err(|error| init(error.to_string()))?;
     if mode == Mode::Off {
         tracing::warn!("-sandbox=off: no process is confined");
     }

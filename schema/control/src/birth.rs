@@ -22,6 +22,7 @@ pub struct Birth<C> {
     pub config: C,
     component: Component,
     sandbox: String,
+    memory: Option<u64>,
     descriptors: Descriptors,
     socket: OwnedFd,
 }
@@ -54,7 +55,7 @@ pub fn birth_on<C: TypedConfig>(component: Component, socket: OwnedFd) -> Result
     log::install(component, &configure.log, sinks.pop(), console);
     panic::install();
     let config = C::from_fields(configure.fields)?;
-    Ok(Birth { config, component, sandbox: configure.sandbox, descriptors, socket })
+    Ok(Birth { config, component, sandbox: configure.sandbox, memory: configure.memory, descriptors, socket })
 }
 
 pub(crate) fn receive(socket: &OwnedFd) -> Result<(ToChild, Vec<OwnedFd>), ControlError> {
@@ -89,7 +90,7 @@ impl<C> Birth<C> {
     /// # Errors
     /// A layer is missing in strict mode: the text names it and the remedy, and is sent to the supervisor too.
     pub fn confine(self, grants: &[PathGrant]) -> Result<Control, ControlError> {
-        match crate::confine::enter(self.component, &self.sandbox, grants) {
+        match crate::confine::enter(self.component, &self.sandbox, grants, self.memory) {
             Ok(report) => {
                 send_on(&self.socket, &FromChild::Report(report))?;
                 Ok(Control { socket: self.socket })

@@ -5,14 +5,15 @@ use crate::{Component, ControlError};
 pub use bulkhead_sandbox::PathGrant;
 use bulkhead_sandbox::{Mode, policy};
 
-/// Confines this process by its component's policy.
+/// Confines this process by its component's policy. `memory`: bytes of private data in the place of the policy's limit.
 ///
 /// # Errors
 /// The layer that could not be enforced, or an unknown mode.
-pub fn enter(component: Component, mode: &str, grants: &[PathGrant]) -> Result<Report, ControlError> {
+pub fn enter(component: Component, mode: &str, grants: &[PathGrant], memory: Option<u64>) -> Result<Report, ControlError> {
     let mode: Mode = mode.parse().map_err(|error| ControlError::Sandbox(format!("{error}")))?;
     let policy = policy(component.word()).ok_or_else(|| ControlError::NoPolicy(component.word().into()))?;
-    let report = bulkhead_sandbox::enter(policy, grants, mode).map_err(|error| ControlError::Sandbox(error.to_string()))?;
+    let report =
+        bulkhead_sandbox::enter_within(policy, grants, mode, memory).map_err(|error| ControlError::Sandbox(error.to_string()))?;
     Ok(Report {
         pid: report.pid,
         uid: report.uid,

@@ -58,6 +58,7 @@ fn start(directory: Option<&Path>) -> (Process, OwnedFd) {
     let configure = Configure {
         component: "keystore".into(),
         sandbox: "strict".into(),
+        memory: None,
         fields: config.to_fields(),
         log: LogOptions::default(),
         descriptors: vec!["log".into()],

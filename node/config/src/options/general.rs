@@ -124,6 +124,12 @@ pub(super) const TABLE: &[Opt] = &[
         Options,
         "Delete old block files: 0 never, 1 by RPC only, from 550 on: keep them below this many MiB. Excludes -txindex; going back needs a new download (default: 0)",
     ),
+    Opt::new(
+        "-processmemory",
+        "=<process>:<n>",
+        Options,
+        "Let a process (chain, net, rpc, wallet, keystore, notify) have at most n MiB of data; one that exceeds it ends and nobody else. May be given for several (default: net 2048, rpc 2048, wallet 8192, keystore 512)",
+    ),
     Opt::new("-reindex", "", Options, "Rebuild block index, chain state and indexes from the block files"),
     Opt::new("-reindex-chainstate", "", Options, "Rebuild the chain state from the block files"),
     Opt::new(

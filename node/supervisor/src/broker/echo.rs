@@ -34,6 +34,6 @@ impl Family {
 /// `main` of the echo: confined like the supervisor, one message in, one out.
 pub(crate) fn echo_process(mode: &str) -> Result<(), ControlError> {
     let echo = Echo::inherited(CONTROL_DESCRIPTOR)?;
-    enter(Component::Node, mode, &[])?;
+    enter(Component::Node, mode, &[], None)?;
     echo.answer()
 }

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 pub(crate) struct Outfit {
     pub options: Options,
     pub sandbox: bulkhead_sandbox::Mode,
+    /// Limits of memory that the user chose, bytes.
+    pub memory: Vec<(Component, u64)>,
     pub log_options: LogOptions,
     pub log_path: Option<PathBuf>,
     pub log: Option<OwnedFd>,
@@ -89,6 +91,7 @@ impl Outfit {
         let configure = Configure {
             component: component.word().to_owned(),
             sandbox: self.sandbox.name().to_owned(),
+            memory: self.memory.iter().rev().find(|(of, _)| *of == component).map(|(_, bytes)| *bytes),
             fields,
             log: self.log_options.clone(),
             descriptors,

@@ -4,6 +4,7 @@ use super::amounts::{amount, relay_fees};
 use super::arguments::Options;
 use crate::error::{NodeError, init};
 use bulkhead_config::{ArgsManager, Chain};
+use bulkhead_control::Component;
 
 const MAX_BLOCK_WEIGHT: i64 = 4_000_000;
 const MIN_RESERVED_WEIGHT: i64 = 2000;
@@ -240,11 +241,30 @@ fn is_user_hex(text: &str) -> bool {
 fn sandbox(args: &ArgsManager) -> Result<(), NodeError> {
     let mode = args.get_or("-sandbox", "strict");
     mode.parse::<bulkhead_sandbox::Mode>().map_err(|error| init(format!("Invalid -sandbox: {error}")))?;
+    process_memory(args)?;
     let engine = args.get_or("-scriptengine", "kernel");
     if !matches!(engine.as_str(), "kernel" | "rust" | "both") {
         return Err(init(format!("Unknown -scriptengine '{engine}', choose kernel, rust or both")));
     }
     Ok(())
+}
+
+/// Limits of memory by process, bytes: `-processmemory=<process>:<MiB>`.
+pub(crate) fn process_memory(args: &ArgsManager) -> Result<Vec<(Component, u64)>, NodeError> {
+    const LEAST_MIB: u64 = 16;
+    let read = |text: &String| {
+        let (word, mebibytes) = text.split_once(':')?;
+        let component = Component::from_word(word).filter(|component| ![Component::Node, Component::Gui].contains(component))?;
+        let mebibytes = mebibytes.parse().ok().filter(|mebibytes| (LEAST_MIB..=u64::MAX >> 20).contains(mebibytes))?;
+        Some((component, mebibytes << 20))
+    };
+    let given = args.get_all("-processmemory");
+    let read = |text: &String| {
+        read(text).ok_or_else(|| init(format!(
+        "Invalid -processmemory='{text}': a process (chain, net, rpc, wallet, keystore or notify), a colon, and MiB from {LEAST_MIB} on"
+    )))
+    };
+    given.iter().map(read).collect()
 }
 
 fn wallet(args: &ArgsManager) -> Result<(), NodeError> {

@@ -36,6 +36,8 @@ pub struct Configure {
     pub component: String,
     /// "strict", "degraded" or "off".
     pub sandbox: String,
+    /// Bytes of private data that the process may have; `None`: what its policy says.
+    pub memory: Option<u64>,
     /// The typed configuration.
     pub fields: Fields,
     /// Log options.
@@ -155,6 +157,7 @@ impl ToChild {
 fn write_configure(mut builder: wire::config::Builder<'_>, configure: &Configure) {
     builder.set_component(&configure.component);
     builder.set_sandbox(&configure.sandbox);
+    builder.set_memory(configure.memory.unwrap_or(0));
     write_fields(builder.reborrow().init_fields(length(configure.fields.len())), &configure.fields);
     let names = builder.reborrow().init_descriptors(length(configure.descriptors.len()));
     put_texts(names, &configure.descriptors);
@@ -175,6 +178,7 @@ fn read_configure(configure: wire::config::Reader<'_>) -> Result<Configure, Cont
     Ok(Configure {
         component: text(configure.get_component())?,
         sandbox: text(configure.get_sandbox())?,
+        memory: Some(configure.get_memory()).filter(|bytes| *bytes != 0),
         fields: read_fields(fields)?,
         log: LogOptions {
             levels: read_levels(log.get_levels()?)?,
@@ -200,6 +204,7 @@ mod tests {
             ToChild::Configure(Configure {
                 component: "chain".into(),
                 sandbox: "strict".into(),
+                memory: Some(1 << 20),
                 fields: vec![
                     ("a".into(), FieldValue::Flag(true)),
                     ("b".into(), FieldValue::Integer(-1)),

@@ -189,6 +189,7 @@ impl Birth {
         let configure = Configure {
             component: component.word().to_owned(),
             sandbox: self.mode.name().to_owned(),
+            memory: None,
             fields,
             log: LogOptions::default(),
             descriptors: named.iter().map(|(name, _)| (*name).to_owned()).collect(),
