@@ -228,7 +228,8 @@ fn compressible_key(script: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-/// Core's `CompressAmount`.
+/// Core's `CompressAmount`. Far above all money the arithmetic wraps, as Core's does: such an amount is in no valid coin, but
+/// a damaged record may hold it, and what it is compressed to means another amount then.
 pub fn compress_amount(satoshi: u64) -> u64 {
     if satoshi == 0 {
         return 0;
@@ -240,10 +241,11 @@ pub fn compress_amount(satoshi: u64) -> u64 {
         exponent += 1;
     }
     if exponent < 9 {
-        let digit = rest % 10;
-        1 + (rest / 10 * 9 + digit - 1) * 10 + exponent
+        // The last digit is not 0 here.
+        let mantissa = (rest / 10).wrapping_mul(9).wrapping_add(rest % 10 - 1);
+        mantissa.wrapping_mul(10).wrapping_add(1 + exponent)
     } else {
-        1 + (rest - 1) * 10 + 9
+        (rest - 1).wrapping_mul(10).wrapping_add(1 + 9)
     }
 }
 
@@ -296,6 +298,21 @@ mod tests {
         for amount in (0..100_000).chain([123_456_789_012_345]) {
             assert_eq!(decompress_amount(compress_amount(amount)), amount);
         }
+    }
+
+    /// What Core's unsigned 64-bit arithmetic gives. Fails where overflow is checked: `cargo test` without `--release`.
+    #[test]
+    fn amounts_far_above_all_money_wrap_as_core_s_do() {
+        for (amount, code, back) in [
+            (u64::MAX, 18_446_744_073_709_551_603, 2_049_638_230_412_172_324),
+            (1 << 63, 9_223_372_036_854_775_807, 10_248_191_152_060_973_120),
+            (u64::MAX - 5, 16_602_069_666_338_596_442, u64::MAX - 5),
+            (10_000_000_000_000_000_000, 100_000_000_000, 10_000_000_000_000_000_000),
+        ] {
+            assert_eq!(compress_amount(amount), code);
+            assert_eq!(decompress_amount(code), back);
+        }
+        assert_eq!(decompress_amount(u64::MAX), 2_049_638_230_412_174_624);
     }
 
     #[test]
