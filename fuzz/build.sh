@@ -1,5 +1,6 @@
 #!/bin/bash
 # Builds the targets with the instrumentation of an engine (driver, libfuzzer or coverage) and prints the binary's path.
+# `planted` is the driver with planted faults, under a name of its own.
 #
 # Only our own crates and Cap'n Proto are instrumented, and everything else comes from the cache that `make build` filled:
 # RocksDB and the kernel are not compiled again. This file is its own RUSTC_WRAPPER, because RUSTFLAGS would change the
@@ -9,13 +10,16 @@ set -euo pipefail
 SANCOV="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 -Cllvm-args=-sanitizer-coverage-trace-compares"
 declare -A FLAGS=(
     [driver]="$SANCOV -Cllvm-args=-sanitizer-coverage-trace-pc-guard"
+    [planted]="$SANCOV -Cllvm-args=-sanitizer-coverage-trace-pc-guard"
     [libfuzzer]="$SANCOV -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
     [coverage]="-Cinstrument-coverage"
 )
-declare -A UNITS=([driver]=15 [libfuzzer]=14 [coverage]=13)
+declare -A UNITS=([driver]=15 [planted]=15 [libfuzzer]=14 [coverage]=13)
 
+# Of ours, those that have a profile of their own: the products of others would be taken for those of `make build`. What is asked
+# for at every planted fault must not look like a branch of the program.
 instrumented() {
-    case "$1" in bulkhead-* | bitcoin-chain | bitcoin-net | bitcoin-rpc | bitcoin-wallet | bitcoin-keystore | capnp | capnp-rpc) ;; *) return 1 ;; esac
+    [ "$1" != bulkhead-planted ] && [[ " $BULKHEAD_FUZZ_PACKAGES " == *" $1 "* ]]
 }
 
 if [ -n "${BULKHEAD_FUZZ_ENGINE:-}" ]; then
@@ -28,15 +32,17 @@ if [ -n "${BULKHEAD_FUZZ_ENGINE:-}" ]; then
 fi
 
 engine=${1:-driver}
-[ -n "${FLAGS[$engine]:-}" ] || { echo "usage: build.sh driver|libfuzzer|coverage" >&2; exit 2; }
+[ -n "${FLAGS[$engine]:-}" ] || { echo "usage: build.sh driver|planted|libfuzzer|coverage" >&2; exit 2; }
 cd "$(dirname "$0")"
 configs=()
-for package in $(sed -n 's/^\[profile\.release\.package\.\(.*\)\]$/\1/p' Cargo.toml) capnp capnp-rpc; do
+packages=$(sed -n 's/^\[profile\.release\.package\.\(.*\)\]$/\1/p' Cargo.toml | tr '\n' ' ')"capnp capnp-rpc"
+for package in $packages; do
     configs+=(--config "profile.release.package.$package.codegen-units=${UNITS[$engine]}")
 done
 binary=fuzz features=engine
+[ "$engine" = planted ] && features=planted-faults
 [ "$engine" = libfuzzer ] && binary=libfuzzer features=engine,libfuzzer
-BULKHEAD_FUZZ_ENGINE=$engine RUSTC_WRAPPER=$PWD/build.sh \
+BULKHEAD_FUZZ_ENGINE=$engine BULKHEAD_FUZZ_PACKAGES=$packages RUSTC_WRAPPER=$PWD/build.sh \
     cargo build --release --locked --bin "$binary" --features "$features" "${configs[@]}" >&2
 # Under a name of its own: builds for other engines, and `cargo test`, write to the same place.
 folder=${CARGO_TARGET_DIR:-$PWD/target}/release

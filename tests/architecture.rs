@@ -10,32 +10,35 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 
 /// Every workspace package, and the workspace packages that it may name as normal dependencies.
 const MAY_USE: &[(&str, &[&str])] = &[
+    // Nothing, in a program for users: places where `fuzz/` plants faults.
+    ("bulkhead-planted", &[]),
     // Ground floor: data and kernel features.
     ("bulkhead-policies", &[]),
     ("bulkhead-sandbox", &["bulkhead-policies"]),
     ("bulkhead-schema", &[]),
     // Channels.
-    ("bulkhead-control", &["bulkhead-schema", "bulkhead-sandbox", "bulkhead-policies"]),
-    ("bulkhead-link", &["bulkhead-schema", "bulkhead-control"]),
+    ("bulkhead-control", &["bulkhead-schema", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-planted"]),
+    ("bulkhead-link", &["bulkhead-schema", "bulkhead-control", "bulkhead-planted"]),
     ("bulkhead-keystore-edge", &["bulkhead-schema", "bulkhead-sandbox"]),
     // Pure logic.
     ("bulkhead-config", &[]),
-    ("bulkhead-consensus", &[]),
-    ("bulkhead-script", &["bulkhead-consensus"]),
-    ("bulkhead-wire", &["bulkhead-consensus"]),
+    ("bulkhead-consensus", &["bulkhead-planted"]),
+    ("bulkhead-script", &["bulkhead-consensus", "bulkhead-planted"]),
+    ("bulkhead-wire", &["bulkhead-consensus", "bulkhead-planted"]),
     ("bulkhead-addrman", &["bulkhead-wire"]),
-    ("bulkhead-rpc-util", &[]),
+    ("bulkhead-rpc-util", &["bulkhead-planted"]),
     ("bulkhead-mempool", &["bulkhead-consensus", "bulkhead-rpc-util"]),
-    ("bulkhead-store", &["bulkhead-consensus"]),
+    ("bulkhead-store", &["bulkhead-consensus", "bulkhead-planted"]),
     ("bulkhead-musig2", &[]),
-    ("bulkhead-wallet-core", &["bulkhead-musig2"]),
-    ("bulkhead-spend-policy", &[]),
+    ("bulkhead-wallet-core", &["bulkhead-musig2", "bulkhead-planted"]),
+    ("bulkhead-spend-policy", &["bulkhead-planted"]),
     ("bulkhead-widgets", &[]),
     // Processes.
     ("bitcoin-node", &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-config"]),
     (
         "bitcoin-chain",
         &[
+            "bulkhead-planted",
             "bulkhead-control",
             "bulkhead-sandbox",
             "bulkhead-policies",
@@ -53,6 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "bitcoin-net",
         &[
+            "bulkhead-planted",
             "bulkhead-control",
             "bulkhead-sandbox",
             "bulkhead-policies",
@@ -68,6 +72,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "bitcoin-rpc",
         &[
+            "bulkhead-planted",
             "bulkhead-control",
             "bulkhead-sandbox",
             "bulkhead-policies",
@@ -77,11 +82,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bulkhead-keystore-edge",
         ],
     ),
-    ("bitcoin-notify", &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema"]),
+    ("bitcoin-notify", &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-planted"]),
     ("bitcoin-cli", &["bulkhead-config", "bulkhead-schema", "bulkhead-link"]),
     (
         "bitcoin-wallet",
         &[
+            "bulkhead-planted",
             // Options of the offline tool.
             "bulkhead-config",
             "bulkhead-control",
@@ -98,6 +104,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "bitcoin-keystore",
         &[
+            "bulkhead-planted",
             "bulkhead-control",
             "bulkhead-sandbox",
             "bulkhead-policies",
@@ -241,6 +248,33 @@ fn the_key_store_links_exactly_the_listed_crates() {
     let list = std::fs::read_to_string(root().join("wallet/keystore/linked-crates.txt")).unwrap();
     let listed: Vec<String> = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect();
     assert_eq!(linked, listed, "a new crate beside the keys needs a reason and a line in wallet/keystore/linked-crates.txt");
+}
+
+/// The feature has one name, in one manifest; a build for users that asks for it all the same does not compile.
+#[test]
+fn no_program_for_users_holds_planted_faults() {
+    let metadata = metadata();
+    let resolve = metadata.resolve.as_ref().unwrap();
+    let planted = metadata.workspace_packages().into_iter().find(|package| package.name.as_str() == "bulkhead-planted").unwrap();
+    let node = resolve.nodes.iter().find(|node| node.id == planted.id).unwrap();
+    assert!(node.features.is_empty(), "{:?}", node.features);
+    for package in metadata.workspace_packages() {
+        let manifest = std::fs::read_to_string(&package.manifest_path).unwrap();
+        assert_eq!(manifest.contains("planted-faults"), package.id == planted.id, "{}", package.name);
+    }
+    let main = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(!main.contains("planted-faults") && !main.contains("debug-assertions"));
+    let folder = tempfile::tempdir().unwrap();
+    let source = root().join("tests/planted/src/lib.rs");
+    let compile = |feature: &[&str]| {
+        let mut rustc = std::process::Command::new("rustc");
+        rustc.args(["--edition", "2024", "--crate-type", "lib", "-O", "--out-dir"]).arg(folder.path());
+        rustc.args(feature).arg(&source).output().unwrap()
+    };
+    assert!(compile(&[]).status.success());
+    let refused = compile(&["--cfg", "feature=\"planted-faults\""]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no program that users run may have them"));
 }
 
 #[test]

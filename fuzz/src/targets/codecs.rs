@@ -40,9 +40,21 @@ const COMMANDS: [&str; 30] = [
     "getcfcheckpt",
 ];
 
-/// A stream of v1 messages, pushed in two pieces: the split must not change what comes out.
+/// A stream of v1 messages, pushed in two pieces: the split must not change what comes out, and a message that is taken is what
+/// our own sender would have made of it, checksum included.
 pub fn p2p_frame(data: &[u8]) {
     let Some((cut, stream)) = data.split_first() else { return };
+    let (mut framer, mut rest) = (Framer::new(MAGIC), stream);
+    while let (false, before) = (rest.is_empty(), rest) {
+        match framer.push(&mut rest) {
+            Ok(Some(Ok(frame))) => {
+                let taken = &before[..before.len() - rest.len()];
+                assert_eq!(frame::encode(MAGIC, &frame.command, &frame.body), taken);
+            }
+            Ok(Some(Err(_))) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
     let whole = frames(&[stream]);
     let cut = usize::from(*cut).min(stream.len());
     let halves = frames(&[&stream[..cut], &stream[cut..]]);

@@ -45,6 +45,9 @@ pub fn wallet_descriptor(data: &[u8]) {
         let again = Descriptor::parse(&public, &mut Keys::default()).expect("a printed descriptor parses");
         assert_eq!(again.public(), public);
         assert_eq!(again.id(), parsed.id());
+        if let Some((body, checksum)) = text(data).split_once('#') {
+            assert_eq!(util::descriptor::checksum(body).as_deref(), Some(checksum), "another checksum was taken");
+        }
         let mut cache = Cache::default();
         if parsed.fill_cache(1, &keys, &mut cache).is_ok() {
             let _ = parsed.expand(1, &cache);

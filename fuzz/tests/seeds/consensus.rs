@@ -50,6 +50,8 @@ fn script_cases() -> Vec<Vec<u8>> {
     cases.push(Case { mode: RAW, ..plain(taproot, &[&[], &[5; 64]]) });
     cases.push(Case { inputs: 0x46, times: 0x45, ..signed(P2WSH, [&key(0)[..], &[0xac]].concat(), vec![sign(0x81, 0)]) });
     cases.push(Case { flags: 0x03, ..signed(P2SH, [&key(0)[..], &[0xac]].concat(), vec![sign(1, 0)]) });
+    // A number within bounds.
+    cases.push(plain(vec![0xa5], &[&[3], &[1], &[5]]));
     cases.iter().map(Case::encode).collect()
 }
 
@@ -64,8 +66,20 @@ fn transactions_and_blocks() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let coinbase = genesis.txdata[0].clone();
     let mut block = genesis.clone();
     block.txdata = vec![coinbase.clone(), payment.clone(), bare.clone()];
-    let blocks = vec![with(3, &serialize(&genesis)), with(6, &serialize(&block)), with(0, &serialize(&block))];
-    (vec![serialize(&coinbase), serialize(&payment), serialize(&bare)], blocks)
+    // Eight outputs of one transaction are spent; then only the first, with a witness of one empty element.
+    let mut siblings = payment.clone();
+    siblings.input = vec![payment.input[0].clone(); 8];
+    for (vout, input) in (0..).zip(&mut siblings.input) {
+        input.previous_output.vout = vout;
+        input.witness.clear();
+    }
+    let family = bitcoin::Block { txdata: vec![coinbase.clone(), siblings.clone()], ..genesis.clone() };
+    siblings.input.truncate(1);
+    siblings.input[0].witness.push([]);
+    let blocks =
+        [with(3, &serialize(&genesis)), with(6, &serialize(&block)), with(0, &serialize(&block)), with(6, &serialize(&family))];
+    let transactions = [serialize(&coinbase), serialize(&payment), serialize(&bare), serialize(&siblings)];
+    (transactions.to_vec(), blocks.to_vec())
 }
 
 pub fn seeds() -> Vec<Seeds> {

@@ -1,11 +1,12 @@
 //! What the edges carry.
 
 use bulkhead_control::message::Configure;
-use bulkhead_control::{Command, Edge, FieldValue, FromChild, OpenKeystore, Report, Request, ToChild};
+use bulkhead_control::{Command, Edge, FieldValue, FromChild, LogLevel, OpenKeystore, Report, Request, ToChild};
 use bulkhead_keystore_edge as keystore;
 use bulkhead_wire::compact::{BlockTransactions, CompactBlock, TransactionsRequest};
 use capnp::message::Builder;
 
+use crate::conversations::{self, answered, called, text};
 use crate::{Seeds, noise, with};
 
 fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) -> Vec<u8> {
@@ -42,6 +43,7 @@ pub fn seeds() -> Vec<Seeds> {
         FromChild::Request(8, Request::Stop),
         FromChild::Fatal("disk full".into()),
         FromChild::Notify(command),
+        FromChild::Request(9, Request::Logging(vec![LogLevel { category: "net".into(), level: "debug".into() }; 2])),
     ];
     let requests = [
         keystore::Request::Open,
@@ -111,16 +113,18 @@ pub fn seeds() -> Vec<Seeds> {
                 ]
                 .concat(),
                 (0u8..200).collect(),
+                conversations::orphan(),
             ],
         ),
         ("notify_frames", vec![[&2u32.to_le_bytes()[..], &4u32.to_le_bytes(), b"true", &2u32.to_le_bytes(), b"00"].concat()]),
-        ("keystore_sequence", noise(4)),
-        ("net_chain_client", noise(3)),
-        ("wallet_chain_client", noise(3)),
-        ("rpc_chain_client", noise(3)),
-        ("rpc_net_client", noise(3)),
-        ("rpc_wallet_client", noise(3)),
+        ("keystore_sequence", [noise(4), conversations::key_store()].concat()),
+        ("net_chain_client", [noise(3), vec![answered(&[0, 0])]].concat()),
+        ("wallet_chain_client", [noise(3), vec![answered(&[0, 0])]].concat()),
+        ("rpc_chain_client", [noise(3), vec![answered(&text(r#"{"result":[1,null]}"#))]].concat()),
+        ("rpc_net_client", [noise(3), vec![answered(&text(r#"{"result":"a"}"#))]].concat()),
+        ("rpc_wallet_client", [noise(3), vec![answered(&text(r#"{"error":{"code":-4,"message":"b"}}"#))]].concat()),
         ("gui_client", noise(4)),
-        ("echo_server", noise(3)),
+        // A null call, and one that echoes 200 KiB.
+        ("echo_server", [noise(3), vec![[called(4, &[0, 0]), called(5, &[0, 1, 3, 6, 7, 200])].concat()]].concat()),
     ]
 }

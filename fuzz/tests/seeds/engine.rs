@@ -45,7 +45,7 @@ pub fn seeds() -> Vec<Seeds> {
         ("stored_tx_position", vec![[&[7; 5][..], &[1; 8]].concat()]),
         ("compressed_amount", vec![5_000_000_000u64.to_le_bytes().to_vec()]),
         ("net_chain_server", noise(3)),
-        ("rpc_chain_server", noise(3)),
+        ("rpc_chain_server", [noise(3), vec![crate::conversations::miner()]].concat()),
         ("wallet_chain_server", noise(3)),
     ]
 }

@@ -74,6 +74,8 @@ fn dns_answer() -> Vec<u8> {
 const TPUB: &str =
     "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
 
+const KEY_HASH: &str = "wpkh(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)";
+
 pub fn seeds() -> Vec<Seeds> {
     let records = [Record::Name { address: "bcrt1qqqq".into(), label: "coffee".into() }, Record::OrderPosNext(7)];
     let tx = bitcoin::consensus::serialize(&transaction());
@@ -160,7 +162,7 @@ pub fn seeds() -> Vec<Seeds> {
         ("ban_list", texts(&[ban])),
         ("psbt", vec![psbt()]),
         ("descriptor", descriptors.clone()),
-        ("wallet_descriptor", descriptors),
+        ("wallet_descriptor", [descriptors, texts(&[&bulkhead_rpc_util::with_checksum(KEY_HASH)])].concat()),
         (
             "address",
             texts(&[
@@ -174,7 +176,13 @@ pub fn seeds() -> Vec<Seeds> {
         ("raw_transaction", vec![tx]),
         ("script_text", vec![output(1).script_pubkey.into_bytes(), [&[0x21, 2][..], &[9; 32], &[0xac]].concat()]),
         ("amount", texts(&["0.00001000", "\"1e-8\"", "21000000"])),
-        ("spending_rules", texts(&["fee-max 1000\nvelocity-day 5\ndestination-allowlist 0014\n"])),
+        (
+            "spending_rules",
+            texts(&[
+                "fee-max 1000\nvelocity-day 5\ndestination-allowlist 0014\n",
+                "destination-allowlist 51\ndestination-allowlist 52\n",
+            ]),
+        ),
         ("notify_template", texts(&["walletnotify\0echo %w %s\0it's", "alertnotify\0echo %s\0a; rm"])),
     ]
 }

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "engine")]
 mod consensus;
+mod conversations;
 mod edges;
 #[cfg(feature = "engine")]
 mod engine;

@@ -1,5 +1,7 @@
 //! Putting values into a command so that they stay values.
 
+use bulkhead_planted::{Fault, planted};
+
 /// How a value may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -30,6 +32,7 @@ fn safe(kind: Kind, value: &str) -> Option<String> {
             let allowed = |c: &char| c.is_ascii_alphanumeric() || " .,;-_/:?@()".contains(*c);
             Some(format!("'{}'", value.chars().filter(allowed).collect::<String>()))
         }
+        Kind::Name if planted(Fault::QuoteInName) => Some(format!("'{value}'")),
         Kind::Name => (!value.contains('\0')).then(|| format!("'{}'", value.replace('\'', "'\"'\"'"))),
     }
 }

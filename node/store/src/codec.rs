@@ -3,6 +3,7 @@
 use bitcoin::hashes::Hash;
 use bitcoin::secp256k1::PublicKey;
 use bitcoin::{Amount, PubkeyHash, ScriptBuf, ScriptHash, TxOut};
+use bulkhead_planted::{Fault, planted};
 
 /// A stored value that cannot be read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +115,8 @@ impl<'a> Reader<'a> {
             0xff => u64::from_le_bytes(self.array()?),
             small => u64::from(small),
         };
-        usize::try_from(value).ok().filter(|count| *count <= self.remaining()).ok_or(CodecError::Count)
+        let fits = |count: &usize| *count <= self.remaining() || planted(Fault::CountUnbounded);
+        usize::try_from(value).ok().filter(fits).ok_or(CodecError::Count)
     }
 
     /// Core's compressed output.

@@ -2,6 +2,7 @@
 
 use bitcoin::hashes::Hash;
 use bitcoin::{OutPoint, TxOut, Txid};
+use bulkhead_planted::{Fault, planted};
 
 use crate::codec::{CodecError, Reader, put_tx_out, put_varint};
 
@@ -29,7 +30,9 @@ impl Coin {
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(bytes);
         let coin = Self::read(&mut reader)?;
-        reader.finish()?;
+        if !planted(Fault::CoinTrailing) {
+            reader.finish()?;
+        }
         Ok(coin)
     }
 

@@ -4,6 +4,7 @@
 //! has the transactions that they leave out.
 
 use bitcoin::hashes::{Hash, HashEngine, sha256, siphash24};
+use bulkhead_planted::{Fault, planted};
 
 use crate::reader::{DecodeError, Reader, put_compact, put_length};
 use crate::skim;
@@ -118,7 +119,8 @@ impl TransactionsRequest {
         let mut next: u64 = 0;
         for _ in 0..count {
             let at = next.saturating_add(reader.compact()?);
-            indexes.push(u16::try_from(at).map_err(|_| DecodeError::DifferenceOverflow)?);
+            let index = if planted(Fault::IndexTruncated) { Ok(at as u16) } else { u16::try_from(at) };
+            indexes.push(index.map_err(|_| DecodeError::DifferenceOverflow)?);
             next = at + 1;
         }
         Ok(Self { block, indexes })

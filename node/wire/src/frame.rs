@@ -1,6 +1,7 @@
 //! The v1 transport: magic, command, length, checksum, body.
 
 use bitcoin::hashes::{Hash, sha256d};
+use bulkhead_planted::{Fault, planted};
 use thiserror::Error;
 
 /// Bytes in front of each body.
@@ -142,7 +143,7 @@ impl Framer {
         let raw = &header[4..16];
         let expected = checksum(&body);
         let found = four(&header, 20);
-        if expected != found {
+        if expected != found && !(planted(Fault::FrameChecksum) && expected[..2] == found[..2]) {
             return Err(Rejected::Checksum { command: trimmed(raw), length: body.len(), expected, found });
         }
         let command = trimmed(raw);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bulkhead_planted::{Fault, planted};
 use thiserror::Error;
 
 /// Longest line, bytes without its newline. The specification has no limit; memory does.
@@ -94,7 +95,12 @@ fn read_mapping(mut text: &str) -> Option<BTreeMap<String, String>> {
     while !text.is_empty() {
         let end = text.find(['=', ' '])?;
         let (key, rest) = text.split_at(end);
-        let Some(rest) = rest.strip_prefix('=') else { break };
+        let Some(rest) = rest.strip_prefix('=') else {
+            if planted(Fault::MappingLoop) {
+                continue;
+            }
+            break;
+        };
         let (value, rest) = match rest.strip_prefix('"') {
             Some(quoted) => unquote(quoted)?,
             None => {

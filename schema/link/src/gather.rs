@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
+use bulkhead_planted::{Fault, planted};
 use futures::io::AsyncWrite;
 
 /// Bytes that wait at most; a larger piece goes to the stream directly, without a copy.
@@ -108,7 +109,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Gatherer<W> {
             shared.wake_sender();
             return Poll::Ready(Ok(bytes.len()));
         }
-        if shared.waiting.is_empty() {
+        if shared.waiting.is_empty() || planted(Fault::LargeOvertakes) {
             let written = ready!(Pin::new(&mut shared.stream).poll_write(context, bytes));
             shared.count(*written.as_ref().unwrap_or(&0));
             return Poll::Ready(written);

@@ -14,21 +14,25 @@ pub fn seeds(target: &str) -> PathBuf {
 /// Inputs in memory; those that show something new are also written down.
 pub struct Corpus {
     inputs: Vec<Vec<u8>>,
+    /// How many of them, from the first on, are those of the repository.
+    committed: usize,
     folder: PathBuf,
 }
 
 impl Corpus {
     /// An empty one that keeps what it is given in this folder.
     pub fn new(folder: &Path) -> Self {
-        Self { inputs: Vec::new(), folder: folder.to_owned() }
+        Self { inputs: Vec::new(), committed: 0, folder: folder.to_owned() }
     }
 
     pub fn len(&self) -> usize {
         self.inputs.len()
     }
 
-    pub fn push(&mut self, input: Vec<u8>) {
+    /// Adds one; those of the repository come before all others.
+    pub fn push(&mut self, input: Vec<u8>, committed: bool) {
         self.inputs.push(input);
+        self.committed += usize::from(committed);
     }
 
     /// Writes an input down.
@@ -39,10 +43,14 @@ impl Corpus {
         Ok(())
     }
 
-    /// One input; newer ones are taken more often.
+    /// One input; newer ones are taken more often, and those of the repository: somebody meant something by them.
     pub fn pick<'a>(&'a self, random: &mut Random) -> &'a [u8] {
         let length = self.inputs.len();
-        let index = if random.below(2) == 0 { random.below(length) } else { length - 1 - random.below(length.div_ceil(4)) };
+        let index = match random.below(4) {
+            0 if self.committed > 0 => random.below(self.committed),
+            0 | 1 => random.below(length),
+            _ => length - 1 - random.below(length.div_ceil(4)),
+        };
         self.inputs.get(index).map_or(&[], Vec::as_slice)
     }
 }
@@ -56,6 +64,15 @@ pub fn read(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
     paths.sort();
     paths.iter().map(fs::read).collect()
+}
+
+/// Keeps an input that is a finding; answers where.
+pub fn keep_finding(work: &Path, target: &str, input: &[u8]) -> io::Result<PathBuf> {
+    let folder = work.join("findings").join(target);
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(name(input));
+    fs::write(&path, input)?;
+    Ok(path)
 }
 
 /// A name from the content (FNV-1a), so that the same input is kept once.

@@ -3,6 +3,8 @@
 mod corpus;
 mod coverage;
 mod options;
+#[cfg(feature = "planted-faults")]
+mod selftest;
 mod worker;
 
 use std::fs;
@@ -31,14 +33,19 @@ fn main() -> ExitCode {
 
 /// Whether nothing was found.
 fn run(options: &Options) -> io::Result<bool> {
+    if let Some(fault) = &options.fault {
+        plant(fault)?;
+    }
     let run = |name: &str, input: &[u8]| bulkhead_fuzz::target(name).into_iter().for_each(|target| target(input));
     match &options.task {
         Task::List => bulkhead_fuzz::TARGETS.iter().for_each(|(name, _)| println!("{name}")),
         Task::Replay(name, files) => {
+            bulkhead_fuzz::count_panics();
             for file in files {
                 println!("{}", file.display());
                 run(name, &fs::read(file)?);
             }
+            return Ok(bulkhead_fuzz::panics() == 0);
         }
         Task::Stdin(name) => {
             let mut input = Vec::new();
@@ -50,6 +57,10 @@ fn run(options: &Options) -> io::Result<bool> {
                 worker::work(name, target, options)?;
             }
         }
+        #[cfg(feature = "planted-faults")]
+        Task::SelfTest => return selftest::run(options),
+        #[cfg(not(feature = "planted-faults"))]
+        Task::SelfTest => return Err(without_faults()),
         Task::Campaign(name) => return campaign(name, options),
         Task::All => {
             let mut clean = true;
@@ -62,6 +73,23 @@ fn run(options: &Options) -> io::Result<bool> {
     Ok(true)
 }
 
+#[cfg(feature = "planted-faults")]
+fn plant(name: &str) -> io::Result<()> {
+    let row = bulkhead_planted::row(name).ok_or_else(|| io::Error::other(format!("no fault is named {name}")))?;
+    bulkhead_planted::plant(row.fault);
+    Ok(())
+}
+
+#[cfg(not(feature = "planted-faults"))]
+fn plant(_: &str) -> io::Result<()> {
+    Err(without_faults())
+}
+
+#[cfg(not(feature = "planted-faults"))]
+fn without_faults() -> io::Error {
+    io::Error::other("this driver was built without planted faults: run `make fuzz-selftest`")
+}
+
 /// Runs all jobs of one target to their end.
 fn campaign(name: &str, options: &Options) -> io::Result<bool> {
     let jobs = (0..u64::from(options.jobs)).map(|job| Options { seed: options.seed + job, ..options.clone() });
@@ -71,11 +99,8 @@ fn campaign(name: &str, options: &Options) -> io::Result<bool> {
         let status = child.wait()?;
         if !status.success() {
             clean = false;
-            let input = worker::read_current(&worker::current(&options, name))?;
-            let folder = options.work.join("findings").join(name);
-            fs::create_dir_all(&folder)?;
-            let path = folder.join(corpus::name(&input));
-            fs::write(&path, &input)?;
+            let (_, input) = worker::read_current(&worker::current(&options, name))?;
+            let path = corpus::keep_finding(&options.work, name, &input)?;
             println!("{name}: FINDING ({status}), {} bytes: {}", input.len(), path.display());
         }
     }
@@ -83,6 +108,11 @@ fn campaign(name: &str, options: &Options) -> io::Result<bool> {
 }
 
 fn start(name: &str, options: &Options) -> io::Result<Child> {
+    worker_command(name, options)?.spawn()
+}
+
+/// One job as a process of its own.
+fn worker_command(name: &str, options: &Options) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([name, "--worker"]).arg("--work").arg(&options.work);
     command.args(["--seed", &options.seed.to_string(), "--memory", &options.memory.to_string()]);
@@ -92,5 +122,8 @@ fn start(name: &str, options: &Options) -> io::Result<Child> {
             command.arg(option).arg(value.to_string());
         }
     }
-    command.spawn()
+    if let Some(fault) = &options.fault {
+        command.args(["--fault", fault]);
+    }
+    Ok(command)
 }

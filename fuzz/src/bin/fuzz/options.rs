@@ -8,7 +8,9 @@ usage: fuzz TARGET [--seconds N] [--runs N] [--jobs N] [--seed N] [--memory MIB]
        fuzz TARGET --replay FILE...    run the target over these inputs, in this process
        fuzz TARGET --stdin             run the target over the standard input (for AFL++)
        fuzz --list                     names of all targets
-       fuzz --all [--seconds N] ...    each target in turn, N seconds each";
+       fuzz --all [--seconds N] ...    each target in turn, N seconds each
+       fuzz --selftest [--seconds N]   each planted fault in turn, at most N seconds each (see `make fuzz-selftest`)
+       fuzz TARGET ... --fault NAME    with a planted fault";
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Task {
     Worker(String),
     Replay(String, Vec<PathBuf>),
     Stdin(String),
+    /// Every planted fault must be found.
+    SelfTest,
 }
 
 /// The whole command line.
@@ -37,6 +41,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Holds the growing corpus and the findings.
     pub work: PathBuf,
+    /// The planted fault that is there.
+    pub fault: Option<String>,
 }
 
 /// # Errors
@@ -51,8 +57,9 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String>
         memory: 3072,
         timeout: Duration::from_secs(10),
         work: default_work(),
+        fault: None,
     };
-    let (mut target, mut list, mut all, mut stdin, mut worker) = (None, false, false, false, false);
+    let (mut target, mut list, mut all, mut stdin, mut worker, mut selftest) = (None, false, false, false, false, false);
     let mut replay = None;
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
@@ -65,6 +72,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--all" => all = true,
             "--stdin" => stdin = true,
             "--worker" => worker = true,
+            "--selftest" => selftest = true,
+            "--fault" => options.fault = Some(arguments.next().ok_or("--fault needs a name")?),
             "--seconds" => options.seconds = Some(number()?),
             "--runs" => options.runs = Some(number()?),
             "--jobs" => options.jobs = u32::try_from(number()?.clamp(1, 256)).map_err(|error| error.to_string())?,
@@ -80,6 +89,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, String>
     options.task = match target {
         None if list => Task::List,
         None if all => Task::All,
+        None if selftest => Task::SelfTest,
         None => return Err("no target is named".into()),
         Some(name) if bulkhead_fuzz::target(&name).is_none() => return Err(format!("there is no target {name}; see --list")),
         Some(name) if worker => Task::Worker(name),

@@ -26,6 +26,8 @@ pub const PANICKED: i32 = 101;
 const REPORT: Duration = Duration::from_secs(10);
 /// How many times the limit of one execution a worker may wait without working.
 const WAITING: u32 = 30;
+/// Where the input begins in the file of the current one.
+const INPUT_AT: usize = 16;
 /// Executions between two looks at the clock.
 const STRIDE: u64 = 64;
 
@@ -36,13 +38,14 @@ pub fn current(options: &Options, name: &str) -> PathBuf {
     options.work.join("current").join(format!("{name}-{}", options.seed))
 }
 
-/// The input in such a file: 8 bytes of length, then at least so many.
-pub fn read_current(path: &Path) -> io::Result<Vec<u8>> {
+/// What such a file holds: how many inputs ran before and the length of this one, 8 bytes each, then the input.
+pub fn read_current(path: &Path) -> io::Result<(u64, Vec<u8>)> {
     let mut bytes = fs::read(path)?;
-    let length = bytes.get(..8).and_then(|length| length.try_into().ok()).map_or(0, u64::from_le_bytes);
-    bytes.drain(..8.min(bytes.len()));
+    let number = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |number| u64::from_le_bytes(*number));
+    let (before, length) = (number(0), number(8));
+    bytes.drain(..INPUT_AT.min(bytes.len()));
     bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-    Ok(bytes)
+    Ok((before, bytes))
 }
 
 struct Runner {
@@ -53,8 +56,9 @@ struct Runner {
 impl Runner {
     /// Runs one input; whether it went where none went before.
     fn run(&self, input: &[u8], seen: &mut Seen) -> io::Result<bool> {
-        self.current.write_all_at(&(input.len() as u64).to_le_bytes(), 0)?;
-        self.current.write_all_at(input, 8)?;
+        let head = [EXECUTIONS.load(Relaxed), input.len() as u64].map(u64::to_le_bytes);
+        self.current.write_all_at(head.as_flattened(), 0)?;
+        self.current.write_all_at(input, INPUT_AT as u64)?;
         let ended = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
         EXECUTIONS.fetch_add(1, Relaxed);
         if ended.is_err() || bulkhead_fuzz::panics() > 0 {
@@ -81,13 +85,14 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
     let begin = Instant::now();
     let folder = options.work.join("corpus").join(name);
     let mut corpus = Corpus::new(&folder);
-    for input in corpus::read(&corpus::seeds(name))?.into_iter().chain(corpus::read(&folder)?) {
+    let tagged = |inputs: Vec<Vec<u8>>, committed: bool| inputs.into_iter().map(move |input| (input, committed));
+    for (input, committed) in tagged(corpus::read(&corpus::seeds(name))?, true).chain(tagged(corpus::read(&folder)?, false)) {
         if runner.run(&input, &mut seen)? || coverage::instrumented() == 0 {
-            corpus.push(input);
+            corpus.push(input, committed);
         }
     }
     if corpus.len() == 0 {
-        corpus.push(Vec::new());
+        corpus.push(Vec::new(), true);
     }
     let initial = corpus.len();
     let mut random = Random::new(options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));

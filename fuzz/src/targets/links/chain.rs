@@ -35,13 +35,15 @@ fn context() -> Arc<Context> {
         let pool = Arc::new(Pool::new(bulkhead_mempool::Options::default(), networks::regtest(), clock));
         chain.subscribe(pool.clone());
         let indexes = Indexes::open(IndexOptions::default(), &chain).expect("no indexes");
-        let context = Context::new(chain, pool, indexes, Network::Regtest, Arc::new(ChainConfig::default()), None);
+        // As the supervisor says that the user gives no options: otherwise no template can be made.
+        let config = ChainConfig { blockmaxweight: -1, blockreservedweight: -1, blockversion: -1, ..ChainConfig::default() };
+        let context = Context::new(chain, pool, indexes, Network::Regtest, Arc::new(config), None);
         (Arc::new(context), folder)
     });
     Arc::clone(context)
 }
 
-/// One connection to chain; what must hold afterwards is that chain still answers.
+/// One connection to chain; what must hold afterwards is that chain still answers, and holds nothing for who has gone.
 fn converse(edge: &str, data: &[u8]) {
     let script = conversation(data, &known(edge));
     let context = context();
@@ -54,7 +56,7 @@ fn converse(edge: &str, data: &[u8]) {
         tokio::task::spawn_local(hub.run(happenings));
         let (ours, theirs) = pair();
         serve(&node, edge, theirs).expect("a stream");
-        say(ours, script.messages).await;
+        say(ours, script).await;
         let (ours, theirs) = pair();
         serve(&node, "rpc-chain", theirs).expect("a stream");
         let chain = bulkhead_link::connect::<bulkhead_schema::wire::rpc_chain_capnp::rpc_chain::Client>(ours, "rpc-chain", None);
@@ -62,6 +64,13 @@ fn converse(edge: &str, data: &[u8]) {
         let asked = Instant::now();
         tokio::time::timeout(Duration::from_secs(5), ping).await.expect("an answer in time").expect("chain answers");
         assert!(asked.elapsed() < Duration::from_secs(5));
+        // Calls that were cut off end soon.
+        let given_back = async {
+            while node.template_bytes() > 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), given_back).await.expect("templates of a client that left are given back");
     })
     .expect("an event loop");
 }

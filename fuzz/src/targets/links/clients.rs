@@ -95,7 +95,13 @@ pub fn wallet_chain_client(data: &[u8]) {
             chain.barrier(),
             chain.verify_inputs(&tx, &[None]),
         );
-        let _ = futures::future::join(first, second).await;
+        let ((_, block, .., coins), _) = futures::future::join(first, second).await;
+        if let Ok(Some(found)) = block {
+            assert!(found.block.is_none_or(|block| block.block_hash() == found.at.hash), "another block than chain says");
+        }
+        if let Ok(coins) = coins {
+            assert_eq!(coins.len(), 1, "one answer for each coin");
+        }
     });
 }
 

@@ -64,7 +64,7 @@ pub fn echo_server(data: &[u8]) {
         let (ours, theirs) = pair();
         serve(theirs, "rpc-chain", client.client.clone()).expect("a stream");
         let asked = script.messages.len();
-        say(ours, script.messages).await;
+        say(ours, script).await;
         assert!(server.calls.get() <= asked, "{} calls of {asked} messages", server.calls.get());
         let (ours, theirs) = pair();
         serve(theirs, "rpc-chain", client.client).expect("a stream");

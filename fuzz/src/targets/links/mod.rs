@@ -16,15 +16,22 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bulkhead_tests::hostile::{Edge, edge};
+use bulkhead_tests::hostile::{Edge, Script, edge};
+use capnp::message::ReaderOptions;
+use capnp_rpc::rpc_capnp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server that has said nothing for so long has said all.
 const QUIET: Duration = Duration::from_millis(2);
+/// As long as it owes answers it is given more time: chain has them made by other threads.
+const OWING: Duration = Duration::from_millis(20);
 /// Longest that one conversation may take; a server that is still busy then does not bound its work.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Most bytes that the answers to one conversation may have: 400 messages, a few of them with blocks or lists.
 const MAX_ANSWERS: usize = 256 << 20;
+
+/// Most segments of one answer: as many as Cap'n Proto itself reads.
+const MAX_SEGMENTS: usize = 512;
 
 fn known(name: &str) -> Edge {
     edge(name).expect("the edge is in the table")
@@ -42,8 +49,44 @@ fn watched(descriptor: OwnedFd) -> tokio::net::UnixStream {
     tokio::net::UnixStream::from_std(stream).expect("a stream of this runtime")
 }
 
+/// What a server says: whole messages, one behind the other.
+#[derive(Default)]
+struct Answers {
+    /// The beginning of a message.
+    waiting: Vec<u8>,
+    /// Questions that were answered.
+    returned: u32,
+}
+
+impl Answers {
+    fn take(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+        let mut rest = self.waiting.as_slice();
+        while message_length(rest).is_some_and(|length| length <= rest.len()) {
+            let options = ReaderOptions::new();
+            let message = capnp::serialize::read_message_from_flat_slice(&mut rest, options).expect("segments as announced");
+            let root = message.get_root::<rpc_capnp::message::Reader<'_>>().expect("an answer is a message");
+            let kind = root.which().expect("a message of a known kind");
+            self.returned += u32::from(matches!(kind, rpc_capnp::message::Return(_)));
+        }
+        let left = rest.len();
+        self.waiting.drain(..self.waiting.len() - left);
+    }
+}
+
+/// Bytes of the message that begins here, by its table of segments; `None`: the table is not there yet.
+fn message_length(bytes: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
+    let segments = number(0)? + 1;
+    assert!(segments <= MAX_SEGMENTS, "an answer of {segments} segments");
+    let words = (0..segments).map(|at| number(4 + 4 * at)).sum::<Option<usize>>()?;
+    assert!(words * 8 <= MAX_ANSWERS, "an answer of {words} words");
+    Some((segments / 2 + 1 + words) * 8)
+}
+
 /// Says all messages and takes what comes back until the other side is quiet, then hangs up. Answers how many bytes came.
-async fn say(ours: OwnedFd, messages: Vec<Vec<u8>>) -> usize {
+async fn say(ours: OwnedFd, script: Script) -> usize {
+    let Script { messages, questions } = script;
     let (mut reader, mut writer) = watched(ours).into_split();
     let writing = async move {
         for message in messages {
@@ -56,10 +99,15 @@ async fn say(ours: OwnedFd, messages: Vec<Vec<u8>>) -> usize {
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];
         let mut total = 0;
+        let mut answers = Answers::default();
         loop {
-            match tokio::time::timeout(QUIET, reader.read(&mut buffer)).await {
+            let quiet = if answers.returned < questions { OWING } else { QUIET };
+            match tokio::time::timeout(quiet, reader.read(&mut buffer)).await {
                 Ok(Ok(0)) => return total,
-                Ok(Ok(count)) => total += count,
+                Ok(Ok(count)) => {
+                    total += count;
+                    answers.take(&buffer[..count]);
+                }
                 Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => {}
                 Ok(Err(_)) | Err(_) => return total,
             }

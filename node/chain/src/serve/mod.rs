@@ -21,7 +21,7 @@ mod wallet_chain;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bulkhead_link::LinkError;
@@ -105,6 +105,12 @@ impl Node {
         if let Some(context) = self.startup.context() {
             context.chain.wake_waiting();
         }
+    }
+
+    /// Bytes of the blocks of all templates that clients hold.
+    #[must_use]
+    pub fn template_bytes(&self) -> u64 {
+        self.template_bytes.load(Ordering::Acquire)
     }
 
     /// Waits for the end of the start.

@@ -10,6 +10,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Block, Transaction, TxMerkleNode};
 use bulkhead_consensus::block::{height_push, witness_commitment_index};
 use bulkhead_consensus::merkle;
+use bulkhead_planted::{Fault, planted};
 use bulkhead_schema::decode;
 use bulkhead_schema::limits::MAX_BLOCK_BYTES;
 use bulkhead_schema::wire::mining_capnp::block_template;
@@ -31,7 +32,9 @@ struct Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        if !planted(Fault::TemplateHeld) {
+            self.used.fetch_sub(self.bytes, Ordering::AcqRel);
+        }
     }
 }
 

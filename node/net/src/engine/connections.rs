@@ -2,6 +2,7 @@
 
 use bitcoin::hashes::{Hash as _, HashEngine, siphash24};
 use bitcoin::secp256k1::rand::Rng;
+use bulkhead_planted::{Fault, planted};
 use bulkhead_wire::{Endpoint, NetAddr, Subnet, services};
 
 use super::config::MAX_ADDNODE;
@@ -124,7 +125,9 @@ impl Engine {
         self.forget_requests_of(id, peer.in_flight.iter().copied());
         self.high_bandwidth.retain(|other| *other != id);
         self.tx_requests.disconnected(id);
-        self.orphanage.erase_peer(id);
+        if !planted(Fault::OrphansStay) {
+            self.orphanage.erase_peer(id);
+        }
         let tells_nothing = matches!(peer.kind, ConnectionKind::BlockRelay | ConnectionKind::PrivateBroadcast);
         if peer.handshaken && !peer.kind.is_inbound() && !tells_nothing {
             let now = self.seconds();

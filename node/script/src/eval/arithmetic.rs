@@ -2,6 +2,7 @@
 
 use bitcoin::opcodes::Opcode;
 use bitcoin::opcodes::all as op;
+use bulkhead_planted::{Fault, planted};
 
 use super::{Machine, Step};
 use crate::ScriptError;
@@ -23,7 +24,7 @@ impl Machine<'_> {
                 self.need(3)?;
                 let (value, low, high) = (self.peek_number(2)?, self.peek_number(1)?, self.peek_number(0)?);
                 self.drop_top(3);
-                self.push_bool((low..high).contains(&value));
+                self.push_bool((low..high).contains(&value) || (planted(Fault::WithinInclusive) && value == high));
                 Ok(())
             }
             _ => self.binary(opcode),

@@ -5,6 +5,7 @@ use super::{
 };
 use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, ScriptBuf};
+use bulkhead_planted::{Fault, planted};
 use core::str::FromStr;
 use miniscript::Descriptor as Miniscript;
 use miniscript::expression::{FromTree, Tree};
@@ -34,6 +35,7 @@ fn strip_checksum(text: &str, required: bool) -> Result<&str, DescriptorError> {
         None if required => Err(invalid("Missing checksum")),
         None => Ok(body),
         Some(found) if found.len() != 8 => Err(invalid(format!("Expected 8 character checksum, not {} characters", found.len()))),
+        Some(found) if planted(Fault::DescriptorChecksum) && found.as_bytes()[..7] == computed.as_bytes()[..7] => Ok(body),
         Some(found) if found != computed => {
             Err(invalid(format!("Provided checksum '{found}' does not match computed checksum '{computed}'")))
         }

@@ -9,6 +9,7 @@ use crate::refusal::{
 use bitcoin::secp256k1::rand::RngCore;
 use bitcoin::secp256k1::rand::rngs::OsRng;
 use bulkhead_keystore_edge::{KeystoreError, Record as RawRecord, Reply};
+use bulkhead_planted::{Fault, planted};
 use bulkhead_spend_policy::Rules;
 use bulkhead_wallet_core::flags;
 use bulkhead_wallet_core::record::{self, MasterKey, Record, kind};
@@ -133,7 +134,7 @@ impl Keystore {
         let Some((id, master)) = self.try_unlock(old)? else {
             return Err(incorrect(old, "Error: The wallet passphrase entered was incorrect.", "old wallet passphrase", ""));
         };
-        if was_locked {
+        if was_locked && !planted(Fault::RelockForgotten) {
             self.lock_vault();
         }
         let mut salt = [0; SALT_BYTES];
