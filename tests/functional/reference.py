@@ -21,11 +21,7 @@ import urllib.request
 ONLY_OURS = {"getsandboxinfo": "Bulkhead's own", "getzmqnotifications": "a Core built without ZMQ lacks it"}
 ONLY_CORE = {"enumeratesigners": "external signers are not there yet"}
 # First lines of help that differ, with the reason.
-OTHER_ARGUMENTS = {
-    "converttopsbt": "no PSBT version 2 yet",
-    "createpsbt": "no PSBT version 2 yet",
-    "walletcreatefundedpsbt": "no PSBT version 2 yet",
-}
+OTHER_ARGUMENTS = {}
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 PASSPHRASE = "pass phrase"
 LIMIT = 60  # seconds

@@ -12,14 +12,19 @@ fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap_or_default()
 }
 
-/// The bytes of a PSBT; what decodes encodes to one that decodes to the same.
+/// The bytes of a PSBT of either version; what decodes encodes to one that decodes to the same, and to the same bytes again.
 pub fn psbt(data: &[u8]) {
     use base64::Engine;
     let encoded = base64::engine::general_purpose::STANDARD.encode(data);
     if let Ok(psbt) = util::psbt::decode(&encoded) {
-        let again = util::psbt::decode(&util::psbt::encode(&psbt)).expect("our own encoding decodes");
-        assert_eq!(again.unsigned_tx, psbt.unsigned_tx);
-        assert_eq!(again.inputs.len(), psbt.inputs.len());
+        let written = util::psbt::encode(&psbt);
+        let again = util::psbt::decode(&written).expect("our own encoding decodes");
+        assert_eq!(again.psbt.unsigned_tx, psbt.psbt.unsigned_tx);
+        assert_eq!(again.version_2, psbt.version_2);
+        assert_eq!(again.psbt.inputs.len(), psbt.psbt.inputs.len());
+        assert_eq!(util::psbt::encode(&again), written);
+        let mut combined = again.clone();
+        assert_eq!(combined.combine(psbt), again.lock_time().is_some());
     }
 }
 

@@ -29,12 +29,18 @@ pub fn output(value: u64) -> bitcoin::TxOut {
     bitcoin::TxOut { value: bitcoin::Amount::from_sat(value), script_pubkey: script.into() }
 }
 
-fn psbt() -> Vec<u8> {
-    let mut unsigned = transaction();
-    unsigned.input[0].witness.clear();
-    let mut psbt = bitcoin::Psbt::from_unsigned_tx(unsigned).unwrap();
-    psbt.inputs[0].witness_utxo = Some(output(60_000));
-    psbt.serialize()
+/// One of each version.
+fn psbts() -> Vec<Vec<u8>> {
+    use base64::Engine;
+    use bulkhead_rpc_util::psbt::{Version, VersionedPsbt, encode};
+    let of_version = |version: Version| {
+        let mut unsigned = transaction();
+        unsigned.input[0].witness.clear();
+        let mut made = VersionedPsbt::new(unsigned, version).unwrap();
+        made.psbt.inputs[0].witness_utxo = Some(output(60_000));
+        base64::engine::general_purpose::STANDARD.decode(encode(&made)).unwrap()
+    };
+    [Version::Zero, Version::Two].map(of_version).to_vec()
 }
 
 /// A file without the magic in front of it and the checksum behind.
@@ -160,7 +166,7 @@ pub fn seeds() -> Vec<Seeds> {
         ("peers_file", vec![peers()]),
         ("anchors_file", vec![vec![0]]),
         ("ban_list", texts(&[ban])),
-        ("psbt", vec![psbt()]),
+        ("psbt", psbts()),
         ("descriptor", descriptors.clone()),
         ("wallet_descriptor", [descriptors, texts(&[&bulkhead_rpc_util::with_checksum(KEY_HASH)])].concat()),
         (

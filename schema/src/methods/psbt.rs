@@ -5,6 +5,9 @@ use super::Need::{Default, Hint, Optional, Required};
 use super::Owner::{Chain, Rpc};
 use super::{Method, a, m};
 
+/// What an argument is that chooses the format.
+pub(super) const PSBT_VERSION: &str = "Version of the PSBT: 2 or 0";
+
 /// Methods of this family.
 pub(super) const METHODS: &[Method] = &[
     m(
@@ -30,6 +33,7 @@ pub(super) const METHODS: &[Method] = &[
             a("hexstring", Hex, Required, "The data in hex"),
             a("permitsigdata", Bool, Default("false"), "Drop signatures that the transaction has"),
             a("iswitness", Bool, Hint("tried out"), "Whether the data is in witness serialization (default: tried out)"),
+            a("psbt_version", Num, Default("2"), PSBT_VERSION),
         ],
     ),
     m(
@@ -50,6 +54,7 @@ pub(super) const METHODS: &[Method] = &[
             a("locktime", Num, Default("0"), "Lock time of the transaction"),
             a("replaceable", Bool, Default("true"), "Signal replaceability (BIP 125)"),
             a("version", Num, Default("2"), "Version of the transaction"),
+            a("psbt_version", Num, Default("2"), PSBT_VERSION),
         ],
     ),
     m(
@@ -92,7 +97,7 @@ pub(super) const METHODS: &[Method] = &[
         "joinpsbts",
         "rawtransactions",
         Chain,
-        "Joins PSBTs of different transactions into one with all their inputs and outputs.",
+        "Joins PSBTs of version 0 and of different transactions into one with all their inputs and outputs.",
         &[a("txs", Arr, Required, "PSBTs").inner(&[a("psbt", Str, Required, "The PSBT in base64")])],
     ),
     m(

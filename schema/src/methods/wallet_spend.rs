@@ -3,6 +3,7 @@
 use super::Kind::{Amount, Arr, Bool, Hex, Named, Num, Obj, Str, UserKeys};
 use super::Need::{Default, Hint, Optional, Required};
 use super::Owner::Wallet;
+use super::psbt::PSBT_VERSION;
 use super::{Method, a, m};
 
 /// Methods of this family.
@@ -92,6 +93,7 @@ pub(super) const METHODS: &[Method] = &[
                     a("", Obj, Optional, "").inner(&[a("data", Hex, Required, "Data in hex")]),
                 ]),
                 a("original_change_index", Num, Hint("found by the wallet"), "Index of the output to take the fee from"),
+                a("psbt_version", Num, Default("2"), PSBT_VERSION),
             ]),
         ],
     ),
@@ -324,6 +326,7 @@ pub(super) const METHODS: &[Method] = &[
             ]),
             a("bip32derivs", Bool, Default("true"), "Include BIP 32 derivation paths"),
             a("version", Num, Default("2"), "Version of the transaction"),
+            a("psbt_version", Num, Default("2"), PSBT_VERSION),
         ],
     ),
     m(

@@ -4,12 +4,11 @@
 use bitcoin::hashes::{Hash, hash160, ripemd160, sha256, sha256d};
 use bitcoin::psbt::Input;
 
-use super::{MAGIC, UNSIGNED_TX, values::bytes};
-use crate::codec;
+use super::records::Record;
 
 /// Hash functions of preimages, by the number of their field (BIP174).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     Ripemd160,
     Sha256,
     Hash160,
@@ -35,53 +34,33 @@ impl Kind {
             Self::Hash256 => sha256d::Hash::hash(preimage).as_byte_array() == hash,
         }
     }
-
-    /// Adds the pair to the input. A hash of another length is not one (`check` has refused it).
-    pub(super) fn insert(self, input: &mut Input, hash: &[u8], preimage: Vec<u8>) {
-        match self {
-            Self::Ripemd160 => ripemd160::Hash::from_slice(hash).map(|hash| input.ripemd160_preimages.insert(hash, preimage)),
-            Self::Sha256 => sha256::Hash::from_slice(hash).map(|hash| input.sha256_preimages.insert(hash, preimage)),
-            Self::Hash160 => hash160::Hash::from_slice(hash).map(|hash| input.hash160_preimages.insert(hash, preimage)),
-            Self::Hash256 => sha256d::Hash::from_slice(hash).map(|hash| input.hash256_preimages.insert(hash, preimage)),
-        }
-        .ok();
-    }
 }
 
 /// A hash and what does not hash to it.
 #[derive(Debug)]
 pub(super) struct Unproven<'a> {
-    /// Number of the input.
-    pub input: usize,
-    pub kind: Kind,
-    pub hash: &'a [u8],
-    pub preimage: &'a [u8],
+    kind: Kind,
+    hash: &'a [u8],
+    preimage: &'a [u8],
 }
 
-/// The PSBT without such pairs, and the pairs. `None` when its frame is broken.
-pub(super) fn without_unproven(psbt: &[u8]) -> Option<(Vec<u8>, Vec<Unproven<'_>>)> {
-    let mut rest = psbt.strip_prefix(MAGIC)?;
-    let (mut kept, mut unproven) = (MAGIC.to_vec(), Vec::new());
-    let (mut map, mut inputs) = (0usize, 0);
-    while !rest.is_empty() {
-        let record = rest;
-        let key = bytes(&mut rest).ok()?;
-        if key.is_empty() {
-            map += 1;
-        } else {
-            let value = bytes(&mut rest).ok()?;
-            if map == 0 && key == UNSIGNED_TX {
-                inputs = codec::decode_tx(value, true, false)?.input.len();
-            }
-            let is_input = (1..=inputs).contains(&map);
-            if let [number, hash @ ..] = key
-                && let Some(kind) = Kind::of_field(*number).filter(|kind| is_input && !kind.proves(hash, value))
-            {
-                unproven.push(Unproven { input: map - 1, kind, hash, preimage: value });
-                continue;
-            }
-        }
-        kept.extend_from_slice(record.get(..record.len() - rest.len())?);
+impl<'a> Unproven<'a> {
+    /// Such a pair, if the record of an input is one.
+    pub(super) fn of(&(key, preimage): &Record<'a>) -> Option<Self> {
+        let (number, hash) = key.split_first()?;
+        let kind = Kind::of_field(*number).filter(|kind| !kind.proves(hash, preimage))?;
+        Some(Self { kind, hash, preimage })
     }
-    Some((kept, unproven))
+
+    /// Adds the pair to the input. A hash of another length is not one (such a field has been refused).
+    pub(super) fn insert(&self, input: &mut Input) {
+        let (hash, preimage) = (self.hash, self.preimage.to_vec());
+        match self.kind {
+            Kind::Ripemd160 => ripemd160::Hash::from_slice(hash).map(|hash| input.ripemd160_preimages.insert(hash, preimage)),
+            Kind::Sha256 => sha256::Hash::from_slice(hash).map(|hash| input.sha256_preimages.insert(hash, preimage)),
+            Kind::Hash160 => hash160::Hash::from_slice(hash).map(|hash| input.hash160_preimages.insert(hash, preimage)),
+            Kind::Hash256 => sha256d::Hash::from_slice(hash).map(|hash| input.hash256_preimages.insert(hash, preimage)),
+        }
+        .ok();
+    }
 }

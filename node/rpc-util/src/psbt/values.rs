@@ -1,7 +1,7 @@
 //! What the values of known PSBT fields must look like.
 
 use bitcoin::PublicKey;
-use bitcoin::consensus::encode::{Decodable, VarInt};
+use bitcoin::consensus::encode::{self, Decodable, VarInt};
 
 use crate::codec;
 
@@ -9,6 +9,12 @@ use crate::codec;
 pub(super) type Checked = Result<(), &'static str>;
 
 pub(super) const END_OF_DATA: &str = "SpanReader::read(): end of data";
+const NOT_CANONICAL: &str = "non-canonical ReadCompactSize()";
+const TOO_LARGE: &str = "ReadCompactSize(): size too large";
+/// Largest length that is read.
+const MAX_LENGTH: u64 = 0x0200_0000;
+/// Lock times from here on are points in time, those below are heights.
+const FIRST_TIME: u32 = 500_000_000;
 const WRONG_SIZE: &str = "Size of value was not the stated size";
 const HASH: usize = 32;
 const COMPRESSED_KEY: usize = 33;
@@ -18,8 +24,11 @@ const MAX_LEAF_DEPTH: u8 = 128;
 
 /// A length in front of data.
 pub(super) fn length(rest: &mut &[u8]) -> Result<usize, &'static str> {
-    let value = VarInt::consensus_decode_from_finite_reader(rest).map_err(|_| END_OF_DATA)?.0;
-    usize::try_from(value).map_err(|_| END_OF_DATA)
+    let value = VarInt::consensus_decode_from_finite_reader(rest).map_err(|error| match error {
+        encode::Error::NonMinimalVarInt => NOT_CANONICAL,
+        _ => END_OF_DATA,
+    })?;
+    usize::try_from(value.0).ok().filter(|_| value.0 <= MAX_LENGTH).ok_or(TOO_LARGE)
 }
 
 /// A length and as many bytes.
@@ -55,9 +64,38 @@ pub(super) fn hash(_: &[u8], value: &[u8]) -> Checked {
     sized(value, HASH)
 }
 
+pub(super) fn one_byte(_: &[u8], value: &[u8]) -> Checked {
+    sized(value, 1)
+}
+
+pub(super) fn eight_bytes(_: &[u8], value: &[u8]) -> Checked {
+    sized(value, 8)
+}
+
+/// A number of four bytes, as fields of that size have it.
+pub(super) fn number(value: &[u8]) -> Result<u32, &'static str> {
+    value.try_into().map(u32::from_le_bytes).map_err(|_| WRONG_SIZE)
+}
+
+/// A number of maps.
+pub(super) fn count(_: &[u8], value: &[u8]) -> Checked {
+    let rest = &mut &value[..];
+    length(rest)?;
+    ensure(rest.is_empty(), WRONG_SIZE)
+}
+
 pub(super) fn version(_: &[u8], value: &[u8]) -> Checked {
-    sized(value, 4)?;
-    ensure(value == [0; 4], "Unsupported version number")
+    ensure(number(value)? <= 2, "Unsupported version number")
+}
+
+pub(super) fn time_lock(_: &[u8], value: &[u8]) -> Checked {
+    ensure(number(value)? >= FIRST_TIME, "Required time based locktime is invalid (less than 500000000)")
+}
+
+pub(super) fn height_lock(_: &[u8], value: &[u8]) -> Checked {
+    let height = number(value)?;
+    ensure(height < FIRST_TIME, "Required height based locktime is invalid (greater than or equal to 500000000)")?;
+    ensure(height != 0, "Required height based locktime is invalid (0)")
 }
 
 pub(super) fn unsigned_transaction(_: &[u8], value: &[u8]) -> Checked {

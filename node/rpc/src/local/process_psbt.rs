@@ -1,13 +1,12 @@
 //! `descriptorprocesspsbt` (Core: rpc/rawtransaction.cpp). Chain adds what it knows of the coins and never sees the
 //! descriptors, which may hold private keys.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bitcoin::psbt::Input;
 use bitcoin::{OutPoint, Psbt, Transaction};
 use bulkhead_keystore_edge::OneShotDescriptor;
 use bulkhead_rpc_util::codec::tx_to_hex;
 use bulkhead_rpc_util::descriptor::parse_range;
+use bulkhead_rpc_util::psbt::{decode, encode};
 use bulkhead_rpc_util::{Params, RpcError, params};
 use bulkhead_schema::methods::Owner;
 use serde_json::{Map, Value};
@@ -39,10 +38,6 @@ fn descriptor(value: &Value) -> Result<OneShotDescriptor, RpcError> {
         range_start: bound(first)?,
         range_end: bound(last)?.saturating_add(1),
     })
-}
-
-fn decode(text: &str) -> Option<Psbt> {
-    Psbt::deserialize(&STANDARD.decode(text).ok()?).ok()
 }
 
 fn is_final(input: &Input) -> bool {
@@ -101,18 +96,20 @@ pub(super) async fn process(door: &Door, params: &[Value]) -> CallResult {
     let broken = |process: &str| CallError::new(code::INTERNAL, format!("{process} answered no PSBT"));
     let updated = door.owners.execute(Owner::Chain, "utxoupdatepsbt", &[params.get(0).clone()], "/", "").await?;
     let updated: String = serde_json::from_str(&updated).map_err(|_| broken("bitcoin-chain"))?;
-    let mut psbt = decode(&updated).ok_or_else(|| broken("bitcoin-chain"))?;
-    let added = add_nested(door, &mut psbt).await?;
-    let bytes = psbt.serialize();
+    let mut versioned = decode(&updated).map_err(|_| broken("bitcoin-chain"))?;
+    let psbt = &mut versioned.psbt;
+    let added = add_nested(door, psbt).await?;
+    let bytes = psbt.serialize(); // the key store knows version 0
     let signed = with_keystore(door, move |keystore| {
         keystore.one_shot_sign_transaction(bytes, Vec::new(), descriptors, sighash, finalize, derivations)
     });
-    let mut psbt = Psbt::deserialize(&signed.await?.psbt).map_err(|_| broken("key store"))?;
-    drop_legacy(&mut psbt, &added);
+    let signed = Psbt::deserialize(&signed.await?.psbt).ok().filter(|signed| signed.unsigned_tx == psbt.unsigned_tx);
+    *psbt = signed.ok_or_else(|| broken("key store"))?;
+    drop_legacy(psbt, &added);
 
     let mut out = Map::new();
-    out.insert("psbt".into(), STANDARD.encode(psbt.serialize()).into());
-    let tx = extract(&psbt);
+    let tx = extract(psbt);
+    out.insert("psbt".into(), encode(&versioned).into());
     out.insert("complete".into(), tx.is_some().into());
     if let Some(tx) = tx {
         out.insert("hex".into(), tx_to_hex(&tx).into());

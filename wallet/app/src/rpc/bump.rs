@@ -5,6 +5,7 @@ use bitcoin::{Transaction, TxIn, TxOut, Txid};
 use bulkhead_rpc_util::codec::parse_txid;
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::params::{as_bool, as_int, check_object};
+use bulkhead_rpc_util::psbt::Version;
 use bulkhead_rpc_util::{ArgKind, RpcError, RpcResult};
 use serde_json::{Map, Value, json};
 
@@ -27,6 +28,7 @@ struct Wishes {
     control: CoinControl,
     outputs: Option<Vec<TxOut>>,
     original_change: Option<usize>,
+    version: Version,
 }
 
 fn read_options(call: &Call) -> RpcResult<Wishes> {
@@ -77,7 +79,9 @@ fn read_options(call: &Call) -> RpcResult<Wishes> {
             "The options 'outputs' and 'original_change_index' are incompatible. You can only either specify a new set of outputs, or designate a change output to be recycled.",
         ));
     }
-    Ok(Wishes { control, outputs, original_change })
+    let version = options.get("psbt_version").map(as_int::<u32>).transpose()?;
+    let version = Version::wished(version.map(i64::from))?;
+    Ok(Wishes { control, outputs, original_change, version })
 }
 
 /// Whether a transaction can still be replaced.
@@ -256,11 +260,12 @@ pub(super) async fn bump(call: &Call, want_psbt: bool) -> RpcResult {
     let txid = parse_txid(call.params.get(0), "txid")?;
     let wishes = read_options(call)?;
     ensure_unlocked(&loaded).await?;
+    let version = wishes.version;
     let made = replace(call, &loaded, &txid, wishes, !want_psbt).await?;
     let mut out = Map::new();
     if want_psbt {
-        let mut draft = psbt::unsigned(&made.tx).map_err(|error| RpcError::internal(error.to_string()))?;
-        psbt::fill(&loaded.wallet.borrow(), &mut draft, true);
+        let mut draft = psbt::unsigned(&made.tx, version).map_err(|error| RpcError::internal(error.to_string()))?;
+        psbt::fill(&loaded.wallet.borrow(), &mut draft.psbt, true);
         out.insert("psbt".into(), super::psbt::encode(&draft));
     } else {
         let tx = sign(&loaded, &made.tx).await.map_err(|_| RpcError::new(code::WALLET_ERROR, "Can't sign transaction."))?;

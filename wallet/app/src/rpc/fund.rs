@@ -5,6 +5,7 @@ use bitcoin::{ScriptBuf, Transaction, absolute};
 use bulkhead_rpc_util::codec::{decode_hex_tx, tx_to_hex};
 use bulkhead_rpc_util::error as code;
 use bulkhead_rpc_util::params::{as_bool, as_str};
+use bulkhead_rpc_util::psbt::Version;
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Map, Value, json};
 
@@ -68,19 +69,19 @@ pub(super) async fn finish(call: &Call, loaded: &Loaded, options: &Map<String, V
         let height = loaded.wallet.borrow().tip.height;
         tx.lock_time = absolute::LockTime::from_consensus(locktime_against_sniping(height, &around, &mut thread_rng()));
     }
-    let mut draft = psbt::unsigned(&tx).map_err(|error| RpcError::internal(error.to_string()))?;
-    psbt::fill(&loaded.wallet.borrow(), &mut draft, true);
+    let mut draft = psbt::unsigned(&tx, Version::Two).map_err(|error| RpcError::internal(error.to_string()))?;
+    psbt::fill(&loaded.wallet.borrow(), &mut draft.psbt, true);
     if can_sign_now(loaded).await? {
-        draft = sign_psbt(loaded, &draft, 0, true, true).await?.0;
+        draft.psbt = sign_psbt(loaded, &draft.psbt, 0, true, true).await?.0;
     }
-    let complete = finalize(&mut draft);
+    let complete = finalize(&mut draft.psbt);
     let flag = |name: &str, default: bool| options.get(name).filter(|value| !value.is_null()).map_or(Ok(default), as_bool);
     let (psbt_wanted, add) = (flag("psbt", false)?, flag("add_to_wallet", true)?);
     let mut out = Map::new();
     if psbt_wanted || !complete || !add {
         out.insert("psbt".into(), super::psbt::encode(&draft));
     }
-    if complete && let Some(tx) = extract(&draft) {
+    if complete && let Some(tx) = extract(&draft.psbt) {
         out.insert("txid".into(), json!(tx.compute_txid().to_string()));
         if add && !psbt_wanted {
             commit(&call.app, loaded, tx, TxTexts::default()).await?;
@@ -200,13 +201,14 @@ pub(super) async fn create_funded_psbt(call: &Call) -> RpcResult {
     control.allow_other_inputs = control.selected.is_empty();
     refuse_weights(&options)?;
     let made = fund(call, &loaded, &recipients, &options, control, true).await?;
-    let mut draft = psbt::unsigned(&made.tx).map_err(|error| RpcError::internal(error.to_string()))?;
-    for (input, output) in draft.inputs.iter_mut().zip(&made.spent) {
+    let version = Version::wished(call.params.opt_int::<i32>(6)?.map(i64::from))?;
+    let mut draft = psbt::unsigned(&made.tx, version).map_err(|error| RpcError::internal(error.to_string()))?;
+    for (input, output) in draft.psbt.inputs.iter_mut().zip(&made.spent) {
         if output.script_pubkey.witness_version().is_some() {
             input.witness_utxo = Some(output.clone());
         }
     }
-    psbt::fill(&loaded.wallet.borrow(), &mut draft, call.params.opt_bool(4)?.unwrap_or(true));
+    psbt::fill(&loaded.wallet.borrow(), &mut draft.psbt, call.params.opt_bool(4)?.unwrap_or(true));
     Ok(json!({
         "psbt": super::psbt::encode(&draft),
         "fee": amount(made.fee),

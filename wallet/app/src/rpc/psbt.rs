@@ -6,7 +6,7 @@ use bulkhead_keystore_edge::{RawTransaction, Request, SpentCoin};
 use bulkhead_rpc_util::asm::sighash_from_name;
 use bulkhead_rpc_util::codec::{decode_hex_tx, encode_tx, tx_to_hex};
 use bulkhead_rpc_util::prevouts::{SpentOutput, add_described};
-use bulkhead_rpc_util::psbt::decode;
+use bulkhead_rpc_util::psbt::{VersionedPsbt, decode};
 use bulkhead_rpc_util::signing::{merge_errors, signed_json};
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Map, Value, json};
@@ -20,7 +20,7 @@ use crate::state::Wallet;
 use crate::wallets::chain_error;
 
 /// A PSBT as base64.
-pub(super) fn encode(psbt: &Psbt) -> Value {
+pub(super) fn encode(psbt: &VersionedPsbt) -> Value {
     json!(bulkhead_rpc_util::psbt::encode(psbt))
 }
 
@@ -93,7 +93,7 @@ async fn holds(call: &Call, draft: &Psbt) -> RpcResult<bool> {
 pub(super) async fn process(call: &Call) -> RpcResult {
     let loaded = synced_wallet(call).await?;
     let params = &call.params;
-    let mut draft = decode(params.str(0)?)?;
+    let mut versioned = decode(params.str(0)?)?;
     let hash_type = sighash(params.get(2))?;
     let sign = params.opt_bool(1)?.unwrap_or(true);
     let bip32 = params.opt_bool(3)?.unwrap_or(true);
@@ -101,23 +101,23 @@ pub(super) async fn process(call: &Call) -> RpcResult {
     if sign {
         ensure_unlocked(&loaded).await?;
     }
-    psbt::fill(&loaded.wallet.borrow(), &mut draft, bip32);
+    versioned.ensure_transaction()?;
+    let draft = &mut versioned.psbt;
+    psbt::fill(&loaded.wallet.borrow(), draft, bip32);
     if sign && can_sign(&loaded) {
-        draft = sign_psbt(&loaded, &draft, hash_type, finish, bip32).await?.0;
+        *draft = sign_psbt(&loaded, draft, hash_type, finish, bip32).await?.0;
     }
     if finish {
         // Signatures of others may complete an input.
-        let mut trial = draft.clone();
-        finalize(&mut trial);
-        draft = trial;
+        finalize(draft);
     }
     let is_final = |input: &bitcoin::psbt::Input| input.final_script_sig.is_some() || input.final_script_witness.is_some();
     // Final fields may come from elsewhere, or from another transaction: only scripts that hold are complete.
-    let complete = draft.inputs.iter().all(is_final) && holds(call, &draft).await?;
+    let complete = draft.inputs.iter().all(is_final) && holds(call, draft).await?;
     let mut out = Map::new();
-    out.insert("psbt".into(), encode(&draft));
+    out.insert("psbt".into(), encode(&versioned));
     out.insert("complete".into(), json!(complete));
-    if complete && let Some(tx) = extract(&draft) {
+    if complete && let Some(tx) = extract(&versioned.psbt) {
         out.insert("hex".into(), json!(tx_to_hex(&tx)));
     }
     Ok(Value::Object(out))

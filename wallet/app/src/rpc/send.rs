@@ -5,6 +5,7 @@ use bitcoin::{OutPoint, Psbt, Transaction};
 use bulkhead_control::clock;
 use bulkhead_keystore_edge::{Reply, Request, Signed};
 use bulkhead_rpc_util::error as code;
+use bulkhead_rpc_util::psbt::Version;
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use miniscript::psbt::PsbtExt;
 use serde_json::{Map, json};
@@ -100,8 +101,11 @@ pub(super) async fn sign_psbt(
     let request =
         Request::SignTransaction { psbt: psbt.serialize(), sighash, finalize, bip32_derivations: bip32, update_only: false };
     let signed = signed(loaded, request).await?;
-    let psbt = Psbt::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
-    Ok((psbt, signed))
+    let answer = Psbt::deserialize(&signed.psbt).map_err(|error| RpcError::internal(format!("key store: {error}")))?;
+    if answer.unsigned_tx != psbt.unsigned_tx {
+        return Err(RpcError::internal("key store: signed another transaction"));
+    }
+    Ok((answer, signed))
 }
 
 /// Sends a request that is answered with a signed transaction.
@@ -116,7 +120,7 @@ pub(super) async fn signed(loaded: &Loaded, request: Request) -> RpcResult<Signe
 /// Signs all inputs of a transaction.
 pub(super) async fn sign(loaded: &Loaded, tx: &Transaction) -> RpcResult<Transaction> {
     let failed = || RpcError::new(code::WALLET_INSUFFICIENT_FUNDS, "Signing transaction failed");
-    let mut draft = psbt::unsigned(tx).map_err(|error| RpcError::internal(error.to_string()))?;
+    let mut draft = psbt::unsigned(tx, Version::Zero).map_err(|error| RpcError::internal(error.to_string()))?.psbt;
     psbt::fill(&loaded.wallet.borrow(), &mut draft, true);
     let (signed, status) = sign_psbt(loaded, &draft, 0, true, true).await?;
     if !status.complete {

@@ -1,6 +1,7 @@
 //! Drafts for the key store: a PSBT with every spent output and what the wallet knows about scripts and keys.
 
 use bitcoin::{Psbt, Script, ScriptBuf, Transaction, TxOut, psbt};
+use bulkhead_rpc_util::psbt::{Version, VersionedPsbt};
 
 use crate::state::Wallet;
 
@@ -16,13 +17,13 @@ pub enum DraftError {
 ///
 /// # Errors
 /// Only if the transaction cannot be one without signatures.
-pub fn unsigned(tx: &Transaction) -> Result<Psbt, DraftError> {
+pub fn unsigned(tx: &Transaction, version: Version) -> Result<VersionedPsbt, DraftError> {
     let mut bare = tx.clone();
     for input in &mut bare.input {
         input.script_sig = bitcoin::ScriptBuf::new();
         input.witness.clear();
     }
-    Psbt::from_unsigned_tx(bare).map_err(|_| DraftError::Signed)
+    VersionedPsbt::new(bare, version).map_err(|_| DraftError::Signed)
 }
 
 /// Fills in what the wallet knows: previous transactions and outputs, scripts, and key origins with `bip32`

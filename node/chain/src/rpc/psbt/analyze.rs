@@ -82,23 +82,27 @@ fn total_out(psbt: &Psbt) -> Option<i64> {
 
 /// What each input still needs, the next role, and fee and size as far as they can be told.
 pub(super) fn analyzepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
-    let psbt = decode(params.str(0)?)?;
-    let total_in = match total_in(&psbt) {
+    let versioned = decode(params.str(0)?)?;
+    if versioned.lock_time().is_none() {
+        return Ok(invalid("PSBT cannot be made into a valid transaction"));
+    }
+    let psbt = &versioned.psbt;
+    let total_in = match total_in(psbt) {
         Ok(total) => total,
         Err(problem) => return Ok(invalid(problem)),
     };
-    let reports: Vec<InputReport> = (0..psbt.inputs.len()).map(|i| report(&psbt, i)).collect();
+    let reports: Vec<InputReport> = (0..psbt.inputs.len()).map(|i| report(psbt, i)).collect();
     let next = reports.iter().map(|report| report.role).min().unwrap_or(ROLES.len() - 1);
     let mut out = Map::new();
     if !reports.is_empty() {
         out.insert("inputs".into(), reports.into_iter().map(|report| report.json).collect());
     }
     if let Some(total_in) = total_in {
-        let Some(total_out) = total_out(&psbt) else {
+        let Some(total_out) = total_out(psbt) else {
             return Ok(invalid("PSBT is not valid. Output amount invalid"));
         };
         let fee = total_in - total_out;
-        if let Some(vsize) = estimated_vsize(&psbt, context.config.bytespersigop) {
+        if let Some(vsize) = estimated_vsize(psbt, context.config.bytespersigop) {
             let vsize = i64::try_from(vsize).map_err(|_| RpcError::internal("transaction too large"))?;
             out.insert("estimated_vsize".into(), vsize.into());
             out.insert("estimated_feerate".into(), amount_to_json(fee * 1000 / vsize.max(1)));

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::Psbt;
 use bitcoin::bip32::KeySource;
 use bitcoin::psbt::raw;
 use bitcoin::psbt::{Input, Output};
+use bitcoin::{OutPoint, Psbt, TxOut};
 use bulkhead_rpc_util::address::prefixes;
+use bulkhead_rpc_util::psbt::{InputFields, Version2, VersionedPsbt};
 use bulkhead_rpc_util::{MAX_MONEY, TxContext, amount_to_json, asm, script_asm, script_to_json, tx_to_json};
 use serde_json::{Map, Value, json};
 
@@ -15,10 +16,13 @@ use super::musig2;
 use super::spend::spent_output;
 
 /// JSON of a PSBT, field by field in Core's order.
-pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
+pub(super) fn psbt_json(context: &Context, versioned: &VersionedPsbt) -> Value {
+    let VersionedPsbt { psbt, version_2 } = versioned;
     let mut out = Map::new();
-    let tx = tx_to_json(&psbt.unsigned_tx, context.network, TxContext::default());
-    out.insert("tx".into(), Value::Object(tx));
+    if version_2.is_none() {
+        let tx = tx_to_json(&psbt.unsigned_tx, context.network, TxContext::default());
+        out.insert("tx".into(), Value::Object(tx));
+    }
     let xpubs = psbt.xpub.iter().map(|(xpub, source)| {
         let mut bytes = xpub.encode();
         bytes[..4].copy_from_slice(&prefixes(context.network).xpub);
@@ -29,7 +33,10 @@ pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
         })
     });
     out.insert("global_xpubs".into(), xpubs.collect());
-    out.insert("psbt_version".into(), psbt.version.into());
+    if let Some(version_2) = version_2 {
+        add_global_fields(&mut out, psbt, version_2);
+    }
+    out.insert("psbt_version".into(), versioned.version().number().into());
     let proprietary = psbt.proprietary.iter().map(proprietary_json);
     out.insert("proprietary".into(), proprietary.collect());
     out.insert("unknown".into(), unknown_json(psbt.unknown.iter()));
@@ -42,10 +49,15 @@ pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
             Some(value) => total_in += value,
             None => all_known = false,
         }
-        inputs.push(Value::Object(input_json(context, input)));
+        let fields = version_2.as_ref().map(|version_2| version_2.inputs.get(i).copied().unwrap_or_default());
+        let spent = psbt.unsigned_tx.input.get(i).map(|unsigned| unsigned.previous_output);
+        inputs.push(Value::Object(input_json(context, input, spent.zip(fields))));
     }
     out.insert("inputs".into(), inputs.into());
-    let outputs = psbt.outputs.iter().map(|output| Value::Object(output_json(output)));
+    let outputs = psbt.outputs.iter().zip(&psbt.unsigned_tx.output).map(|(output, paid)| {
+        let paid = version_2.as_ref().map(|_| paid);
+        Value::Object(output_json(context, output, paid))
+    });
     out.insert("outputs".into(), outputs.collect());
     let total_out = psbt.unsigned_tx.output.iter().try_fold(0i64, |sum, output| {
         let value = i64::try_from(output.value.to_sat()).ok()?;
@@ -57,6 +69,21 @@ pub(super) fn psbt_json(context: &Context, psbt: &Psbt) -> Value {
         out.insert("fee".into(), amount_to_json(total_in - total_out));
     }
     Value::Object(out)
+}
+
+/// What version 2 says of the transaction as a whole.
+fn add_global_fields(out: &mut Map<String, Value>, psbt: &Psbt, version_2: &Version2) {
+    out.insert("tx_version".into(), (psbt.unsigned_tx.version.0 as u32).into()); // not negative, as Core has it
+    if let Some(time) = version_2.fallback_lock_time {
+        out.insert("fallback_locktime".into(), time.into());
+    }
+    out.insert("input_count".into(), psbt.inputs.len().into());
+    out.insert("output_count".into(), psbt.outputs.len().into());
+    if let Some(flags) = version_2.modifiable {
+        for (bit, name) in ["inputs_modifiable", "outputs_modifiable", "has_sighash_single"].into_iter().enumerate() {
+            out.insert(name.into(), (flags >> bit & 1 == 1).into());
+        }
+    }
 }
 
 /// Amount that an input spends, as far as the PSBT tells.
@@ -126,7 +153,8 @@ fn preimages<H: AsRef<[u8]>>(entries: &std::collections::BTreeMap<H, Vec<u8>>) -
     Value::Object(entries.iter().map(entry).collect())
 }
 
-fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
+/// `version_2`: what it spends and what else only version 2 says of it.
+fn input_json(context: &Context, input: &Input, version_2: Option<(OutPoint, InputFields)>) -> Map<String, Value> {
     let mut out = Map::new();
     let mut add = |name: &str, value: Value| {
         out.insert(name.into(), value);
@@ -179,6 +207,18 @@ fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
     if !input.hash256_preimages.is_empty() {
         add("hash256_preimages", preimages(&input.hash256_preimages));
     }
+    if let Some((spent, fields)) = version_2 {
+        add("previous_txid", spent.txid.to_string().into());
+        add("previous_vout", spent.vout.into());
+        let sequence = fields.sequence.map(|sequence| sequence.0);
+        for (name, value) in
+            [("sequence", sequence), ("time_locktime", fields.time_lock), ("height_locktime", fields.height_lock)]
+        {
+            if let Some(value) = value {
+                add(name, value.into());
+            }
+        }
+    }
     if let Some(sig) = &input.tap_key_sig {
         add("taproot_key_path_sig", hex::encode(sig.to_vec()).into());
     }
@@ -230,7 +270,8 @@ fn input_json(context: &Context, input: &Input) -> Map<String, Value> {
     out
 }
 
-fn output_json(output: &Output) -> Map<String, Value> {
+/// `paid`: amount and script, if the version says them here.
+fn output_json(context: &Context, output: &Output, paid: Option<&TxOut>) -> Map<String, Value> {
     let mut out = Map::new();
     let mut add = |name: &str, value: Value| {
         out.insert(name.into(), value);
@@ -245,6 +286,10 @@ fn output_json(output: &Output) -> Map<String, Value> {
         let entries = output.bip32_derivation.iter();
         let keyed = entries.map(|(key, source)| (bitcoin::PublicKey::new(*key).to_string(), source));
         add("bip32_derivs", derivations(keyed));
+    }
+    if let Some(paid) = paid {
+        add("amount", amount_to_json(paid.value.to_sat() as i64));
+        add("script", Value::Object(script_to_json(&paid.script_pubkey, context.network, true, true)));
     }
     if let Some(key) = &output.tap_internal_key {
         add("taproot_internal_key", key.to_string().into());

@@ -1,4 +1,4 @@
-//! PSBT methods (BIP174, BIP371). Version 0 only: the `bitcoin` crate does not read BIP370.
+//! PSBT methods (BIP174, BIP370, BIP371).
 
 mod analyze;
 mod decode;
@@ -10,9 +10,9 @@ mod update;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::secp256k1::rand::seq::SliceRandom;
 use bitcoin::secp256k1::rand::thread_rng;
-use bitcoin::{Psbt, ScriptBuf, Transaction, Witness};
+use bitcoin::{ScriptBuf, Transaction, Witness};
 use bulkhead_rpc_util::codec::{decode_hex_tx, tx_to_hex};
-use bulkhead_rpc_util::psbt::decode;
+use bulkhead_rpc_util::psbt::{Version, VersionedPsbt, decode};
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, params};
 use miniscript::psbt::PsbtExt;
 use serde_json::{Map, Value};
@@ -31,31 +31,24 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("utxoupdatepsbt", update::utxoupdatepsbt),
 ];
 
-fn encode(psbt: &Psbt) -> Value {
+fn encode(psbt: &VersionedPsbt) -> Value {
     bulkhead_rpc_util::psbt::encode(psbt).into()
 }
 
-fn unsigned(tx: Transaction) -> RpcResult<Psbt> {
-    Psbt::from_unsigned_tx(tx).map_err(|error| RpcError::internal(error.to_string()))
+/// A PSBT of a transaction without signatures, in the version that stands at position `i`.
+fn unsigned(tx: Transaction, params: &Params, i: usize) -> RpcResult<Value> {
+    let version = Version::wished(params.opt_int::<u32>(i)?.map(i64::from))?;
+    let psbt = VersionedPsbt::new(tx, version).map_err(|error| RpcError::internal(error.to_string()))?;
+    Ok(encode(&psbt))
 }
 
 fn createpsbt(context: &Context, params: &Params) -> RpcResult<Value> {
-    check_version(params, 5)?;
-    unsigned(construct(context.network, params)?).map(|psbt| encode(&psbt))
-}
-
-fn check_version(params: &Params, i: usize) -> RpcResult<()> {
-    match params.opt_int::<u32>(i)?.unwrap_or(0) {
-        0 => Ok(()),
-        2 => Err(RpcError::parameter("PSBT version 2 is not supported yet")),
-        _ => Err(RpcError::parameter("The PSBT version can only be 2 or 0")),
-    }
+    unsigned(construct(context.network, params)?, params, 5)
 }
 
 fn converttopsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     let permit = params.opt_bool(1)?.unwrap_or(false);
     let is_witness = params.opt_bool(2)?;
-    check_version(params, 3)?;
     let mut tx = decode_hex_tx(params.str(0)?, !is_witness.unwrap_or(false), is_witness.unwrap_or(true))
         .ok_or_else(|| RpcError::deserialization("TX decode failed"))?;
     for input in &mut tx.input {
@@ -65,7 +58,7 @@ fn converttopsbt(_: &Context, params: &Params) -> RpcResult<Value> {
         input.script_sig = ScriptBuf::new();
         input.witness = Witness::new();
     }
-    unsigned(tx).map(|psbt| encode(&psbt))
+    unsigned(tx, params, 3)
 }
 
 fn decodepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
@@ -73,33 +66,29 @@ fn decodepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
 }
 
 fn combinepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
-    let texts = params.array(0)?;
-    let mut combined: Option<Psbt> = None;
-    for text in texts {
-        let psbt = decode(params::as_str(text)?)?;
-        combined = Some(match combined {
-            None => psbt,
-            Some(mut first) => {
-                first.combine(psbt).map_err(|_| RpcError::parameter("PSBTs not compatible (different transactions)"))?;
-                first
-            }
-        });
+    let psbts: Vec<VersionedPsbt> =
+        params.array(0)?.iter().map(|text| decode(params::as_str(text)?)).collect::<RpcResult<_>>()?;
+    let mut psbts = psbts.into_iter();
+    let mut combined = psbts.next().ok_or_else(|| RpcError::parameter("Parameter 'txs' cannot be empty"))?;
+    if !psbts.all(|psbt| combined.combine(psbt)) {
+        return Err(RpcError::parameter("PSBTs not compatible (different transactions)"));
     }
-    let combined = combined.ok_or_else(|| RpcError::parameter("Parameter 'txs' cannot be empty"))?;
     Ok(encode(&combined))
 }
 
 fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
-    let mut psbt = decode(params.str(0)?)?;
+    let mut versioned = decode(params.str(0)?)?;
     let extract = params.opt_bool(1)?.unwrap_or(true);
     // Inputs that cannot be finalised stay as they are; those that need nothing count as final.
     let secp = Secp256k1::verification_only();
-    let mut complete = true;
-    for i in 0..psbt.inputs.len() {
-        bulkhead_musig2::aggregate_input(&mut psbt, i);
-        let done = spend::is_satisfied(&psbt, i)
-            || (spend::has_agreed_sighashes(&psbt, i)
-                && (spend::finalize_key_path(&mut psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok()));
+    let mut complete = versioned.lock_time().is_some();
+    let inputs = if complete { versioned.psbt.inputs.len() } else { 0 };
+    let psbt = &mut versioned.psbt;
+    for i in 0..inputs {
+        bulkhead_musig2::aggregate_input(psbt, i);
+        let done = spend::is_satisfied(psbt, i)
+            || (spend::has_agreed_sighashes(psbt, i)
+                && (spend::finalize_key_path(psbt, i) || psbt.finalize_inp_mut(&secp, i).is_ok()));
         if done {
             bulkhead_musig2::forget(&mut psbt.inputs[i].unknown);
         }
@@ -107,9 +96,9 @@ fn finalizepsbt(_: &Context, params: &Params) -> RpcResult<Value> {
     }
     let mut out = Map::new();
     if complete && extract {
-        out.insert("hex".into(), tx_to_hex(&psbt.extract_tx_unchecked_fee_rate()).into());
+        out.insert("hex".into(), tx_to_hex(&versioned.psbt.extract_tx_unchecked_fee_rate()).into());
     } else {
-        out.insert("psbt".into(), encode(&psbt));
+        out.insert("psbt".into(), encode(&versioned));
     }
     out.insert("complete".into(), complete.into());
     Ok(Value::Object(out))
@@ -125,9 +114,13 @@ fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
     let mut version = 1;
     let mut lock_time = u32::MAX;
     let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
-    let mut joined: Option<Psbt> = None;
+    let mut joined: Option<VersionedPsbt> = None;
     for text in texts {
-        let psbt = decode(params::as_str(text)?)?;
+        let versioned = decode(params::as_str(text)?)?;
+        if versioned.version() != Version::Zero {
+            return Err(RpcError::parameter("joinpsbts only operates on version 0 PSBTs"));
+        }
+        let psbt = &versioned.psbt;
         version = version.max(psbt.unsigned_tx.version.0);
         lock_time = lock_time.min(psbt.unsigned_tx.lock_time.to_consensus_u32());
         for (txin, input) in psbt.unsigned_tx.input.iter().zip(&psbt.inputs) {
@@ -142,16 +135,17 @@ fn joinpsbts(_: &Context, params: &Params) -> RpcResult<Value> {
             inputs.push((txin.clone(), input));
         }
         outputs.extend(psbt.unsigned_tx.output.iter().cloned().zip(psbt.outputs.iter().cloned()));
-        let target = joined.get_or_insert_with(|| psbt.clone());
-        target.xpub.extend(psbt.xpub);
-        target.unknown.extend(psbt.unknown);
+        let target = &mut joined.get_or_insert_with(|| versioned.clone()).psbt;
+        target.xpub.extend(versioned.psbt.xpub);
+        target.unknown.extend(versioned.psbt.unknown);
     }
     let mut joined = joined.ok_or_else(|| RpcError::internal("nothing was joined"))?;
     inputs.shuffle(&mut thread_rng());
     outputs.shuffle(&mut thread_rng());
-    joined.unsigned_tx.version = bitcoin::transaction::Version(version);
-    joined.unsigned_tx.lock_time = bitcoin::absolute::LockTime::from_consensus(lock_time);
-    (joined.unsigned_tx.input, joined.inputs) = inputs.into_iter().unzip();
-    (joined.unsigned_tx.output, joined.outputs) = outputs.into_iter().unzip();
+    let psbt = &mut joined.psbt;
+    psbt.unsigned_tx.version = bitcoin::transaction::Version(version);
+    psbt.unsigned_tx.lock_time = bitcoin::absolute::LockTime::from_consensus(lock_time);
+    (psbt.unsigned_tx.input, psbt.inputs) = inputs.into_iter().unzip();
+    (psbt.unsigned_tx.output, psbt.outputs) = outputs.into_iter().unzip();
     Ok(encode(&joined))
 }

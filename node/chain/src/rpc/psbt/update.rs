@@ -125,15 +125,17 @@ fn signs_for_one_input(sighash: PsbtSighashType) -> bool {
 
 /// Adds what the node and the given descriptors know.
 pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
-    let mut psbt = decode(params.str(0)?)?;
+    let mut versioned = decode(params.str(0)?)?;
     let known = match params.opt_array(1)? {
         Some(objects) => Known::read(context, objects)?,
         None => Known::default(),
     };
-    add_indexed(context, &mut psbt)?;
-    add_coins(context, &mut psbt, &known)?;
+    versioned.ensure_transaction()?;
+    let psbt = &mut versioned.psbt;
+    add_indexed(context, psbt)?;
+    add_coins(context, psbt, &known)?;
     for i in 0..psbt.inputs.len() {
-        let Some(spent) = spent_output(&psbt, i).cloned().filter(|_| !is_final(&psbt.inputs[i])) else { continue };
+        let Some(spent) = spent_output(psbt, i).cloned().filter(|_| !is_final(&psbt.inputs[i])) else { continue };
         let input = &mut psbt.inputs[i];
         if let Some(descriptor) = known.by_script.get(&spent.script_pubkey) {
             input.update_with_descriptor_unchecked(descriptor).map_err(|error| RpcError::internal(error.to_string()))?;
@@ -147,6 +149,6 @@ pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Va
             output.update_with_descriptor_unchecked(descriptor).map_err(|error| RpcError::internal(error.to_string()))?;
         }
     }
-    drop_needless_transactions(&mut psbt);
-    Ok(encode(&psbt))
+    drop_needless_transactions(psbt);
+    Ok(encode(&versioned))
 }
