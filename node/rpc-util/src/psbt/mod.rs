@@ -179,7 +179,8 @@ impl VersionedPsbt {
     }
 }
 
-fn is_final(input: &Input) -> bool {
+/// Whether an input has a final script or witness.
+pub fn is_final(input: &Input) -> bool {
     input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
 

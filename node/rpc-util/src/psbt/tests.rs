@@ -264,3 +264,33 @@ fn lock_times_follow_the_inputs() {
     assert_eq!(time(None, &[[Some(late), None], [None, Some(3)]]), None);
     assert_eq!(time(Some(7), &[[Some(late), Some(3)], [None, Some(3)], [Some(late), None]]), None);
 }
+
+#[test]
+fn lock_times_that_exclude_each_other_are_kept_but_make_no_transaction() {
+    let frame = [entry("02", "02000000"), entry("04", "02"), entry("05", "00"), entry("fb", "02000000"), vec![0]].concat();
+    let spending = |vout: &str, lock: Vec<u8>| [entry("0e", &"aa".repeat(32)), entry("0f", vout), lock, vec![0]].concat();
+    let inputs = [spending("01000000", entry("11", "00ca9a3b")), spending("02000000", entry("12", "01000000"))].concat();
+    let mut found = read(&[MAGIC.as_slice(), &frame, &inputs].concat());
+    assert_eq!((found.lock_time(), found.psbt.unsigned_tx.lock_time), (None, LockTime::ZERO));
+    let refused = found.ensure_transaction().unwrap_err();
+    assert_eq!((refused.code, refused.message.as_str()), (-25, "The transaction cannot be valid"));
+    assert_eq!(read(&write::to_bytes(&found)), found);
+    let same = found.clone();
+    assert!(!found.combine(same));
+}
+
+#[test]
+fn version_2_is_made_without_a_wish() {
+    assert_eq!(Version::wished(None), Ok(Version::Two));
+    assert_eq!(Version::wished(Some(0)).map(Version::number), Ok(0));
+    for other in [-1, 1, 3] {
+        assert_eq!(Version::wished(Some(other)).unwrap_err().code, -8, "{other}");
+    }
+    let mut tx = read(&psbt(&[], &[])).psbt.unsigned_tx;
+    tx.lock_time = LockTime::from_consensus(5);
+    for version in [Version::Zero, Version::Two] {
+        let made = VersionedPsbt::new(tx.clone(), version).unwrap();
+        assert_eq!((made.version(), made.lock_time()), (version, Some(tx.lock_time)));
+        assert_eq!(read(&write::to_bytes(&made)), made);
+    }
+}

@@ -6,7 +6,7 @@ use bitcoin::{OutPoint, Psbt, Transaction};
 use bulkhead_keystore_edge::OneShotDescriptor;
 use bulkhead_rpc_util::codec::tx_to_hex;
 use bulkhead_rpc_util::descriptor::parse_range;
-use bulkhead_rpc_util::psbt::{decode, encode};
+use bulkhead_rpc_util::psbt::{decode, encode, is_final};
 use bulkhead_rpc_util::{Params, RpcError, params};
 use bulkhead_schema::methods::Owner;
 use serde_json::{Map, Value};
@@ -38,10 +38,6 @@ fn descriptor(value: &Value) -> Result<OneShotDescriptor, RpcError> {
         range_start: bound(first)?,
         range_end: bound(last)?.saturating_add(1),
     })
-}
-
-fn is_final(input: &Input) -> bool {
-    input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
 
 fn lacks_coin(input: &Input) -> bool {

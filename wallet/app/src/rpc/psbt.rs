@@ -6,7 +6,7 @@ use bulkhead_keystore_edge::{RawTransaction, Request, SpentCoin};
 use bulkhead_rpc_util::asm::sighash_from_name;
 use bulkhead_rpc_util::codec::{decode_hex_tx, encode_tx, tx_to_hex};
 use bulkhead_rpc_util::prevouts::{SpentOutput, add_described};
-use bulkhead_rpc_util::psbt::{VersionedPsbt, decode};
+use bulkhead_rpc_util::psbt::{VersionedPsbt, decode, is_final};
 use bulkhead_rpc_util::signing::{merge_errors, signed_json};
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use serde_json::{Map, Value, json};
@@ -111,7 +111,6 @@ pub(super) async fn process(call: &Call) -> RpcResult {
         // Signatures of others may complete an input.
         finalize(draft);
     }
-    let is_final = |input: &bitcoin::psbt::Input| input.final_script_sig.is_some() || input.final_script_witness.is_some();
     // Final fields may come from elsewhere, or from another transaction: only scripts that hold are complete.
     let complete = draft.inputs.iter().all(is_final) && holds(call, draft).await?;
     let mut out = Map::new();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bitcoin::psbt::{Input, PsbtSighashType};
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{EcdsaSighashType, Psbt, Script, ScriptBuf};
-use bulkhead_rpc_util::psbt::decode;
+use bulkhead_rpc_util::psbt::{decode, is_final};
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, solver};
 use miniscript::psbt::{PsbtInputExt, PsbtOutputExt};
 use miniscript::{DefiniteDescriptorKey, DescriptorPublicKey};
@@ -56,10 +56,6 @@ impl Known {
         }
         Ok(())
     }
-}
-
-fn is_final(input: &Input) -> bool {
-    input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
 
 /// Adds whole transactions from the index, if there is one.
