@@ -5,7 +5,7 @@ use bitcoin::{OutPoint, Psbt, Transaction};
 use bulkhead_control::clock;
 use bulkhead_keystore_edge::{Reply, Request, Signed};
 use bulkhead_rpc_util::error as code;
-use bulkhead_rpc_util::psbt::Version;
+use bulkhead_rpc_util::psbt::{Version, is_final};
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use miniscript::psbt::PsbtExt;
 use serde_json::{Map, json};
@@ -133,7 +133,7 @@ pub(super) async fn sign(loaded: &Loaded, tx: &Transaction) -> RpcResult<Transac
 pub(super) fn extract(psbt: &Psbt) -> Option<Transaction> {
     let mut tx = psbt.unsigned_tx.clone();
     for (input, final_input) in tx.input.iter_mut().zip(&psbt.inputs) {
-        if final_input.final_script_sig.is_none() && final_input.final_script_witness.is_none() {
+        if !is_final(final_input) {
             return None;
         }
         input.script_sig = final_input.final_script_sig.clone().unwrap_or_default();
@@ -147,8 +147,7 @@ pub(super) fn finalize(psbt: &mut Psbt) -> bool {
     let secp = bitcoin::secp256k1::Secp256k1::verification_only();
     let mut complete = true;
     for index in 0..psbt.inputs.len() {
-        let input = &psbt.inputs[index];
-        if input.final_script_sig.is_none() && input.final_script_witness.is_none() {
+        if !is_final(&psbt.inputs[index]) {
             // Parts of others may complete a signature of several.
             bulkhead_musig2::aggregate_input(psbt, index);
             let done = psbt.finalize_inp_mut(&secp, index).is_ok();

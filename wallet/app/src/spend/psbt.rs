@@ -1,7 +1,7 @@
 //! Drafts for the key store: a PSBT with every spent output and what the wallet knows about scripts and keys.
 
 use bitcoin::{Psbt, Script, ScriptBuf, Transaction, TxOut, psbt};
-use bulkhead_rpc_util::psbt::{Version, VersionedPsbt};
+use bulkhead_rpc_util::psbt::{Version, VersionedPsbt, is_final};
 
 use crate::state::Wallet;
 
@@ -30,7 +30,7 @@ pub fn unsigned(tx: &Transaction, version: Version) -> Result<VersionedPsbt, Dra
 /// (Core: `CWallet::FillPSBT`).
 pub fn fill(wallet: &Wallet, psbt: &mut Psbt, bip32: bool) {
     for (input, unsigned) in psbt.inputs.iter_mut().zip(&psbt.unsigned_tx.input) {
-        if input.final_script_sig.is_some() || input.final_script_witness.is_some() {
+        if is_final(input) {
             continue;
         }
         let outpoint = unsigned.previous_output;
