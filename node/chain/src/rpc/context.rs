@@ -80,6 +80,11 @@ impl Context {
         self.chain.lock()
     }
 
+    /// Blocks until net and the wallet have taken every event that happened before, or are too slow: call it without locks.
+    pub fn wait_for_others(&self) {
+        self.relay.iter().for_each(Relay::wait_until_taken);
+    }
+
     /// Seconds since 1970, mockable.
     pub fn now(&self) -> i64 {
         self.chain.now()

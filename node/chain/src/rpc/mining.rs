@@ -21,7 +21,6 @@ use super::lookup::tip;
 use super::{Context, Handler};
 use crate::engine::State;
 use crate::mining::{build_template, mine, mine_blocks, regenerate_commitment};
-use crate::serve::Relay;
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("generateblock", generateblock),
@@ -39,7 +38,7 @@ const DEFAULT_MAX_TRIES: u64 = 1_000_000;
 
 fn generate(context: &Context, script: &ScriptBuf, count: i32, tries: u64) -> RpcResult<Value> {
     let options = context.template_options();
-    let wait_for_others = || context.relay.iter().for_each(Relay::wait_until_taken);
+    let wait_for_others = || context.wait_for_others();
     let hashes = mine_blocks(&context.chain, &context.pool, script, i64::from(count), tries, &options, wait_for_others)
         .map_err(|_| RpcError::new(INTERNAL_ERROR, "ProcessNewBlock, block not accepted"))?;
     context.note_template(options.reserved_weight, 0);

@@ -63,7 +63,10 @@ fn sendrawtransaction(context: &Context, params: &Params) -> RpcResult<Value> {
     let max_fee = rate.fee((tx.weight().to_wu() as i64 + 3) / 4);
     let tx = Arc::new(tx);
     let send = if context.config.privatebroadcast { broadcast_privately } else { broadcast };
-    send(context, &tx, max_fee).map(|txid| txid.to_string().into())
+    let txid = send(context, &tx, max_fee)?;
+    // As in Core: who asks a wallet next finds the transaction there.
+    context.wait_for_others();
+    Ok(txid.to_string().into())
 }
 
 /// Adds a transaction of ours to the pool, from which it is announced. `max_fee` 0: no limit.

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bitcoin::hashes::Hash;
 use bitcoin::{BlockHash, Transaction, Wtxid};
@@ -62,8 +63,20 @@ pub enum Happening {
     /// unanswered when there is no net.
     Private { tx: Arc<Transaction>, answer: mpsc::Sender<PrivateOutcome> },
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
-    Barrier(mpsc::Sender<()>),
+    Barrier(Marker),
 }
+
+/// Is dropped at the end of a wait.
+#[derive(Debug, Clone)]
+pub enum Marker {
+    /// A task waits.
+    Task(mpsc::Sender<()>),
+    /// A thread waits.
+    Thread(std::sync::mpsc::Sender<()>),
+}
+
+/// How long a thread waits for others to take events: one that was taken over must not hold up calls for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The end that the engine and the mempool talk to.
 #[derive(Debug, Clone)]
@@ -87,11 +100,13 @@ impl Relay {
         }
     }
 
-    /// Blocks until net and the wallet have taken every event that happened before: call it without locks.
+    /// Blocks until net and the wallet have taken every event that happened before, or are too slow: call it without locks.
     pub fn wait_until_taken(&self) {
-        let (marker, mut gone) = mpsc::channel(1);
-        self.tell(Happening::Barrier(marker));
-        while gone.blocking_recv().is_some() {}
+        let (marker, gone) = std::sync::mpsc::channel();
+        self.tell(Happening::Barrier(Marker::Thread(marker)));
+        if gone.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("net or the wallet does not take what happens, going on without it");
+        }
     }
 
     /// Hands a transaction to net for private broadcast; `None`: net is not there. Blocks until net has answered: call it
@@ -180,7 +195,7 @@ struct NetBox {
     /// Each has a caller that waits, so there are few.
     private: VecDeque<(Arc<Transaction>, mpsc::Sender<PrivateOutcome>)>,
     /// Dropped when everything before was taken.
-    barriers: Vec<mpsc::Sender<()>>,
+    barriers: Vec<Marker>,
 }
 
 /// A transaction that entered the mempool.
@@ -240,7 +255,7 @@ impl Hub {
         let (marker, mut gone) = mpsc::channel(1);
         if let Some(events) = self.events.upgrade() {
             // No longer running: there is nothing to wait for.
-            let _ = events.send(Happening::Barrier(marker));
+            let _ = events.send(Happening::Barrier(Marker::Task(marker)));
         }
         while gone.recv().await.is_some() {}
     }
