@@ -35,6 +35,8 @@ test: style deny unit fuzz-seeds functional
 style: deps
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets --locked -- -D warnings
+	cd fuzz && $(CARGO) fmt --all --check
+	cd fuzz && $(CARGO) clippy --release --all-targets --locked -- -D warnings
 
 unit: build
 	@if command -v cargo-nextest >/dev/null; then \

@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -23,7 +23,7 @@ impl Random {
 
     /// A number below `bound`; 0 when that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap_or(0)
+        usize::try_from(self.number() % bound.max(1) as u64).unwrap_or(0)
     }
 }
 
@@ -64,9 +64,9 @@ fn one(data: &mut Vec<u8>, other: &[u8], compared: &[Comparison], random: &mut R
     match random.below(14) {
         0 if length > 0 => data[at] ^= 1 << random.below(8),
         1 if length > 0 => data[at] = BYTES[random.below(BYTES.len())],
-        2 if length > 0 => data[at] = data[at].wrapping_add(random.next().to_le_bytes()[0] % 32).wrapping_sub(16),
+        2 if length > 0 => data[at] = data[at].wrapping_add(random.number().to_le_bytes()[0] % 32).wrapping_sub(16),
         3 => data.truncate(random.below(length + 1)),
-        4 => data.insert(random.below(length + 1), random.next().to_le_bytes()[0]),
+        4 => data.insert(random.below(length + 1), random.number().to_le_bytes()[0]),
         5 if length > 0 => {
             let end = (at + 1 + random.below(16)).min(length);
             data.drain(at..end);
@@ -79,7 +79,7 @@ fn one(data: &mut Vec<u8>, other: &[u8], compared: &[Comparison], random: &mut R
         }
         7 => number(data, NUMBERS[random.below(NUMBERS.len())], 1 << random.below(4), random),
         8 => {
-            let value = random.next();
+            let value = random.number();
             number(data, value, 1 << random.below(4), random);
         }
         9 => word(data, random),
@@ -97,7 +97,7 @@ fn one(data: &mut Vec<u8>, other: &[u8], compared: &[Comparison], random: &mut R
             let (found, wanted, size) = compared[random.below(compared.len())];
             answer(data, found, wanted, size, random);
         }
-        _ => data.extend_from_slice(&random.next().to_le_bytes()),
+        _ => data.extend_from_slice(&random.number().to_le_bytes()),
     }
 }
 
@@ -123,8 +123,8 @@ fn word(data: &mut [u8], random: &mut Random) {
     let (from, to) = (random.below(words) * 8, random.below(words) * 8);
     match random.below(3) {
         0 => data.copy_within(from..from + 8, to),
-        1 => data[to] = data[to].wrapping_add(4 * (1 + random.next().to_le_bytes()[0] % 8)),
-        _ => data[to + 4 + random.below(4)] = random.next().to_le_bytes()[0],
+        1 => data[to] = data[to].wrapping_add(4 * (1 + random.number().to_le_bytes()[0] % 8)),
+        _ => data[to + 4 + random.below(4)] = random.number().to_le_bytes()[0],
     }
 }
 

@@ -38,10 +38,10 @@ fn read<T: capnp::traits::Owned>(edge: &str, data: &[u8], look: impl Fn(T::Reade
     let limits = bulkhead_schema::limits::edge(edge).expect("the table has every edge");
     let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
     let mut rest = data;
-    if let Ok(message) = capnp::serialize::read_message_from_flat_slice(&mut rest, options) {
-        if let Ok(root) = message.get_root::<T::Reader<'_>>() {
-            look(root);
-        }
+    if let Ok(message) = capnp::serialize::read_message_from_flat_slice(&mut rest, options)
+        && let Ok(root) = message.get_root::<T::Reader<'_>>()
+    {
+        look(root);
     }
 }
 

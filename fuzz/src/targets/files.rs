@@ -14,11 +14,11 @@ pub fn config_file(data: &[u8]) {
 
 /// settings.json: what parses is written and parsed to the same again.
 pub fn settings_file(data: &[u8]) {
-    if let Ok(text) = std::str::from_utf8(data) {
-        if let Ok(settings) = bulkhead_config::parse_settings("settings.json", text) {
-            let written = bulkhead_config::write_settings(&settings);
-            assert_eq!(bulkhead_config::parse_settings("settings.json", &written).expect("our own file"), settings);
-        }
+    if let Ok(text) = std::str::from_utf8(data)
+        && let Ok(settings) = bulkhead_config::parse_settings("settings.json", text)
+    {
+        let written = bulkhead_config::write_settings(&settings);
+        assert_eq!(bulkhead_config::parse_settings("settings.json", &written).expect("our own file"), settings);
     }
 }
 

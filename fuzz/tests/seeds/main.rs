@@ -25,7 +25,7 @@ fn noise(count: u64) -> Vec<Vec<u8>> {
     (1..=count)
         .map(|seed| {
             let mut random = bulkhead_fuzz::mutate::Random::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            (0..400).map(|_| random.next().to_le_bytes()[5]).collect()
+            (0..400).map(|_| random.number().to_le_bytes()[5]).collect()
         })
         .collect()
 }

@@ -103,7 +103,7 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
         if options.runs.is_some_and(|runs| done >= runs) {
             break;
         }
-        if done % STRIDE == 0 {
+        if done.is_multiple_of(STRIDE) {
             if options.seconds.is_some_and(|seconds| begin.elapsed().as_secs() >= seconds) {
                 break;
             }
@@ -116,7 +116,7 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
         if runner.run(&input, &mut seen)? {
             corpus.keep(input)?;
         }
-        if done % 8 == 0 {
+        if done.is_multiple_of(8) {
             compared = coverage::comparisons();
         }
     }
