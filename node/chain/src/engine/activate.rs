@@ -57,6 +57,7 @@ impl ChainManager {
                 self.flush_state(&mut state, FlushMode::Periodic)?;
                 self.check_block_index(&state);
             }
+            self.each_listener(|listener| listener.step_over());
             if self.options().stop_at_height != 0 && self.tip().height >= self.options().stop_at_height {
                 self.notifier.stop_requested();
                 self.interrupt();

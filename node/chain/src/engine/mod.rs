@@ -75,6 +75,8 @@ pub trait Listener: Send + Sync {
     fn disconnected_given_up(&self) {}
     /// A step is over: the mempool may settle. `fork` is where the old and the new chain part.
     fn tip_updated(&self, _state: &State, _tip: &BlockNode, _fork: Option<&BlockNode>, _initial_download: bool) {}
+    /// All of a step is over, and no lock is held but that of changes of the active chain: the listener may wait for others.
+    fn step_over(&self) {}
     /// A block was validated, for better or worse.
     fn block_checked(&self, _hash: BlockHash, _result: Result<(), &Reject>) {}
     /// The best header changed.

@@ -21,6 +21,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::convert::{fill_tip, fill_verdict, tip_of};
 use super::net_transactions::NewestBlock;
+use super::steps::Steps;
 use crate::engine::{BlockNode, Listener, State, TipInfo};
 use crate::mempool_accept::Pool;
 
@@ -64,6 +65,8 @@ pub enum Happening {
     Private { tx: Arc<Transaction>, answer: mpsc::Sender<PrivateOutcome> },
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
     Barrier(Marker),
+    /// As `Barrier`, for wallets alone.
+    Step(Marker),
 }
 
 /// Is dropped at the end of a wait.
@@ -85,6 +88,7 @@ pub struct Relay {
     /// Blocks connected in the step that is going on. As in Core they are told when it is over, after the transactions that it
     /// brought back into the mempool.
     connected: Arc<Mutex<Vec<Happening>>>,
+    steps: Arc<Mutex<Steps>>,
 }
 
 impl Relay {
@@ -158,6 +162,12 @@ impl Listener for Relay {
         if let Some(tip) = tip_of(state, Some(tip)) {
             self.tell(Happening::Tip(tip));
         }
+    }
+
+    fn step_over(&self) {
+        let (marker, taken) = std::sync::mpsc::channel();
+        self.tell(Happening::Step(Marker::Thread(marker)));
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).add(taken, PATIENCE);
     }
 
     fn block_checked(&self, hash: BlockHash, result: Result<(), &Reject>) {
@@ -242,7 +252,7 @@ impl Hub {
             doors: RefCell::default(),
             newest: RefCell::default(),
         };
-        (Rc::new(hub), Relay { events: sender, connected: Arc::default() }, receiver)
+        (Rc::new(hub), Relay { events: sender, connected: Arc::default(), steps: Arc::default() }, receiver)
     }
 
     /// The newest block that was told to net.
@@ -291,7 +301,7 @@ impl Hub {
                 queue.waiting.borrow_mut().push(&event);
                 queue.filled.notify_one();
             }
-            let for_doors = !only_net && !matches!(event, Happening::Tip(_) | Happening::Barrier(_));
+            let for_doors = !only_net && !matches!(event, Happening::Tip(_) | Happening::Barrier(_) | Happening::Step(_));
             for queue in self.doors.borrow().iter().filter(|_| for_doors) {
                 let mut waiting = queue.waiting.borrow_mut();
                 if waiting.len() >= MAX_WAITING {
@@ -440,7 +450,7 @@ impl NetBox {
                 }
                 self.removed.push_back(tx.compute_wtxid());
             }
-            Happening::NewTip(_) => {}
+            Happening::NewTip(_) | Happening::Step(_) => {}
             Happening::Private { tx, answer } => self.private.push_back((Arc::clone(tx), answer.clone())),
             Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
@@ -573,7 +583,8 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
         | Happening::NewBlock { .. }
         | Happening::NewTip(_)
         | Happening::Private { .. }
-        | Happening::Barrier(_) => {}
+        | Happening::Barrier(_)
+        | Happening::Step(_) => {}
     }
     Ok(())
 }
@@ -615,7 +626,8 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
         | Happening::Refused { .. }
         | Happening::NewBlock { .. }
         | Happening::Private { .. }
-        | Happening::Barrier(_) => {}
+        | Happening::Barrier(_)
+        | Happening::Step(_) => {}
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod net_filters;
 mod net_queries;
 mod net_transactions;
 mod rpc_chain;
+mod steps;
 mod template;
 mod wallet_chain;
 
