@@ -143,7 +143,7 @@ impl Random {
 fn run(candidate: Candidate, coins: u64) -> Result<Figures, AnyError> {
     let folder = tempfile::tempdir()?;
     let options = options(candidate);
-    let db = DB::open(&options, folder.path())?;
+    let db = DB::open_cf_with_opts(&options, folder.path(), [("default", options.clone())])?;
     let begin = Instant::now();
     let mut random = Random(7);
     let per_flush = coins / FLUSHES;
