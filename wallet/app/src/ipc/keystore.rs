@@ -183,4 +183,10 @@ impl Keystore {
         self.jobs.send(Job { request, beside, answer }).map_err(|_| KeystoreError::Closed)?;
         reply.await.map_err(|_| KeystoreError::Closed)?
     }
+
+    /// Sends a request whose reply nobody waits for, also where nobody can wait. One that is closed needs it no more.
+    pub fn tell(&self, request: Request) {
+        let (answer, _) = oneshot::channel();
+        let _ = self.jobs.send(Job { request, beside: None, answer });
+    }
 }

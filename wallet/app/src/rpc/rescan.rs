@@ -29,6 +29,8 @@ impl<'a> Reservation<'a> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.0.scan.set(None);
+        // Also when whoever asked for the scan is gone.
+        self.0.keys.tell(Request::Hold(false));
     }
 }
 
@@ -36,11 +38,8 @@ impl Drop for Reservation<'_> {
 /// on to find addresses that only private keys yield.
 pub(super) async fn scan(app: &App, reservation: &Reservation<'_>, start: i32, stop: Option<i32>) -> RpcResult<Outcome> {
     let loaded = reservation.0;
-    let hold = async |on| loaded.keys.call(Request::Hold(on)).await.map_err(|error| keystore_error(&error));
-    hold(true).await?;
-    let outcome = ipc::scan::scan(app, loaded, start, stop).await;
-    hold(false).await?;
-    outcome.map_err(|error| sync_error(&error))
+    loaded.keys.call(Request::Hold(true)).await.map_err(|error| keystore_error(&error))?;
+    ipc::scan::scan(app, loaded, start, stop).await.map_err(|error| sync_error(&error))
 }
 
 /// First height whose block is not older than `time` less the tolerance; `None` when all blocks are older.
