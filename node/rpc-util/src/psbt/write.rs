@@ -6,7 +6,7 @@ use bitcoin::consensus::encode::{Encodable, VarInt, serialize};
 
 use super::fields::{self, GLOBAL, INPUT, Maps, OUTPUT};
 use super::records::{self, MAGIC};
-use super::{Version2, VersionedPsbt, is_final, normalize};
+use super::{Version2, VersionedPsbt, is_final, normalize, values};
 
 /// A key and its value.
 type Record = (Vec<u8>, Vec<u8>);
@@ -93,7 +93,7 @@ fn input_fields(psbt: &Psbt, version_2: &Version2, i: usize) -> Vec<Record> {
 
 /// The number that a key starts with.
 fn number(key: &[u8]) -> u64 {
-    take_length(&mut &key[..]).unwrap_or(u64::MAX)
+    values::length(&mut &key[..]).map_or(u64::MAX, |number| number as u64)
 }
 
 /// Writes the records of a map and its separator.
@@ -106,27 +106,16 @@ fn write(out: &mut Vec<u8>, mut records: Vec<Record>, maps: &Maps) {
     put_map(out, &records.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect::<Vec<_>>());
 }
 
-fn take_length(rest: &mut &[u8]) -> Option<u64> {
-    bitcoin::consensus::Decodable::consensus_decode_from_finite_reader(rest).ok().map(|VarInt(length)| length)
-}
-
-fn take(rest: &mut &[u8]) -> Option<Vec<u8>> {
-    let length = usize::try_from(take_length(rest)?).ok()?;
-    let (taken, behind) = rest.split_at_checked(length)?;
-    *rest = behind;
-    Some(taken.to_vec())
-}
-
 /// The maps that the `bitcoin` crate wrote.
 fn split(serialized: &[u8]) -> Option<Vec<Vec<Record>>> {
     let mut rest = serialized.strip_prefix(MAGIC)?;
     let (mut maps, mut map) = (Vec::new(), Vec::new());
     while !rest.is_empty() {
-        let key = take(&mut rest)?;
+        let key = values::bytes(&mut rest).ok()?;
         if key.is_empty() {
             maps.push(std::mem::take(&mut map));
         } else {
-            map.push((key, take(&mut rest)?));
+            map.push((key.to_vec(), values::bytes(&mut rest).ok()?.to_vec()));
         }
     }
     map.is_empty().then_some(maps)

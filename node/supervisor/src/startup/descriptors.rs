@@ -1,10 +1,10 @@
 //! How many connections the descriptors of the machine allow (Core's `AppInitParameterInteraction`).
 
+use super::interaction::DEFAULT_MAX_PEER_CONNECTIONS;
 use crate::error::{NodeError, init};
 use bulkhead_config::ArgsManager;
 use bulkhead_sandbox::{descriptor_limit, policy, raise_descriptors};
 
-const DEFAULT_CONNECTIONS: i64 = 125;
 /// Core keeps 150 for its databases and one for the capture of messages.
 const RESERVED: i64 = 151;
 const ADDNODE_CONNECTIONS: i64 = 8;
@@ -29,7 +29,7 @@ impl Connections {
     }
 
     fn within(args: &ArgsManager, descriptors: i64) -> Result<Self, NodeError> {
-        let wanted = args.int_or("-maxconnections", DEFAULT_CONNECTIONS);
+        let wanted = args.int_or("-maxconnections", DEFAULT_MAX_PEER_CONNECTIONS);
         if wanted < 0 {
             return Err(init("-maxconnections must be greater or equal than zero"));
         }

@@ -2,7 +2,7 @@
 
 use bulkhead_config::{ArgsManager, Severity};
 
-const DEFAULT_MAX_PEER_CONNECTIONS: i64 = 125;
+pub(super) const DEFAULT_MAX_PEER_CONNECTIONS: i64 = 125;
 const BLOCKSONLY_MAX_MEMPOOL_MB: &str = "5";
 
 /// Sets what follows from what was given.
