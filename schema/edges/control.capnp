@@ -45,6 +45,10 @@ struct FromChild {
     # Ask for a notification command (alert, block, wallet, startup, shutdown).
     applied @8 :Void;
     # A setMockTime, logCategories or forwardScheduler is in force here.
+    walletLoaded @9 :Text;
+    # A wallet of this name is loaded: the next wallet process loads it if this one is lost.
+    walletReleased @10 :Text;
+    # It is not loaded any more.
   }
 }
 

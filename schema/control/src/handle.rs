@@ -175,6 +175,12 @@ impl Handle {
         self.tell(FromChild::Notify(Command { template: template.to_owned(), values }));
     }
 
+    /// Says that a wallet is loaded (`true`) or not any more: the next wallet process loads what this one had.
+    pub fn wallet_loaded(&self, name: &str, loaded: bool) {
+        let name = name.to_owned();
+        self.tell(if loaded { FromChild::WalletLoaded(name) } else { FromChild::WalletReleased(name) });
+    }
+
     /// A message whose loss means that the supervisor is gone, which the reader thread reports.
     fn tell(&self, message: FromChild) {
         if let Err(error) = self.send(&message) {

@@ -257,12 +257,14 @@ pub async fn create(app: &App, name: &str, options: CreateOptions) -> Result<Rc<
     }
     loaded.persist().await.map_err(|error| keystore_error(&error))?;
     let _ = loaded.refresh_status().await;
-    app.wallets.borrow_mut().push(loaded.clone());
-    log_parameters(&loaded);
+    add(app, &loaded);
     Ok(loaded)
 }
 
-fn log_parameters(loaded: &Loaded) {
+/// The wallet is there, and is to be there again should this process be lost.
+fn add(app: &App, loaded: &Rc<Loaded>) {
+    app.wallets.borrow_mut().push(loaded.clone());
+    app.control.wallet_loaded(&loaded.name, true);
     let wallet = loaded.wallet.borrow();
     let name = wallet.display_name();
     tracing::info!("[{name}] setKeyPool.size() = {}", wallet.count_keys(false) + wallet.count_keys(true));
@@ -335,8 +337,7 @@ async fn attach(app: &App, name: &str, keys: Keystore, status: Status) -> Result
     let _guard = app.sync.lock().await;
     check_chain(app, &found.locator).await?;
     place(app, &loaded, &found.locator, &found.blocks).await?;
-    app.wallets.borrow_mut().push(loaded.clone());
-    log_parameters(&loaded);
+    add(app, &loaded);
     Ok(loaded)
 }
 
@@ -478,6 +479,7 @@ pub async fn unload(app: &App, loaded: &Rc<Loaded>) -> Result<(), RpcError> {
     if app.wallets.borrow().len() == before {
         return Err(RpcError::misc("Requested wallet already unloaded"));
     }
+    app.control.wallet_loaded(&loaded.name, false);
     close(app, loaded).await;
     tracing::info!("[{}] Releasing wallet {}..", loaded.wallet.borrow().display_name(), loaded.name);
     Ok(())
@@ -594,7 +596,7 @@ pub async fn load_at_start(app: &App) -> Result<(), String> {
             app.control.warning(&format!("Ignoring duplicate -wallet {name}."));
             continue;
         }
-        match load(app, &name).await {
+        match load_patiently(app, &name).await {
             Ok(_) => {
                 let warnings = option_warnings(app);
                 if !warnings.is_empty() {
@@ -611,8 +613,22 @@ pub async fn load_at_start(app: &App) -> Result<(), String> {
             Err(OpenError::File(error)) if error.message.contains("appears to be a Legacy wallet") => {
                 app.control.warning(&error.message);
             }
+            // The node goes on without a wallet that it went on with before.
+            Err(error) if app.config.again => tracing::error!("[{name}] is not loaded again: {}", error.bare().message),
             Err(error) => return Err(error.bare().message),
         }
     }
     Ok(())
+}
+
+/// Loads a wallet of the start. One that was loaded before gets more attempts: its key store may have been lost too.
+async fn load_patiently(app: &App, name: &str) -> Result<Rc<Loaded>, OpenError> {
+    const MORE_ATTEMPTS: usize = 3;
+    for _ in 0..if app.config.again { MORE_ATTEMPTS } else { 0 } {
+        match load(app, name).await {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => tracing::warn!("[{name}] {}, loading it once more", error.bare().message),
+        }
+    }
+    load(app, name).await
 }

@@ -147,7 +147,9 @@ fn a_wallet_that_cannot_be_loaded_lets_go_of_its_key_store() {
         let file = world.file("w");
         let saved = std::fs::read(&file).unwrap();
         std::fs::write(&file, "no wallet").unwrap();
+        assert_eq!(world.told(), [("w".to_owned(), true), ("w".to_owned(), false)]);
         assert_eq!(world.err("", "loadwallet", json!(["w"])).await.0, -18);
+        assert_eq!(world.told(), [], "it is not loaded");
         std::fs::write(&file, saved).unwrap();
         // A second key store of the wallet starts only when the first has ended.
         world.ok("", "loadwallet", json!(["w"])).await;

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// More key stores than this are refused: each is a process.
-const MAX_KEYSTORES: usize = 200;
+pub(crate) const MAX_KEYSTORES: usize = 200;
 /// How long a key store that was let go may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -146,7 +146,6 @@ impl Family {
             }
             return Err(failed(error.to_string()));
         }
-        self.killed_keystores.remove(&open.name);
         Ok(Some(()))
     }
 

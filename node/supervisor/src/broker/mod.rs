@@ -13,7 +13,7 @@ mod snapshot;
 mod wallet_dir;
 
 pub(crate) use echo::{ECHO_ARGUMENT, echo_process};
-pub(crate) use keystores::{PendingEnd, PendingOpen};
+pub(crate) use keystores::{MAX_KEYSTORES, PendingEnd, PendingOpen};
 pub(crate) use sandbox_info::sandbox_info;
 pub(crate) use snapshot::activate_snapshot;
 pub(crate) use wallet_dir::list_wallets;

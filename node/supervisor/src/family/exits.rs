@@ -3,7 +3,6 @@
 use super::{ChildId, Family, State};
 use bulkhead_control::Component;
 use bulkhead_sandbox::spawner::{Exit, Outcome};
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// A child that dies sooner than this after its birth waits longer and longer for the next one.
@@ -22,12 +21,11 @@ pub(super) struct Rebirth {
     delay: Duration,
 }
 
-/// Names for the next wallet process, in the order in which they are known: what the last one was still to load, the wallets whose
-/// key stores are open, and those whose key stores were killed before it could open them again.
-fn to_load_again(planned: &[String], complete: bool, open: Vec<String>, killed: BTreeSet<String>) -> Vec<String> {
+/// Names for the next wallet process: what the last one was still to load, and what it had loaded.
+fn to_load_again(planned: &[String], complete: bool, loaded: Vec<String>) -> Vec<String> {
     let planned = if complete { &[] } else { planned };
-    let mut names: Vec<String> = Vec::new();
-    for name in planned.iter().cloned().chain(open).chain(killed) {
+    let mut names = planned.to_vec();
+    for name in loaded {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -59,9 +57,6 @@ impl Family {
             self.reply(asked.child, asked.request, Err((-4, text)), &[]);
         }
         if child.component == Component::Keystore {
-            if child.directory.is_some() && child.asked.is_none() && matches!(exit.outcome, Outcome::Signal(_)) {
-                self.killed_keystores.insert(child.instance.clone());
-            }
             if let Some(directory) = child.directory.as_ref().filter(|directory| directory.created) {
                 // Leave nothing behind of a wallet that never was; a directory with a wallet is not empty and stays.
                 let _ = std::fs::remove_dir(&directory.path);
@@ -94,15 +89,10 @@ impl Family {
     /// The wallets that are loaded now are loaded again, locked, by the next wallet process. `complete`: the one that is gone had
     /// loaded all that it was to load.
     fn remember_wallets(&mut self, complete: bool) {
-        let open: Vec<String> = self
-            .children
-            .iter()
-            .filter(|child| child.component == Component::Keystore && child.directory.is_some())
-            .map(|child| child.instance.clone())
-            .collect();
+        let loaded = std::mem::take(&mut self.loaded_wallets);
         if let Some(wallet) = &mut self.outfit.wallet {
-            let killed = std::mem::take(&mut self.killed_keystores);
-            wallet.wallet = to_load_again(&wallet.wallet, complete, open, killed);
+            wallet.wallet = to_load_again(&wallet.wallet, complete, loaded);
+            wallet.again = true;
         }
     }
 
@@ -168,12 +158,9 @@ mod tests {
     #[test]
     fn wallets_are_loaded_again_whatever_was_killed_first() {
         let names = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let again = |planned: &[&str], complete, open: &[&str], killed: &[&str]| {
-            to_load_again(&names(planned), complete, names(open), names(killed).into_iter().collect())
-        };
-        assert_eq!(again(&["a", "b"], true, &["b"], &[]), ["b"], "a was unloaded");
-        assert_eq!(again(&["a", "b"], false, &["a"], &[]), ["a", "b"], "killed while it loaded");
-        assert_eq!(again(&["a"], true, &["a"], &["b"]), ["a", "b"], "the key store first, then the wallet");
-        assert_eq!(again(&[], true, &["a"], &["a"]), ["a"]);
+        let again = |planned: &[&str], complete, loaded: &[&str]| to_load_again(&names(planned), complete, names(loaded));
+        assert_eq!(again(&["a", "b"], true, &["b"]), ["b"], "a was unloaded");
+        assert_eq!(again(&["a", "b"], false, &["b"]), ["a", "b"], "killed while it loaded a");
+        assert_eq!(again(&["a"], false, &["a", "c"]), ["a", "c"]);
     }
 }

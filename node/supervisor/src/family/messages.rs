@@ -2,6 +2,7 @@
 
 use super::child::Asked;
 use super::{ChildId, Family, State};
+use crate::broker::MAX_KEYSTORES;
 use bulkhead_config::Chain;
 use bulkhead_control::message::{Outcome, ToChild};
 use bulkhead_control::{Command, Component, ControlError, FromChild, Request, clock, log};
@@ -74,6 +75,16 @@ impl Family {
             }
             FromChild::Notify(command) => self.notify(command),
             FromChild::Applied => self.confirmed(id, false),
+            FromChild::WalletLoaded(_) | FromChild::WalletReleased(_) if component != Component::Wallet => {
+                tracing::error!("{} says that it has wallets", component.binary());
+            }
+            FromChild::WalletLoaded(name) => {
+                // More than that it cannot have.
+                if !self.loaded_wallets.contains(&name) && self.loaded_wallets.len() < MAX_KEYSTORES {
+                    self.loaded_wallets.push(name);
+                }
+            }
+            FromChild::WalletReleased(name) => self.loaded_wallets.retain(|other| *other != name),
         }
     }
 

@@ -53,8 +53,8 @@ pub(crate) struct Family {
     pub pending_ends: Vec<PendingEnd>,
     /// Files that were opened under a provisional name and may get the name that is kept here.
     pub incomplete_files: BTreeSet<PathBuf>,
-    /// Wallets whose key stores were killed and not opened again since.
-    pub killed_keystores: BTreeSet<String>,
+    /// Wallets that the wallet process has loaded, in that order: the next one loads them again.
+    loaded_wallets: Vec<String>,
     stop: Option<Stop>,
     /// "Error: " texts were printed; exit code 1.
     failed: bool,
@@ -84,7 +84,7 @@ impl Family {
             broadcasts: Vec::new(),
             pending_opens: VecDeque::new(),
             pending_ends: Vec::new(),
-            killed_keystores: BTreeSet::new(),
+            loaded_wallets: Vec::new(),
             incomplete_files: BTreeSet::new(),
             stop: None,
             failed: false,

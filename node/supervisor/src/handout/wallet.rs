@@ -45,6 +45,7 @@ pub(crate) fn wallet(options: &Options, walletdir: &Path) -> Result<WalletConfig
         limitdescendantcount: args.int_or("-limitdescendantcount", 25),
         limitclustercount: args.int_or("-limitclustercount", 64),
         limitclustersize: args.int_or("-limitclustersize", 101).saturating_mul(1000),
+        again: false,
         walletrbf_given: args.get("-walletrbf").is_some(),
         walletnotify: set("-walletnotify"),
         signer: set("-signer"),

@@ -11,6 +11,8 @@ crate::config! {
         pub walletdir: String,
         /// Wallets to load at start, from `-wallet` and settings.json.
         pub wallet: Vec<String>,
+        /// Another wallet process was lost before: the wallets are those that it had.
+        pub again: bool,
         /// `-addresstype`; empty: default.
         pub addresstype: String,
         /// `-changetype`; empty: default.

@@ -86,6 +86,10 @@ pub enum FromChild {
     Notify(Command),
     /// A mocked time or log categories are in force here.
     Applied,
+    /// A wallet of this name is loaded: the next wallet process loads it if this one is lost.
+    WalletLoaded(String),
+    /// It is not loaded any more.
+    WalletReleased(String),
 }
 
 impl FromChild {
@@ -106,6 +110,8 @@ impl FromChild {
             Self::Warning(text) => root.set_warning(text),
             Self::Notify(command) => write_command(root.init_notify(), command),
             Self::Applied => root.set_applied(()),
+            Self::WalletLoaded(name) => root.set_wallet_loaded(name),
+            Self::WalletReleased(name) => root.set_wallet_released(name),
         }
         to_bytes(&message)
     }
@@ -131,6 +137,8 @@ impl FromChild {
             Which::Warning(value) => Self::Warning(text(value)?),
             Which::Notify(command) => Self::Notify(read_command(command?)?),
             Which::Applied(()) => Self::Applied,
+            Which::WalletLoaded(name) => Self::WalletLoaded(text(name)?),
+            Which::WalletReleased(name) => Self::WalletReleased(text(name)?),
         })
     }
 }
@@ -230,6 +238,8 @@ mod tests {
             FromChild::Warning("w".into()),
             FromChild::Notify(Command { template: "alertnotify".into(), values: vec![] }),
             FromChild::Applied,
+            FromChild::WalletLoaded("w".into()),
+            FromChild::WalletReleased("w".into()),
         ]);
         for sample in samples {
             assert_eq!(FromChild::decode(&sample.encode().unwrap()).unwrap(), sample);

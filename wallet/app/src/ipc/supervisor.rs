@@ -20,6 +20,9 @@ pub trait Supervisor: Send + Sync + 'static {
     /// Shown once on stderr.
     fn warning(&self, text: &str);
 
+    /// A wallet is loaded (`true`) or not any more: what is loaded, the next wallet process loads again.
+    fn wallet_loaded(&self, name: &str, loaded: bool);
+
     /// Starts a key store for a wallet and answers the stream to it.
     ///
     /// # Errors
@@ -45,5 +48,9 @@ impl Supervisor for Handle {
 
     fn warning(&self, text: &str) {
         Handle::warning(self, text);
+    }
+
+    fn wallet_loaded(&self, name: &str, loaded: bool) {
+        Handle::wallet_loaded(self, name, loaded);
     }
 }

@@ -35,6 +35,8 @@ pub struct FakeSupervisor {
     streams: Mutex<HashMap<String, UnixStream>>,
     /// Closed when the key store of that name has ended.
     running: Mutex<HashMap<String, Receiver<()>>>,
+    /// Wallets that were said to be loaded (`true`) or not any more.
+    told: Mutex<Vec<(String, bool)>>,
 }
 
 /// How long a wallet that is let go of may keep its key store.
@@ -97,6 +99,9 @@ impl Supervisor for FakeSupervisor {
     fn notify(&self, _: &str, _: &[(&str, &str)]) {}
     fn init_message(&self, _: &str) {}
     fn warning(&self, _: &str) {}
+    fn wallet_loaded(&self, name: &str, loaded: bool) {
+        self.told.lock().unwrap().push((name.to_owned(), loaded));
+    }
 }
 
 #[derive(Default)]
@@ -427,6 +432,7 @@ fn config() -> WalletConfig {
         limitdescendantcount: 25,
         limitclustercount: 64,
         limitclustersize: 101_000,
+        again: false,
         walletrbf_given: false,
         ..WalletConfig::default()
     }
@@ -434,8 +440,12 @@ fn config() -> WalletConfig {
 
 pub async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
-    let supervisor =
-        Arc::new(FakeSupervisor { folder: folder.path().to_owned(), streams: Mutex::default(), running: Mutex::default() });
+    let supervisor = Arc::new(FakeSupervisor {
+        folder: folder.path().to_owned(),
+        streams: Mutex::default(),
+        running: Mutex::default(),
+        told: Mutex::default(),
+    });
     let chain = Rc::new(RefCell::new(State::default()));
     chain.borrow_mut().blocks.push(block_on(None, 0, ScriptBuf::new(), Vec::new(), 0));
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -514,6 +524,11 @@ impl World {
     /// The file of a wallet.
     pub fn file(&self, name: &str) -> PathBuf {
         self.supervisor.folder.join(name).join("wallet.dat")
+    }
+
+    /// What the supervisor was told about loaded wallets since the last time: name, and whether it is loaded.
+    pub fn told(&self) -> Vec<(String, bool)> {
+        std::mem::take(&mut *self.supervisor.told.lock().unwrap())
     }
 
     /// Cuts the stream to a key store, as its death would.
