@@ -10,6 +10,7 @@ use bulkhead_consensus::{PreparedBlock, Reject, RejectKind, header, signet};
 use bulkhead_script::{Engine, Flags, verify_input};
 use bulkhead_store::block_files::Position;
 
+use super::activate::AtHand;
 use super::prune::MIN_BLOCKS_TO_KEEP;
 use super::{ChainManager, EngineError, NodeId, State};
 
@@ -161,7 +162,7 @@ impl ChainManager {
         };
         self.notify_header_tip();
         let mut checked = None;
-        if let Err(error) = self.activate_best_chain(Some(prepared), &mut checked) {
+        if let Err(error) = self.activate_best_chain(Some(AtHand::new(prepared, None)), &mut checked) {
             tracing::error!("ProcessNewBlock: ActivateBestChain failed ({error})");
             return Err(error.into_reject());
         }

@@ -1,5 +1,6 @@
 //! Making the best chain active (Core: `ActivateBestChain` and what it calls).
 
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -19,27 +20,36 @@ use super::{BlockNode, ChainManager, EngineError, NodeId, State, TipInfo};
 /// Result of connecting the block that the caller brought.
 pub(super) type Checked = Option<Result<(), Reject>>;
 
+/// A block that the caller brought: it need not be read from disk.
+pub(super) struct AtHand {
+    /// It passes the checks that need no coins.
+    pub block: Arc<PreparedBlock>,
+    /// Coins that it spends, until they are used.
+    coins: Cell<Option<Prefetched>>,
+}
+
+impl AtHand {
+    pub fn new(block: Arc<PreparedBlock>, coins: Option<Prefetched>) -> Self {
+        Self { block, coins: Cell::new(coins) }
+    }
+}
+
 impl ChainManager {
-    /// Connects blocks until no better candidate is left. `block`: one that is at hand and need not be read from disk; what
-    /// came of connecting it goes to `checked`.
-    pub(super) fn activate_best_chain(
-        &self,
-        block: Option<Arc<PreparedBlock>>,
-        checked: &mut Checked,
-    ) -> Result<(), EngineError> {
+    /// Connects blocks until no better candidate is left. What came of connecting `block` goes to `checked`.
+    pub(super) fn activate_best_chain(&self, block: Option<AtHand>, checked: &mut Checked) -> Result<(), EngineError> {
         let _activation = self.activation.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         self.advance_active(block.as_ref(), checked)?;
-        self.advance_background(block.as_ref())
+        self.advance_background(block.as_ref().map(|block| &block.block))
     }
 
-    fn advance_active(&self, block: Option<&Arc<PreparedBlock>>, checked: &mut Checked) -> Result<(), EngineError> {
+    fn advance_active(&self, block: Option<&AtHand>, checked: &mut Checked) -> Result<(), EngineError> {
         std::thread::scope(|scope| self.advance_reading_ahead(ReadAhead::new(scope, self), block, checked))
     }
 
     fn advance_reading_ahead(
         &self,
         mut ahead: ReadAhead<'_, '_>,
-        block: Option<&Arc<PreparedBlock>>,
+        block: Option<&AtHand>,
         checked: &mut Checked,
     ) -> Result<(), EngineError> {
         let mut most_work = None;
@@ -74,7 +84,7 @@ impl ChainManager {
         state: &mut State,
         most_work: &mut Option<NodeId>,
         ahead: &mut ReadAhead<'_, '_>,
-        block: Option<&Arc<PreparedBlock>>,
+        block: Option<&AtHand>,
         checked: &mut Checked,
     ) -> Result<Option<NodeId>, EngineError> {
         let starting_tip = state.active.tip();
@@ -144,7 +154,7 @@ impl ChainManager {
         state: &mut State,
         target: NodeId,
         ahead: &mut ReadAhead<'_, '_>,
-        block: Option<&Arc<PreparedBlock>>,
+        block: Option<&AtHand>,
         checked: &mut Checked,
     ) -> Result<bool, EngineError> {
         let old_work = state.tip().map(|tip| tip.chain_work);
@@ -161,10 +171,10 @@ impl ChainManager {
         while height < target_height {
             height += 1;
             let Some(next) = state.index.ancestor(target, height) else { break };
-            let at_hand = block.filter(|block| block.hash() == state.node(next).hash);
+            let at_hand = block.filter(|at_hand| at_hand.block.hash() == state.node(next).hash);
             let is_callers = at_hand.is_some();
             let ready = match at_hand {
-                Some(block) => Some((Arc::clone(block), None)),
+                Some(at_hand) => Some((Arc::clone(&at_hand.block), at_hand.coins.take())),
                 None => self.stages.time(Stage::Wait, || ahead.take(state, next, target)).map(|ready| (ready.block, ready.coins)),
             };
             match self.connect_tip(state, next, ready) {

@@ -22,7 +22,7 @@ const DEPTH: usize = 2;
 const WINDOW: i32 = 512;
 /// More threads would only wait for the disk or the validation thread.
 const MAX_THREADS: usize = 3;
-/// Blocks whose outputs are not asked from the database: they are not connected yet, or their coins are in memory.
+/// Blocks of one thread whose outputs are not asked from the database.
 const RECENT: usize = 4;
 
 /// A block that may be connected.
@@ -92,8 +92,7 @@ impl<'scope, 'env> ReadAhead<'scope, 'env> {
             let reader = Reader {
                 manager: self.manager,
                 files: state.files.reader().clone(),
-                coins: state.coins.prefetcher(),
-                recent: VecDeque::new(),
+                coins: CoinReader::new(state.coins.prefetcher(), RECENT),
             };
             // Without a thread the lane is empty, and blocks are read where they are needed.
             let _ =
@@ -106,16 +105,39 @@ impl<'scope, 'env> ReadAhead<'scope, 'env> {
 struct Reader<'env> {
     manager: &'env ChainManager,
     files: BlockReader,
+    coins: CoinReader,
+}
+
+/// Reads the coins that blocks spend, one block after the other, before they are connected.
+pub(super) struct CoinReader {
     coins: Prefetcher,
     /// Transactions of the last blocks.
     recent: VecDeque<HashSet<Txid>>,
+    /// Blocks whose outputs are not asked from the database: they are not connected yet, or their coins are in memory.
+    depth: usize,
+}
+
+impl CoinReader {
+    pub fn new(coins: Prefetcher, depth: usize) -> Self {
+        Self { coins, recent: VecDeque::new(), depth }
+    }
+
+    /// The coins of the next block; `None`: they cannot be read, and who connects the block will see why.
+    pub fn read(&mut self, block: &PreparedBlock) -> Option<Prefetched> {
+        self.recent.push_back(block.txids().iter().copied().collect());
+        if self.recent.len() > self.depth {
+            self.recent.pop_front();
+        }
+        let unknown = |outpoint: &OutPoint| !self.recent.iter().any(|block| block.contains(&outpoint.txid));
+        self.coins.read(inputs(block).filter(unknown)).ok()
+    }
 }
 
 impl Reader<'_> {
     fn run(mut self, wanted: Vec<Wanted>, ready: &SyncSender<Ready>) {
         for wanted in wanted {
             let Some(block) = self.read(wanted) else { return };
-            let coins = self.manager.stages.time(Stage::Prefetch, || self.prefetch(&block));
+            let coins = self.manager.stages.time(Stage::Prefetch, || self.coins.read(&block));
             if ready.send(Ready { id: wanted.id, block, coins }).is_err() {
                 return;
             }
@@ -128,15 +150,6 @@ impl Reader<'_> {
         let block = stages.time(Stage::Read, read)?;
         stages.time(Stage::Check, || self.manager.check_block(&block, Checks::ALL)).ok()?;
         Some(Arc::new(block))
-    }
-
-    fn prefetch(&mut self, block: &PreparedBlock) -> Option<Prefetched> {
-        self.recent.push_back(block.txids().iter().copied().collect());
-        if self.recent.len() > RECENT {
-            self.recent.pop_front();
-        }
-        let unknown = |outpoint: &OutPoint| !self.recent.iter().any(|block| block.contains(&outpoint.txid));
-        self.coins.read(inputs(block).filter(unknown)).ok()
     }
 }
 

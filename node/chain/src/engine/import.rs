@@ -1,7 +1,7 @@
 //! Blocks from files: `-reindex` and `-loadblock` (Core: `ImportBlocks`, `LoadExternalBlockFile`).
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,89 +15,30 @@ use bulkhead_consensus::{PreparedBlock, Reject, RejectKind};
 use bulkhead_store::block_files::Position;
 use bulkhead_store::flat::FlatFiles;
 
+use super::activate::AtHand;
+use super::ahead::CoinReader;
+use super::scanner::{Scanner, each_header};
 use super::stages::Stage;
 use super::{ChainManager, EngineError};
 
-const MIN_BLOCK: usize = 80;
-const MAX_BLOCK: usize = 4_000_000;
 /// Blocks that wait to be taken in; each may take some 10 MB.
 const READ_AHEAD: usize = 3;
-/// Bytes read at a time.
-const CHUNK: usize = 1 << 20;
+
+/// A file, or something else that cannot be read twice.
+pub trait Source: Read + Seek + Send {}
+impl<T: Read + Seek + Send> Source for T {}
 
 /// A file given with `-loadblock`.
 pub struct ImportSource {
     /// Path, for the log.
     pub name: String,
     /// The file, opened by whoever may open it.
-    pub reader: Box<dyn Read + Send>,
+    pub reader: Box<dyn Source>,
 }
 
 impl std::fmt::Debug for ImportSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ImportSource").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Finds records (magic, length, payload) in a stream that may hold other things between them.
-struct Scanner<R> {
-    reader: R,
-    magic: [u8; 4],
-    buffer: Vec<u8>,
-    /// Place in `buffer` where the search goes on.
-    at: usize,
-    /// Offset of `buffer` in the stream.
-    base: u64,
-    ended: bool,
-}
-
-impl<R: Read> Scanner<R> {
-    fn new(reader: R, magic: [u8; 4]) -> Self {
-        Self { reader, magic, buffer: Vec::new(), at: 0, base: 0, ended: false }
-    }
-
-    /// Makes at least `count` bytes available after `at`, if the stream has them.
-    fn fill(&mut self, count: usize) -> std::io::Result<bool> {
-        while !self.ended && self.buffer.len() - self.at < count {
-            if self.at > CHUNK {
-                self.buffer.drain(..self.at);
-                self.base += self.at as u64;
-                self.at = 0;
-            }
-            let old = self.buffer.len();
-            self.buffer.resize(old + CHUNK, 0);
-            let read = self.reader.read(&mut self.buffer[old..])?;
-            self.buffer.truncate(old + read);
-            self.ended = read == 0;
-        }
-        Ok(self.buffer.len() - self.at >= count)
-    }
-
-    /// The next record: offset of the payload in the stream, and the payload.
-    fn next(&mut self) -> std::io::Result<Option<(u64, Vec<u8>)>> {
-        while self.fill(8)? {
-            let window = &self.buffer[self.at..];
-            let Some(skip) = window.windows(4).position(|bytes| bytes == self.magic) else {
-                self.at = self.buffer.len() - 3;
-                continue;
-            };
-            self.at += skip;
-            if !self.fill(8)? {
-                return Ok(None);
-            }
-            let length =
-                self.buffer[self.at + 4..self.at + 8].iter().rev().fold(0usize, |value, byte| value << 8 | usize::from(*byte));
-            if !(MIN_BLOCK..=MAX_BLOCK).contains(&length) || !self.fill(8 + length)? {
-                self.at += 1;
-                continue;
-            }
-            let start = self.at + 8;
-            let payload = self.buffer[start..start + length].to_vec();
-            let offset = self.base + start as u64;
-            self.at = start + length;
-            return Ok(Some((offset, payload)));
-        }
-        Ok(None)
     }
 }
 
@@ -123,7 +64,17 @@ struct Record {
     offset: u64,
     header: Header,
     /// `None`: it is bad.
-    block: Option<Arc<PreparedBlock>>,
+    block: Option<AtHand>,
+}
+
+/// What becomes of the blocks of a stream.
+enum Taking<'a> {
+    /// The stream is this block file, and they stay where they are.
+    InPlace(u32, &'a mut Orphans),
+    /// They are stored, and connected when all are.
+    Store,
+    /// They are stored and connected while they are at hand: the headers of all are known.
+    Connect,
 }
 
 /// Blocks of a reindex whose parent was not seen yet: parent to places.
@@ -149,9 +100,11 @@ impl ChainManager {
                 return Ok(());
             }
         }
-        for source in sources {
+        for mut source in sources {
             tracing::info!("Importing blocks file {}...", source.name);
-            self.load_stream(source.reader, None)?;
+            // Which scripts are assumed to be valid depends on headers above.
+            let taking = if self.load_headers(&mut source.reader) { Taking::Connect } else { Taking::Store };
+            self.load_stream(source.reader, taking)?;
             if self.is_interrupted() {
                 tracing::info!("Interrupt requested. Exit block importing.");
                 return Ok(());
@@ -168,7 +121,7 @@ impl ChainManager {
             let Ok(file) = std::fs::File::open(files.path(number)) else { break };
             tracing::info!("Reindexing block file blk{number:05}.dat ({}% complete)...", number * 100 / total.max(1));
             let reader = Unmasked { files: &files, file, offset: 0 };
-            self.load_stream(reader, Some((number, &mut orphans)))?;
+            self.load_stream(reader, Taking::InPlace(number, &mut orphans))?;
             if self.is_interrupted() {
                 tracing::info!("Interrupt requested. Exit reindexing.");
                 return Ok(());
@@ -182,21 +135,33 @@ impl ChainManager {
         self.add_genesis(&mut state)
     }
 
-    /// Takes in all blocks of a stream. `place`: the stream is that block file, and blocks stay where they are. A thread reads,
-    /// decodes and checks ahead.
-    fn load_stream(&self, reader: impl Read + Send, place: Option<(u32, &mut Orphans)>) -> Result<(), EngineError> {
+    /// Takes in the headers of a file; `false` if it cannot be read twice. Those that are refused are met again with their blocks.
+    fn load_headers(&self, reader: &mut impl Source) -> bool {
+        let read = each_header(reader, self.params().magic, |bytes| {
+            if let Ok(header) = deserialize::<Header>(bytes) {
+                // The reason is logged when its block is refused.
+                let _ = self.accept_header(&mut self.lock(), &header, true);
+            }
+        });
+        self.notify_header_tip();
+        read.is_ok()
+    }
+
+    /// Takes in all blocks of a stream. A thread reads, decodes and checks ahead.
+    fn load_stream(&self, reader: impl Read + Send, taking: Taking<'_>) -> Result<(), EngineError> {
         let started = Instant::now();
         let (sender, records) = sync_channel(READ_AHEAD);
+        let coins = matches!(taking, Taking::Connect).then(|| CoinReader::new(self.lock().coins.prefetcher(), READ_AHEAD + 3));
         let loaded = std::thread::scope(|scope| {
-            scope.spawn(move || self.scan(reader, &sender));
+            scope.spawn(move || self.scan(reader, coins, &sender));
             // The thread ends when nobody takes its records any more.
-            self.load_records(records, place)
+            self.load_records(records, taking)
         })?;
         tracing::info!("Loaded {loaded} blocks from external file in {}ms", started.elapsed().as_millis());
         Ok(())
     }
 
-    fn scan(&self, reader: impl Read, records: &SyncSender<Record>) {
+    fn scan(&self, reader: impl Read, mut coins: Option<CoinReader>, records: &SyncSender<Record>) {
         let mut scanner = Scanner::new(reader, self.params().magic);
         loop {
             let next = self.stages.time(Stage::Read, || scanner.next());
@@ -206,7 +171,11 @@ impl ChainManager {
             });
             let Some((offset, payload)) = record else { return };
             let Some(header) = payload.get(..80).and_then(|bytes| deserialize::<Header>(bytes).ok()) else { continue };
-            if records.send(Record { offset, header, block: self.decode(&payload) }).is_err() {
+            let block = self.decode(&payload).map(|block| {
+                let coins = coins.as_mut().and_then(|coins| self.stages.time(Stage::Prefetch, || coins.read(&block)));
+                AtHand::new(block, coins)
+            });
+            if records.send(Record { offset, header, block }).is_err() {
                 return;
             }
         }
@@ -235,44 +204,51 @@ impl ChainManager {
         Some(block)
     }
 
-    fn load_records(&self, records: Receiver<Record>, mut place: Option<(u32, &mut Orphans)>) -> Result<u32, EngineError> {
+    fn load_records(&self, records: Receiver<Record>, mut taking: Taking<'_>) -> Result<u32, EngineError> {
         let mut loaded = 0u32;
         for Record { offset, header, block } in records {
             if self.is_interrupted() {
                 break;
             }
             // Offsets of block files fit 32 bits; those of other files are not used.
-            let position = place.as_ref().map(|(file, _)| Position { file: *file, offset: offset as u32 });
+            let position = match &taking {
+                Taking::InPlace(file, _) => Some(Position { file: *file, offset: offset as u32 }),
+                Taking::Store | Taking::Connect => None,
+            };
             let hash = header.block_hash();
             let known_parent = self.lock().lookup(&header.prev_blockhash).is_some();
             if hash != self.params().genesis_hash && !known_parent {
                 tracing::debug!(target: "reindex", "LoadExternalBlockFile: Out of order block {hash}, parent {} not known", header.prev_blockhash);
-                if let (Some((_, orphans)), Some(position)) = (&mut place, position) {
+                if let (Taking::InPlace(_, orphans), Some(position)) = (&mut taking, position) {
                     orphans.entry(header.prev_blockhash).or_default().push(position);
                 }
                 continue;
             }
-            if self.load_block(hash, block.as_ref(), position)? {
+            if self.load_block(hash, block.as_ref().map(|block| &block.block), position)? {
                 loaded += 1;
-                self.activate_for_pruning(block)?;
+                if self.connects_now(&taking) {
+                    self.activate_best_chain(block, &mut None)?;
+                }
             }
             if hash == self.params().genesis_hash && self.tip().height == -1 {
                 self.activate_best_chain(None, &mut None)?;
             }
             self.notify_header_tip();
-            if let Some((_, orphans)) = &mut place {
+            if let Taking::InPlace(_, orphans) = &mut taking {
                 loaded += self.load_orphans(hash, orphans)?;
             }
         }
         Ok(loaded)
     }
 
-    /// With `-prune` the chain must follow the import, or nothing could be pruned before its end.
-    fn activate_for_pruning(&self, block: Option<Arc<PreparedBlock>>) -> Result<(), EngineError> {
-        if self.options().prune.is_none() || !self.lock().blockfiles_indexed {
-            return Ok(());
+    /// Whether the chain follows while blocks are taken in. With `-prune` it must, or nothing could be pruned before the end.
+    fn connects_now(&self, taking: &Taking<'_>) -> bool {
+        if self.options().prune.is_some() {
+            return self.lock().blockfiles_indexed;
         }
-        self.activate_best_chain(block, &mut None)
+        // As in Core, blocks above the height at which the node stops are stored before it stops.
+        let stop = self.options().stop_at_height;
+        matches!(taking, Taking::Connect) && (stop == 0 || self.tip().height + 1 < stop)
     }
 
     /// Takes in one block; gives whether it was new. `None`: it was found bad already.
@@ -315,32 +291,5 @@ impl ChainManager {
             }
         }
         Ok(loaded)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn record(magic: [u8; 4], payload: &[u8]) -> Vec<u8> {
-        [&magic[..], &(payload.len() as u32).to_le_bytes(), payload].concat()
-    }
-
-    #[test]
-    fn records_are_found_between_other_bytes_and_cut_ones_are_skipped() {
-        let magic = [1, 2, 3, 4];
-        let one = vec![7u8; 100];
-        let two = vec![8u8; 90];
-        let mut stream = vec![0, 1, 2, 1, 2, 3];
-        stream.extend(record(magic, &one));
-        stream.extend([1, 2, 3, 4, 1, 0, 0, 0]); // too short to be a block
-        stream.extend([1, 2, 3, 4, 0xff, 0xff, 0, 0]); // longer than the stream
-        stream.extend(record(magic, &two));
-        stream.extend([1, 2, 3]);
-        let mut scanner = Scanner::new(stream.as_slice(), magic);
-        assert_eq!(scanner.next().unwrap(), Some((14, one)));
-        assert_eq!(scanner.next().unwrap().map(|(_, payload)| payload), Some(two));
-        assert_eq!(scanner.next().unwrap(), None);
     }
 }

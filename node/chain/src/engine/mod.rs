@@ -32,6 +32,7 @@ mod proposal;
 pub mod prune;
 mod prune_locks;
 mod replay;
+mod scanner;
 mod scripts;
 mod stages;
 mod state;
