@@ -293,3 +293,57 @@ impl ChainManager {
         Ok(loaded)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::HashSet;
+    use std::io::SeekFrom;
+    use std::path::Path;
+
+    use super::*;
+    use crate::engine::{EngineOptions, Silent};
+    use bulkhead_consensus::networks;
+
+    const STOP: i32 = 20;
+
+    /// A pipe: it cannot be read twice.
+    struct Pipe(std::io::Cursor<Vec<u8>>);
+
+    impl Read for Pipe {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+
+    impl Seek for Pipe {
+        fn seek(&mut self, _: SeekFrom) -> std::io::Result<u64> {
+            Err(std::io::ErrorKind::NotSeekable.into())
+        }
+    }
+
+    /// What an import of the chain that Core made leaves: its tip, and the blocks whose data is there.
+    fn imported(reader: Box<dyn Source>, stop: i32) -> (BlockHash, i32, HashSet<BlockHash>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("blocks")).unwrap();
+        let mut options = EngineOptions::new(networks::regtest(), folder.path().to_path_buf(), || 1_700_000_000);
+        options.stop_at_height = stop;
+        let manager = ChainManager::open(options, Arc::new(Silent)).unwrap();
+        manager.activate().unwrap();
+        manager.import(vec![ImportSource { name: "blocks.dat".into(), reader }]).unwrap();
+        let state = manager.lock();
+        let stored = state.index.ids().map(|id| state.node(id)).filter(|node| node.have_data()).map(|node| node.hash).collect();
+        (manager.tip().hash, manager.tip().height, stored)
+    }
+
+    #[test]
+    fn blocks_at_hand_make_the_chain_that_stored_ones_make() {
+        let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/crosscheck/blocks.dat")).unwrap();
+        let cursor = || std::io::Cursor::new(bytes.clone());
+        let at_hand = imported(Box::new(cursor()), 0);
+        assert_eq!(at_hand, imported(Box::new(Pipe(cursor())), 0));
+        assert!(at_hand.1 > STOP, "the chain is long enough for the rest");
+        let (_, height, stored) = imported(Box::new(cursor()), STOP);
+        assert_eq!((height, &stored), (STOP, &at_hand.2), "blocks above are stored all the same");
+    }
+}
