@@ -1,9 +1,10 @@
 //! Arguments of a call, by the method table: names to positions, number, JSON types. Pure.
 
-use bulkhead_schema::methods::{Arg, Kind, Method, help_of};
+use bulkhead_schema::methods::{Arg, Kind, Method};
 use serde_json::{Map, Value};
 
 use crate::jsonrpc::{CallError, code};
+use crate::local::text_of;
 
 fn invalid(message: String) -> CallError {
     CallError::new(code::INVALID_PARAMETER, message)
@@ -110,7 +111,7 @@ fn mismatch(arg: &Arg, value: &Value) -> Option<String> {
 /// The help text for a wrong number, and a list of positions for wrong types.
 pub fn check(method: &Method, params: &[Value]) -> Result<(), CallError> {
     if !method.accepts_count(params.len()) {
-        return Err(CallError::new(code::MISC, help_of(method)));
+        return Err(CallError::new(code::MISC, text_of(method)));
     }
     let wrong: Vec<String> = method
         .args

@@ -6,18 +6,34 @@ use base64::Engine;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::locked::{Chunk, LockedError, LockedMemory, LockedUse};
+
 /// One `-rpcauth` entry.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Credential {
     user: String,
-    salt: String,
+    salt: Chunk,
     /// HMAC-SHA256 of the password under the salt, lower-case hex.
-    hash: String,
+    hash: Chunk,
 }
 
-/// All credentials.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials(Vec<Credential>);
+/// All credentials. Whoever reads salts and hashes can try passwords on them, so they are in locked memory.
+#[derive(Debug, Default)]
+pub struct Credentials {
+    entries: Vec<Credential>,
+    memory: LockedMemory,
+}
+
+/// Why credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// An entry is not of the form `user:salt$hash`.
+    #[error("malformed credential in the configuration")]
+    Malformed,
+    /// It cannot be kept.
+    #[error(transparent)]
+    Memory(#[from] LockedError),
+}
 
 /// Compares without telling by its time where the difference is.
 fn constant_time_equal(left: &[u8], right: &[u8]) -> bool {
@@ -28,26 +44,36 @@ fn constant_time_equal(left: &[u8], right: &[u8]) -> bool {
     core::hint::black_box(difference) == 0
 }
 
-fn hash_of(salt: &str, password: &[u8]) -> String {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(salt.as_bytes()).expect("an HMAC takes a key of any length");
+fn hash_of(salt: &[u8], password: &[u8]) -> String {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(salt).expect("an HMAC takes a key of any length");
     mac.update(password);
     hex::encode(mac.finalize().into_bytes())
 }
 
 impl Credentials {
-    /// Reads entries of the form `user:salt$hash`. `None` when one has another form.
+    /// Reads entries of the form `user:salt$hash`. Memory is locked here, which a confined process may not.
+    ///
+    /// # Errors
+    /// An entry has another form, or no memory can be locked.
+    pub fn parse(entries: &[String]) -> Result<Self, CredentialError> {
+        let mut credentials = Self::default();
+        for entry in entries {
+            let (user, secret) = entry.split_once(':').ok_or(CredentialError::Malformed)?;
+            let (salt, hash) = secret.split_once('$').ok_or(CredentialError::Malformed)?;
+            if secret.contains(':') || hash.contains('$') {
+                return Err(CredentialError::Malformed);
+            }
+            let memory = &mut credentials.memory;
+            let (salt, hash) = (memory.store(salt.as_bytes())?, memory.store(hash.as_bytes())?);
+            credentials.entries.push(Credential { user: user.into(), salt, hash });
+        }
+        Ok(credentials)
+    }
+
+    /// How much locked memory they take.
     #[must_use]
-    pub fn parse(entries: &[String]) -> Option<Self> {
-        entries
-            .iter()
-            .map(|entry| {
-                let (user, secret) = entry.split_once(':')?;
-                let (salt, hash) = secret.split_once('$')?;
-                let well_formed = !secret.contains(':') && !hash.contains('$');
-                well_formed.then(|| Credential { user: user.into(), salt: salt.into(), hash: hash.into() })
-            })
-            .collect::<Option<_>>()
-            .map(Self)
+    pub fn memory(&self) -> LockedUse {
+        self.memory.usage()
     }
 
     /// The user that an Authorization header names, and whether the password is right. `None` when it names no user.
@@ -57,10 +83,9 @@ impl Credentials {
         let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
         let colon = decoded.iter().position(|byte| *byte == b':')?;
         let (user, password) = (&decoded[..colon], &decoded[colon + 1..]);
-        let valid =
-            self.0.iter().filter(|credential| constant_time_equal(credential.user.as_bytes(), user)).any(|credential| {
-                constant_time_equal(hash_of(&credential.salt, password).as_bytes(), credential.hash.as_bytes())
-            });
+        let of_user = self.entries.iter().filter(|credential| constant_time_equal(credential.user.as_bytes(), user));
+        let mut of_user = of_user.map(|credential| (self.memory.get(&credential.salt), self.memory.get(&credential.hash)));
+        let valid = of_user.any(|(salt, hash)| constant_time_equal(hash_of(salt, password).as_bytes(), hash));
         Some((String::from_utf8_lossy(user).into_owned(), valid))
     }
 }
@@ -122,12 +147,13 @@ mod tests {
 
     #[test]
     fn only_the_right_password_of_the_right_user_passes() {
-        let entry = format!("alice:0a0b${}", hash_of("0a0b", b"pass:word"));
+        let entry = format!("alice:0a0b${}", hash_of(b"0a0b", b"pass:word"));
         let credentials = Credentials::parse(&[entry]).unwrap();
         assert_eq!(credentials.check(&basic("alice:pass:word")), Some(("alice".into(), true)));
         for wrong in ["alice:pass", "alice:", "bob:pass:word", ":pass:word"] {
             assert!(!credentials.check(&basic(wrong)).unwrap().1, "{wrong}");
         }
+        assert_eq!((credentials.memory().used, credentials.memory().chunks_used), (4 + 64, 2));
         for nonsense in ["", "Basic", "Basic ####", "Bearer x", &basic("nocolon")] {
             assert_eq!(credentials.check(nonsense), None, "{nonsense}");
         }
@@ -136,13 +162,13 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_cores_rpcauth_script() {
         // HMAC-SHA256("salt", "password"), computed with Python's hmac module.
-        assert_eq!(hash_of("salt", b"password"), "84ec44c7d6fc41917953a1dafca3c7d7856f7a9d0328b991b76f0d36be1224b9");
+        assert_eq!(hash_of(b"salt", b"password"), "84ec44c7d6fc41917953a1dafca3c7d7856f7a9d0328b991b76f0d36be1224b9");
     }
 
     #[test]
     fn malformed_entries_are_refused() {
         for entry in ["alice", "alice:salt", "alice:salt$a$b", "alice:a:b$c"] {
-            assert!(Credentials::parse(&[entry.into()]).is_none(), "{entry}");
+            assert!(matches!(Credentials::parse(&[entry.into()]), Err(CredentialError::Malformed)), "{entry}");
         }
     }
 

@@ -67,11 +67,11 @@ impl Drop for Active<'_> {
 }
 
 impl Door {
-    /// `None` when a credential is malformed.
+    /// A door that lets in who has one of the `credentials`; those of `config` are not looked at.
     #[must_use]
-    pub fn new(config: RpcConfig, owners: Owners, control: Handle) -> Option<Self> {
-        Some(Self {
-            credentials: Credentials::parse(&config.rpcauth)?,
+    pub fn new(config: RpcConfig, credentials: Credentials, owners: Owners, control: Handle) -> Self {
+        Self {
+            credentials,
             whitelist: Whitelist::new(&config.rpcwhitelist, config.rpcwhitelistdefault),
             allowed: AllowList::new(&config.rpcallowip),
             owners,
@@ -81,7 +81,7 @@ impl Door {
             active: RefCell::default(),
             next_active: Cell::new(0),
             config,
-        })
+        }
     }
 
     /// Whether this node has the method: wallet methods exist only beside a wallet process, and external signers are

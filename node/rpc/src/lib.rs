@@ -17,6 +17,7 @@ pub mod http;
 pub mod ipc;
 pub mod jsonrpc;
 pub mod local;
+pub mod locked;
 pub mod owners;
 pub mod rest;
 pub mod warmup;

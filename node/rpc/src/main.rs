@@ -9,6 +9,7 @@ use std::sync::mpsc::Receiver;
 
 use bulkhead_control::{Component, ControlError, Edge, Event, RpcConfig};
 use bulkhead_link::{Connection, LinkError, connect};
+use bulkhead_rpc::auth::{CredentialError, Credentials};
 use bulkhead_rpc::door::Door;
 use bulkhead_rpc::gui::Gui;
 use bulkhead_rpc::http::server::Server;
@@ -18,6 +19,7 @@ use bulkhead_rpc::zmq::{Events, Publisher};
 use bulkhead_schema::wire::gui_node_capnp::gui_rpc;
 use bulkhead_schema::wire::rpc_chain_capnp::rpc_chain;
 use tokio::sync::mpsc;
+use zeroize::Zeroize;
 
 /// Why the front door cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +30,8 @@ enum RunError {
     Link(#[from] LinkError),
     #[error("cannot use a listening socket: {0}")]
     Listener(std::io::Error),
-    #[error("malformed credential in the configuration")]
-    Credential,
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), RunError> {
     let mut birth = bulkhead_control::birth::<RpcConfig>(Component::Rpc)?;
+    // Before the walls: locking memory is not allowed inside.
+    let credentials = Credentials::parse(&birth.config.rpcauth)?;
+    birth.config.rpcauth.zeroize();
     let config = birth.config.clone();
     let mut descriptors = birth.take_descriptors();
     let listeners = descriptors.take_all("http");
@@ -57,7 +62,7 @@ fn run() -> Result<(), RunError> {
     bulkhead_link::run(async move {
         let owners = Owners::default();
         let publisher = Publisher::start(&config.zmq, publishers).map_err(RunError::Listener)?;
-        let door = Rc::new(Door::new(config, owners.clone(), control.clone()).ok_or(RunError::Credential)?);
+        let door = Rc::new(Door::new(config, credentials, owners.clone(), control.clone()));
         for (edge, descriptor) in wires {
             wire(&door, publisher.as_ref(), &edge, descriptor)?;
         }

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use bulkhead_control::message::{Configure, LogOptions};
 use bulkhead_control::{Component, Handle, Parent, RpcConfig, ToChild, TypedConfig, birth_on, pair};
 use bulkhead_link::{connect, run, serve};
+use bulkhead_rpc::auth::Credentials;
 use bulkhead_rpc::door::Door;
 use bulkhead_rpc::http::server::Server;
 use bulkhead_rpc::owners::Owners;
@@ -95,6 +96,7 @@ fn with_server(config: RpcConfig, client: impl FnOnce(SocketAddr, Release) + Sen
     run(async move {
         let handle = control(&config);
         let owners = Owners::default();
+        let credentials = Credentials::parse(&config.rpcauth).unwrap();
         let chain = Rc::new(Chain::default());
         let (ours, theirs) = streams();
         let served: rpc_chain::Client = capnp_rpc::new_client_from_rc(Rc::clone(&chain));
@@ -105,7 +107,7 @@ fn with_server(config: RpcConfig, client: impl FnOnce(SocketAddr, Release) + Sen
         serve(theirs, "rpc-wallet", served.client).unwrap();
         owners.wallet.set(connect(ours, "rpc-wallet", None).unwrap());
 
-        let door = Rc::new(Door::new(config, owners, handle).unwrap());
+        let door = Rc::new(Door::new(config, credentials, owners, handle));
         let server = Server::new(Rc::clone(&door));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();

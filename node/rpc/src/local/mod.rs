@@ -14,8 +14,10 @@ mod sign_raw;
 mod state;
 
 use bulkhead_control::{Answer, ControlError, Request};
-use bulkhead_schema::methods::{Method, help_of};
+use bulkhead_schema::methods::Method;
 use serde_json::Value;
+
+pub(crate) use help::text_of;
 
 use crate::door::{Caller, Door};
 use crate::jsonrpc::{CallError, CallResult, code};
@@ -32,7 +34,7 @@ pub async fn execute(door: &Door, method: &Method, params: &[Value], _caller: &C
         "getrpcinfo" => Ok(state::rpc_info(door)),
         "getsandboxinfo" => state::sandbox_info(door).await,
         "getzmqnotifications" => Ok(state::zmq_notifications(door)),
-        "getmemoryinfo" => memory::memory_info(params),
+        "getmemoryinfo" => memory::memory_info(door, params),
         "logging" => logging::logging(door, params).await,
         "echo" | "echojson" => dialogue::echo(params),
         "echoipc" => dialogue::echo_ipc(door, params).await,
@@ -43,7 +45,7 @@ pub async fn execute(door: &Door, method: &Method, params: &[Value], _caller: &C
         "combinerawtransaction" => combine_raw::combine(door, params).await,
         "signrawtransactionwithkey" => sign_raw::sign_raw(door, params).await,
         "descriptorprocesspsbt" => process_psbt::process(door, params).await,
-        "generate" => Err(CallError::new(code::METHOD_NOT_FOUND, help_of(method))),
+        "generate" => Err(CallError::new(code::METHOD_NOT_FOUND, help::text_of(method))),
         _ => Err(CallError::method_not_found()),
     }
 }
