@@ -9,7 +9,7 @@ export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
 PACKAGES := capnproto libcapnp-dev libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
-.PHONY: all build demo run test deps style unit functional reference security kill-test network-test bench deny fuzz-seeds fuzz fuzz-all fuzz-selftest fuzz-libfuzzer fuzz-coverage clean-cache
+.PHONY: all build demo run test deps style unit functional reference security kill-test network-test glibc-test bench deny fuzz-seeds fuzz fuzz-all fuzz-selftest fuzz-libfuzzer fuzz-coverage clean-cache
 
 all: build
 
@@ -87,6 +87,10 @@ reference: build
 kill-test: build
 	BULKHEAD_KILLS=$(or $(KILLS),300) BULKHEAD_SEED=$(or $(SEED),$(shell date +%s)) \
 	  $(CARGO) test --release --locked -p bulkhead-tests --test integration -- --nocapture kill::
+
+# The walls under the C library of another Debian release; needs root and the package debootstrap.
+glibc-test: build
+	tests/glibc/run.sh $(or $(RELEASE),trixie)
 
 # Needs root and network namespaces; says so where they are not permitted.
 network-test: build

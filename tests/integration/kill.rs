@@ -171,7 +171,8 @@ fn kills_during_sync_and_reorganisation() {
             })
             .unwrap();
             longest[kind] = begin.elapsed().clamp(Duration::from_millis(200), PATIENCE);
-            kill_chain(node);
+            // In order, so that the work is really over and the other kind is next.
+            node.stop().unwrap();
         }
     }
     let height = verify(datadir.path(), &truths, "the last kill");
