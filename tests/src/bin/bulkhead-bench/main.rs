@@ -1,6 +1,6 @@
 //! `make bench`: what the split costs, and how fast chain engine and peers are beside Bitcoin Core's.
 //!
-//! `bulkhead-bench [split] [replay] [sync] [peers] [flood] [edge]`; without arguments all of them.
+//! `bulkhead-bench [split] [replay] [walls] [sync] [peers] [flood] [edge]`; without arguments all of them.
 
 mod edge;
 mod flood;
@@ -9,6 +9,7 @@ mod record;
 mod replay;
 mod split;
 mod sync;
+mod walls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,9 +18,10 @@ type Outcome<T> = Result<T, String>;
 type Part = fn() -> Outcome<()>;
 
 /// Name and what it measures.
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("split", split::run),
     ("replay", replay::run),
+    ("walls", walls::run),
     ("sync", sync::run),
     ("peers", peers::run),
     ("flood", flood::run),

@@ -3,7 +3,7 @@
 
 use bulkhead_tests::chain::{Recipe, ensure};
 use bulkhead_tests::node::binaries;
-use bulkhead_tests::replay::{Source, Task, replay};
+use bulkhead_tests::replay::{self, Source, Task, replay};
 
 use crate::record::{Figures, HEAD, Recorded, Row};
 use crate::{Outcome, reference, rounds};
@@ -11,8 +11,13 @@ use crate::{Outcome, reference, rounds};
 const MEBIBYTE: f64 = 1_048_576.0;
 
 /// Name of a measurement, and how it is made. Each pair of sources shares a data directory.
-const SOURCES: [(&str, Source); 2] = [("-loadblock", Source::LoadBlock), ("-reindex-chainstate", Source::ReindexChainstate)];
-const MODES: [(&str, bool); 2] = [("scripts", false), ("-assumevalid", true)];
+pub const SOURCES: [(&str, Source); 2] = [("-loadblock", Source::LoadBlock), ("-reindex-chainstate", Source::ReindexChainstate)];
+pub const MODES: [(&str, bool); 2] = [("scripts", false), ("-assumevalid", true)];
+
+/// What counts of a replay.
+pub fn figures(outcome: &replay::Outcome) -> Figures {
+    Figures { seconds: outcome.seconds, cpu: outcome.usage.cpu, memory: outcome.usage.memory as f64 / MEBIBYTE }
+}
 
 /// Measures and prints.
 pub fn run() -> Outcome<()> {
@@ -35,11 +40,7 @@ pub fn run() -> Outcome<()> {
                     if number == 0 {
                         stages[mode][place].push((outcome.seconds, outcome.stages()));
                     }
-                    runs[mode][place][number].push(Figures {
-                        seconds: outcome.seconds,
-                        cpu: outcome.usage.cpu,
-                        memory: outcome.usage.memory as f64 / MEBIBYTE,
-                    });
+                    runs[mode][place][number].push(figures(&outcome));
                 }
             }
         }

@@ -6,12 +6,12 @@ use bulkhead_tests::node::{Node, binaries};
 use bulkhead_tests::replay::{Source, Task, replay};
 
 use crate::record::{Figures, HEAD, Recorded, Row};
+use crate::replay::figures;
 use crate::{Outcome, reference, rounds};
 
 /// Without scripts the transport weighs most, so both are measured there.
 const RUNS: [(&str, bool, bool); 3] =
     [("v2, scripts", true, false), ("v2, -assumevalid", true, true), ("v1, -assumevalid", false, true)];
-const MEBIBYTE: f64 = 1_048_576.0;
 
 /// Measures and prints.
 pub fn run() -> Outcome<()> {
@@ -35,11 +35,7 @@ pub fn run() -> Outcome<()> {
                 if number == 0 {
                     stages[place].push((outcome.seconds, outcome.stages()));
                 }
-                runs[place][number].push(Figures {
-                    seconds: outcome.seconds,
-                    cpu: outcome.usage.cpu,
-                    memory: outcome.usage.memory as f64 / MEBIBYTE,
-                });
+                runs[place][number].push(figures(&outcome));
             }
         }
     }
