@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bitcoin::secp256k1::rand::{Rng, thread_rng};
-use bitcoin_net::engine::{AddedNode, Engine, LOCAL_INTERFACE, LOCAL_MANUAL};
+use bitcoin_net::engine::permission::Permissions;
+use bitcoin_net::engine::{AddedNode, Engine, LOCAL_BIND, LOCAL_INTERFACE, LOCAL_MANUAL};
 use bitcoin_net::process::broker::Broker;
 use bitcoin_net::process::files::{Files, FilesError, read_key};
 use bitcoin_net::process::i2p::{self, I2p};
@@ -24,7 +25,7 @@ use bitcoin_net::process::{Info, Node};
 use bulkhead_addrman::{AddrMan, AsMap};
 use bulkhead_control::{Component, ControlError, Edge, Event, Handle, NetConfig, birth, clock};
 use bulkhead_link::LinkError;
-use bulkhead_wire::{Endpoint, NetAddr, Network};
+use bulkhead_wire::{Endpoint, Network};
 use thiserror::Error;
 use tokio::time::Instant;
 
@@ -123,7 +124,7 @@ fn prepare(config: &NetConfig, asmap: Option<OwnedFd>) -> Result<(Rc<Node>, Opti
         }
     }
     if config.listen && config.discover {
-        discover(&mut engine);
+        discover(&mut engine, config);
     }
     say_what_is_ignored(config);
     // Said in the log either way, as in Core.
@@ -163,22 +164,20 @@ fn load_map(config: &NetConfig, descriptor: OwnedFd) -> Result<AsMap, NetError> 
     Ok(map)
 }
 
-/// Adds the public addresses of this machine's interfaces to those that we tell peers (Core: `Discover`).
-fn discover(engine: &mut Engine) {
-    let Ok(interfaces) = nix::ifaddrs::getifaddrs() else { return };
-    for interface in interfaces {
-        let up = interface.flags.contains(nix::net::if_::InterfaceFlags::IFF_UP);
-        let Some(address) = interface.address.filter(|_| up) else { continue };
-        let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-            (Some(v4), _) => NetAddr::Ipv4(v4.ip().octets()),
-            (None, Some(v6)) => NetAddr::from_v1(v6.ip().octets()),
-            (None, None) => continue,
-        };
-        let addr = engine.config.flip(ip);
-        if addr.is_routable() && engine.config.reachable.contains(&addr.network()) {
-            tracing::info!(target: "net", "Discover: {addr}");
-            let port = engine.config.listen_port;
-            engine.local_addresses.entry(addr).or_insert((port, LOCAL_INTERFACE));
+/// Adds the public addresses of this machine, and those that listeners are bound to, to what we tell peers (Core: `Discover`,
+/// `CConnman::Bind`).
+fn discover(engine: &mut Engine, config: &NetConfig) {
+    let port = engine.config.listen_port;
+    let interfaces = config.interfaces.iter().filter_map(|text| Endpoint::parse(text, port)).map(|at| (at, LOCAL_INTERFACE));
+    let open = |entry: &&String| {
+        let kind = listener_kind(entry);
+        !kind.onion && !kind.permissions.has(Permissions::NO_BAN)
+    };
+    let bound = config.listeners.iter().filter(open).filter_map(|entry| Endpoint::parse(entry.split(' ').next()?, port));
+    for (at, score) in interfaces.chain(bound.map(|at| (at, LOCAL_BIND))) {
+        let at = Endpoint::new(engine.config.flip(at.addr), at.port);
+        if at.addr.is_routable() && engine.config.reachable.contains(&at.addr.network()) {
+            engine.add_local(at, score);
         }
     }
 }

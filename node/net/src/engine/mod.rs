@@ -84,6 +84,8 @@ use upload::Upload;
 pub const SECOND: i64 = 1_000_000;
 /// Score of an address of one of our interfaces (Core: `LOCAL_IF`).
 pub const LOCAL_INTERFACE: i32 = 1;
+/// Score of an address that a listener is bound to (Core: `LOCAL_BIND`).
+pub const LOCAL_BIND: i32 = 2;
 /// Score of an address that a router forwards to us (Core: `LOCAL_MAPPED`).
 pub const LOCAL_MAPPED: i32 = 3;
 /// Score of an address that the user or a service of the machine named (Core: `LOCAL_MANUAL`).

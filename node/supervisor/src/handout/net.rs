@@ -2,7 +2,7 @@
 
 use super::path_text;
 use crate::error::{NodeError, init};
-use crate::listen::p2p;
+use crate::listen::{own, p2p};
 use crate::startup::amounts::relay_fees;
 use crate::startup::arguments::Options;
 use crate::startup::endpoints::split_host_port;
@@ -21,6 +21,7 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
     let unsigned = |name: &str, default: i64| args.int_or(name, default).max(0).cast_unsigned();
     let flag = |name: &str, default: bool| args.bool_or(name, default);
     let fees = relay_fees(args)?;
+    let announced_port = own::announced_port(options);
     let connect = args.get_all("-connect");
     let connect_given = !connect.is_empty() || args.is_negated("-connect");
     let positive = |name: &str, default: i64| Some(args.int_or(name, default)).filter(|v| *v > 0).unwrap_or(default);
@@ -32,12 +33,13 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         listeners: listeners.iter().map(|listener| listener.description.clone()).collect(),
         listen: flag("-listen", true),
         bind_given: !args.get_all("-bind").is_empty(),
-        port: u32::from(p2p::port(options)),
+        port: u32::from(announced_port),
+        interfaces: own::addresses(listeners),
         connect: if connect == ["0"] { Vec::new() } else { connect },
         connect_given,
         addnode: args.get_all("-addnode"),
         seednode: args.get_all("-seednode"),
-        externalip: args.get_all("-externalip").iter().map(|given| numeric(given, p2p::port(options))).collect(),
+        externalip: args.get_all("-externalip").iter().map(|given| numeric(given, announced_port)).collect(),
         onlynet: args.get_all("-onlynet"),
         onlynet_given: args.is_set("-onlynet"),
         proxy: args.get_all("-proxy").iter().map(|given| numeric_proxy(given)).collect(),

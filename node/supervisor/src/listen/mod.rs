@@ -4,6 +4,7 @@
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod ipc;
+pub(crate) mod own;
 pub(crate) mod p2p;
 pub(crate) mod permissions;
 pub(crate) mod zmq;

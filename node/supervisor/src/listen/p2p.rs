@@ -35,6 +35,8 @@ pub(crate) struct Listener {
     pub socket: OwnedFd,
     /// "<ip>:<port> <kind> <permissions>".
     pub description: String,
+    /// It listens at every address of this machine, and not for the onion service alone.
+    pub everywhere: bool,
 }
 
 /// The port for addresses without one.
@@ -141,7 +143,8 @@ pub(crate) fn open(plans: &[Plan], after_crash: bool) -> Result<Vec<Listener>, N
                     Kind::Onion => "onion",
                 };
                 let description = format!("{} {kind} {}", plan.address, plan.permissions);
-                listeners.push(Listener { socket, description });
+                let everywhere = plan.address.ip().is_unspecified() && plan.kind != Kind::Onion;
+                listeners.push(Listener { socket, description, everywhere });
             }
             Err(error) => {
                 let text = match error {

@@ -19,8 +19,10 @@ crate::config! {
         pub listen: bool,
         /// A plain `-bind` was given.
         pub bind_given: bool,
-        /// The network's port or `-port`.
+        /// The port that peers are told: of `-bind`, `-whitebind`, `-port` or the network's.
         pub port: u32,
+        /// Addresses of this machine's interfaces, if we listen at all of them.
+        pub interfaces: Vec<String>,
         /// `-connect` peers.
         pub connect: Vec<String>,
         /// `-connect` was given (`-noconnect` and `-connect=0` included): no automatic connections.
