@@ -1,6 +1,5 @@
 //! One connection over one stream.
 
-use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 use std::rc::Rc;
@@ -17,6 +16,7 @@ use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
 use crate::gate::{Gate, GatedReader};
 use crate::gather::gather;
+use crate::ledger::{Kept, Ledger};
 use crate::observe::{Direction, observe_with};
 use crate::{LinkError, edge};
 
@@ -89,17 +89,16 @@ fn start(
     let stream = StdStream::from(descriptor);
     stream.set_nonblocking(true).map_err(in_descriptor)?;
     let (reader, writer) = tokio::net::UnixStream::from_std(stream).map_err(in_descriptor)?.into_split();
-    let (received, sent) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-    let gate = Gate::new(limits);
-    let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone(), Rc::clone(&received)));
-    let (writer, sending) = gather(writer.compat_write(), Rc::clone(&sent));
+    let (gate, ledger) = (Gate::new(limits), Ledger::new(limits));
+    let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone(), Rc::clone(&ledger)));
+    let (writer, sending) = gather(writer.compat_write(), Rc::clone(&ledger));
     tokio::task::spawn_local(sending);
     let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
     let (ours, theirs) = match role {
         Role::Client => (Side::Client, Side::Server),
         Role::Server => (Side::Server, Side::Client),
     };
-    let network = twoparty::VatNetwork::new(reader, writer, ours, options);
+    let network = Kept::new(twoparty::VatNetwork::new(reader, writer, ours, options), Rc::clone(&ledger));
     let served = served.map(|client| observe_with(client, Direction::Incoming(gate)));
     let mut system = RpcSystem::new(Box::new(network), served);
     let client: Client = system.bootstrap(theirs);
@@ -114,7 +113,7 @@ fn start(
             Err(error) => tracing::warn!("{}: the other side broke the contract: {error}", limits.name),
             Ok(()) => {}
         }
-        let (received, sent) = (received.get(), sent.get());
+        let (received, sent) = (ledger.received(), ledger.sent());
         tracing::debug!(target: "ipc", "{}: IPC connection closed, {received} bytes received, {sent} sent", limits.name);
         // Nobody may be listening any more.
         let _ = end.send(true);

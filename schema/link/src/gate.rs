@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker, ready};
 use bulkhead_schema::limits::{AtBound, EdgeLimits};
 use futures::io::AsyncRead;
 
+use crate::ledger::Ledger;
+
 /// Counts the unanswered calls of one connection.
 pub(crate) struct Gate {
     limits: &'static EdgeLimits,
@@ -53,13 +55,12 @@ impl Drop for Pass {
 pub(crate) struct GatedReader<R> {
     inner: R,
     gate: Rc<Gate>,
-    /// Bytes that were read, over its whole life.
-    total: Rc<Cell<u64>>,
+    ledger: Rc<Ledger>,
 }
 
 impl<R> GatedReader<R> {
-    pub(crate) fn new(inner: R, gate: Rc<Gate>, total: Rc<Cell<u64>>) -> Self {
-        Self { inner, gate, total }
+    pub(crate) fn new(inner: R, gate: Rc<Gate>, ledger: Rc<Ledger>) -> Self {
+        Self { inner, gate, ledger }
     }
 }
 
@@ -77,7 +78,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for GatedReader<R> {
             }
         }
         let count = ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.total.set(self.total.get() + count as u64);
+        self.ledger.add_received(count);
         Poll::Ready(Ok(count))
     }
 }

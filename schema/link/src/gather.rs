@@ -8,7 +8,7 @@
 //! Exactly one task polls the stream for writing at any time, because the stream remembers one waker only: the sender
 //! while bytes are waiting, the writer of a large message while none are.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -16,13 +16,15 @@ use std::task::{Context, Poll, Waker, ready};
 use bulkhead_planted::{Fault, planted};
 use futures::io::AsyncWrite;
 
+use crate::ledger::Ledger;
+
 /// Bytes that wait at most; a larger piece goes to the stream directly, without a copy.
 const GATHERED_BYTES: usize = 64 * 1024;
 
 struct Gathered<W> {
     stream: W,
-    /// Bytes that the stream took, over its whole life.
-    total: Rc<Cell<u64>>,
+    /// Counts the bytes that the stream took.
+    ledger: Rc<Ledger>,
     waiting: Vec<u8>,
     /// How many of them were sent.
     sent: usize,
@@ -38,11 +40,11 @@ struct Gathered<W> {
 /// The half that capnp-rpc writes to.
 pub(crate) struct Gatherer<W>(Rc<RefCell<Gathered<W>>>);
 
-/// Makes the half to write to and the task that sends what it gathers; `total` counts bytes.
-pub(crate) fn gather<W: AsyncWrite + Unpin>(stream: W, total: Rc<Cell<u64>>) -> (Gatherer<W>, impl Future<Output = ()>) {
+/// Makes the half to write to and the task that sends what it gathers.
+pub(crate) fn gather<W: AsyncWrite + Unpin>(stream: W, ledger: Rc<Ledger>) -> (Gatherer<W>, impl Future<Output = ()>) {
     let shared = Rc::new(RefCell::new(Gathered {
         stream,
-        total,
+        ledger,
         waiting: Vec::with_capacity(GATHERED_BYTES),
         sent: 0,
         failed: None,
@@ -62,12 +64,13 @@ impl<W: AsyncWrite + Unpin> Gathered<W> {
                 Ok(0) => self.failed = Some(std::io::ErrorKind::WriteZero),
                 Ok(count) => {
                     self.sent += count;
-                    self.count(count);
+                    self.ledger.add_sent(count);
                 }
                 Err(error) => self.failed = Some(error.kind()),
             }
             if self.failed.is_some() {
                 self.sent = self.waiting.len();
+                self.ledger.broke();
             }
         }
         self.waiting.clear();
@@ -80,10 +83,6 @@ impl<W: AsyncWrite + Unpin> Gathered<W> {
         }
         self.sender = Some(context.waker().clone());
         Poll::Pending
-    }
-
-    fn count(&self, bytes: usize) {
-        self.total.set(self.total.get() + bytes as u64);
     }
 
     fn wake_sender(&mut self) {
@@ -111,7 +110,10 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Gatherer<W> {
         }
         if shared.waiting.is_empty() || planted(Fault::LargeOvertakes) {
             let written = ready!(Pin::new(&mut shared.stream).poll_write(context, bytes));
-            shared.count(*written.as_ref().unwrap_or(&0));
+            match &written {
+                Ok(count) => shared.ledger.add_sent(*count),
+                Err(_) => shared.ledger.broke(),
+            }
             return Poll::Ready(written);
         }
         shared.wait(context);
@@ -187,8 +189,8 @@ mod tests {
     fn through(room: Option<usize>, pieces: &[&[u8]]) -> (std::io::Result<()>, Vec<u8>, usize) {
         let stream = Stream::default();
         stream.0.borrow_mut().2 = room;
-        let total = Rc::new(Cell::new(0));
-        let (mut writer, sender) = gather(stream.clone(), Rc::clone(&total));
+        let ledger = Ledger::new(bulkhead_schema::limits::edge("net-chain").unwrap());
+        let (mut writer, sender) = gather(stream.clone(), Rc::clone(&ledger));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let result = runtime.block_on(async {
             let writing = async move {
@@ -204,7 +206,7 @@ mod tests {
             futures::future::join(writing, sender).await.0
         });
         let state = stream.0.borrow();
-        assert_eq!(total.get(), state.0.len() as u64);
+        assert_eq!(ledger.sent(), state.0.len() as u64);
         (result, state.0.clone(), state.1)
     }
 

@@ -9,6 +9,7 @@
 mod connection;
 mod gate;
 mod gather;
+mod ledger;
 mod observe;
 mod peer;
 
