@@ -105,6 +105,7 @@ impl Family {
             report: None,
             born: Instant::now(),
             mute: false,
+            refusals: 0,
             wired: false,
             early: Early::default(),
             wires: Vec::new(),

@@ -51,6 +51,8 @@ pub(crate) struct Child {
     pub born: Instant,
     /// The control channel is closed; only the exit is missing.
     pub mute: bool,
+    /// How often it wanted what it may not have.
+    pub refusals: usize,
     /// The first wire message was sent.
     pub wired: bool,
     /// What this child hears once it has its first wire message.
@@ -63,15 +65,24 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Sends a message. A child that can't take it is broken; its end is noticed by its exit.
+    /// Sends a message. One that does not arrive is lost; the end of the child is noticed by its exit.
     pub(crate) fn send(&mut self, message: &ToChild, descriptors: &[BorrowedFd<'_>]) {
+        if let Err(error) = self.try_send(message, descriptors) {
+            tracing::error!("control channel of {}: {error}", self.component.binary());
+        }
+    }
+
+    /// As [`Self::send`], but tells why a living child cannot take the message.
+    pub(crate) fn try_send(&mut self, message: &ToChild, descriptors: &[BorrowedFd<'_>]) -> Result<(), ControlError> {
         if self.mute {
-            return;
+            return Ok(());
         }
         match self.channel.send(message, descriptors) {
-            Ok(()) => {}
-            Err(ControlError::PeerGone) => self.mute = true,
-            Err(error) => tracing::error!("control channel of {}: {error}", self.component.binary()),
+            Err(ControlError::PeerGone) => {
+                self.mute = true;
+                Ok(())
+            }
+            outcome => outcome,
         }
     }
 

@@ -16,6 +16,8 @@ const LATEST: i64 = u32::MAX as i64;
 const LONGEST_STEP: i64 = 3600;
 /// Longest text that a child may have printed.
 const MAX_TEXT: usize = 4096;
+/// Who asked so often for what it may not have does not do so by mistake.
+const MAX_REFUSALS: usize = 16;
 
 impl Family {
     /// Handles what a child has said.
@@ -37,6 +39,9 @@ impl Family {
     fn said(&mut self, id: ChildId, message: FromChild) {
         let Some(child) = self.by_id(id) else { return };
         let component = child.component;
+        if let Some(why) = out_of_order(component, child.state, &message) {
+            return self.broke_contract(id, why);
+        }
         match message {
             FromChild::Report(report) => {
                 for layer in &report.missing {
@@ -73,11 +78,10 @@ impl Family {
                 tracing::warn!("{text}");
                 eprintln!("Warning: {text}");
             }
-            FromChild::Notify(command) => self.notify(command),
+            FromChild::Notify(command) if may_notify(component, &command.template) => self.notify(command),
+            FromChild::Notify(_) => self.refused(id),
             FromChild::Applied => self.confirmed(id, false),
-            FromChild::WalletLoaded(_) | FromChild::WalletReleased(_) if component != Component::Wallet => {
-                tracing::error!("{} says that it has wallets", component.binary());
-            }
+            FromChild::WalletLoaded(_) | FromChild::WalletReleased(_) if component != Component::Wallet => self.refused(id),
             FromChild::WalletLoaded(name) => {
                 // More than that it cannot have.
                 if !self.loaded_wallets.contains(&name) && self.loaded_wallets.len() < MAX_KEYSTORES {
@@ -111,11 +115,11 @@ impl Family {
 
     fn asked(&mut self, asked: Asked, component: Component, request: Request) {
         if !may_ask(component, &request) {
-            tracing::error!("{} asked for what it may not have", component.binary());
+            self.refused(asked.child);
             return self.answer(asked, Err((-1, "this process may not ask for that".into())));
         }
         if moves_clock(&request) && self.outfit.options.chain != Chain::Regtest {
-            tracing::error!("{} asked for another time", component.binary());
+            self.refused(asked.child);
             return self.answer(asked, Err((-1, "the clock is moved on regtest only".into())));
         }
         match request {
@@ -160,8 +164,47 @@ impl Family {
         }
     }
 
+    /// A child wants what it may not have.
+    fn refused(&mut self, id: ChildId) {
+        let Some(child) = self.by_id(id) else { return };
+        child.refusals += 1;
+        let (refusals, binary) = (child.refusals, child.component.binary());
+        tracing::error!("{binary} asked for what it may not have");
+        if refusals >= MAX_REFUSALS {
+            self.broke_contract(id, "it asks again and again for what it may not have");
+        }
+    }
+
+    /// A child does what no honest one does.
+    pub(super) fn broke_contract(&mut self, id: ChildId, why: &str) {
+        let Some(child) = self.by_id(id).filter(|child| !child.mute) else { return };
+        tracing::error!("control: {} broke the contract: {why}", child.component.binary());
+        self.mute(id);
+    }
+
     pub(crate) fn answer(&mut self, asked: Asked, outcome: Outcome) {
         self.reply(asked.child, asked.request, outcome, &[]);
+    }
+}
+
+/// Why a message cannot come from an honest child that has come so far, if so.
+fn out_of_order(component: Component, state: State, message: &FromChild) -> Option<&'static str> {
+    match message {
+        FromChild::Report(_) if state != State::Born => Some("a second report"),
+        FromChild::Ready if state != State::Confined => Some("ready, and not just confined"),
+        // Chain is ready before its start is over, and it alone knows what the node cannot live with.
+        FromChild::InitError(_) if state == State::Ready && component != Component::Chain => Some("a failed start after it"),
+        FromChild::Fatal(_) if component != Component::Chain => Some("not its to say that the node must stop"),
+        _ => None,
+    }
+}
+
+/// Who may have which command of the user run.
+fn may_notify(component: Component, template: &str) -> bool {
+    match template {
+        "blocknotify" | "alertnotify" => component == Component::Chain,
+        "walletnotify" => component == Component::Wallet,
+        _ => false,
     }
 }
 
@@ -227,5 +270,32 @@ mod tests {
         assert!(!may_ask(Component::Wallet, &file("dumpTxOutSet")));
         assert!(may_ask(Component::Chain, &Request::ActivateSnapshot) && !may_ask(Component::Wallet, &Request::ActivateSnapshot));
         assert!(!may_ask(Component::Chain, &file("anything")));
+        for component in Component::ALL {
+            for template in ["shutdownnotify", "startupnotify", "signer", ""] {
+                assert!(!may_notify(component, template), "{component} {template}");
+            }
+            let others = ["blocknotify", "alertnotify", "walletnotify"].iter().filter(|name| may_notify(component, name)).count();
+            let expected = match component {
+                Component::Chain => 2,
+                Component::Wallet => 1,
+                _ => 0,
+            };
+            assert_eq!(others, expected, "{component}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_once_is_said_in_its_time() {
+        let report = FromChild::Report(bulkhead_control::Report::default());
+        let (failed, fatal) = (FromChild::InitError(String::new()), FromChild::Fatal(String::new()));
+        for component in Component::ALL {
+            let refused = |state, message: &FromChild| out_of_order(component, state, message).is_some();
+            let states = [State::Born, State::Confined, State::Ready];
+            assert_eq!(states.map(|state| refused(state, &report)), [false, true, true]);
+            assert_eq!(states.map(|state| refused(state, &FromChild::Ready)), [true, false, true]);
+            let chain = component == Component::Chain;
+            assert_eq!(states.map(|state| refused(state, &failed)), [false, false, !chain]);
+            assert_eq!(states.map(|state| refused(state, &fatal)), [!chain; 3]);
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use signals::Signals;
 use crate::broker::{PendingEnd, PendingOpen};
 use broadcast::Broadcast;
 use bulkhead_control::message::{Outcome, Reply, ToChild};
-use bulkhead_control::{Component, Report};
+use bulkhead_control::{Component, ControlError, Report};
 use bulkhead_sandbox::spawner::SpawnerHandle;
 use exits::Rebirth;
 use std::collections::{BTreeSet, VecDeque};
@@ -100,11 +100,20 @@ impl Family {
         self.children.iter_mut().find(|child| child.id == id)
     }
 
-    /// Answers a request. A child that is gone or does not read gets nothing.
+    /// Answers a request. A child that asks and does not read the answers is broken.
     pub(crate) fn reply(&mut self, child: ChildId, id: u64, outcome: Outcome, descriptors: &[BorrowedFd<'_>]) {
-        let message = ToChild::Reply(Reply { id, outcome });
-        if let Some(child) = self.by_id(child) {
-            child.send(&message, descriptors);
+        let Some(asker) = self.by_id(child) else { return };
+        let mut sent = asker.try_send(&ToChild::Reply(Reply { id, outcome }), descriptors);
+        if let Err(error @ ControlError::TooLarge(_)) = sent {
+            // Who asked must not wait for ever.
+            sent = asker.try_send(&ToChild::Reply(Reply { id, outcome: Err((-1, error.to_string())) }), &[]);
+        }
+        match sent {
+            Ok(()) => {}
+            Err(ControlError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                self.broke_contract(child, "it does not read the answers that it asks for");
+            }
+            Err(error) => tracing::error!("control channel of {}: {error}", asker.component.binary()),
         }
     }
 

@@ -63,6 +63,11 @@ impl Family {
                 // The window leaves when its channel closes.
                 anybody |= child.component != Component::Gui;
                 if !told {
+                    if !child.wired {
+                        // It waits for its edges first; there is no use for them now.
+                        child.wires.clear();
+                        child.send_wires();
+                    }
                     child.send(&ToChild::Shutdown, &[]);
                 }
             }
