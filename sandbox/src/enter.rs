@@ -40,6 +40,7 @@ pub fn enter_within(policy: &Policy, grants: &[PathGrant], mode: Mode, memory: O
     if count > 1 {
         return Err(SandboxError::Threads { component: policy.name, count });
     }
+    process::forget_backtraces();
     let mut status = File::open("/proc/self/status").ok();
     report.descriptors = descriptors::list();
     if let Some(file) = &status {

@@ -4,10 +4,12 @@
 mod common;
 
 use bulkhead_policies::{CHAIN, KEYSTORE, NET, NODE, RPC};
-use bulkhead_sandbox::{Mode, PathGrant, SandboxError, SpawnSpec, enter, spawn};
+use bulkhead_sandbox::{ABORT_CODE, Cause, Mode, PathGrant, SandboxError, SpawnSpec, enter, enter_within, on_abort, spawn};
 use common::in_child;
 use nix::sys::wait::WaitStatus;
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::{collections::BTreeMap, fs, io::Read, path::Path};
 
 /// Runs in a child and demands that it lived to the end.
@@ -192,6 +194,42 @@ fn memory_beyond_the_limit_is_refused_to_the_process() {
         format!("{small} {}", large.try_reserve_exact(1 << 30).is_ok())
     });
     assert_eq!(text, "true false");
+}
+
+/// Where a process that gives up writes why.
+static WORDS: AtomicI32 = AtomicI32::new(-1);
+
+fn speak(cause: Cause) {
+    let text: &[u8] = match cause {
+        Cause::Memory(bytes) if bytes == 1 << 30 => b"memory",
+        Cause::Memory(_) => b"other memory",
+        Cause::Abort => b"abort",
+    };
+    // SAFETY: a plain write of a static text.
+    unsafe { libc::write(WORDS.load(Ordering::Relaxed), text.as_ptr().cast(), text.len()) };
+}
+
+#[test]
+fn a_process_that_gives_up_says_why_under_every_policy() {
+    let endings: [(fn(), &str); 2] =
+        [(|| drop(std::hint::black_box(vec![1u8; 1 << 30])), "memory"), (|| std::process::abort(), "abort")];
+    for policy in bulkhead_policies::ALL {
+        for (end, expected) in endings {
+            let (reader, writer) = nix::unistd::pipe().unwrap();
+            let ended = in_child(|| {
+                WORDS.store(writer.as_raw_fd(), Ordering::Relaxed);
+                on_abort(speak);
+                enter_within(policy, &[], Mode::Degraded, Some(128 << 20)).unwrap();
+                end();
+                "it lives on".to_owned()
+            });
+            drop(writer);
+            let mut text = String::new();
+            fs::File::from(reader).read_to_string(&mut text).unwrap();
+            assert_eq!(text, expected, "{}: {ended:?}", policy.name);
+            assert!(matches!(ended.status, WaitStatus::Exited(_, ABORT_CODE)), "{}: {ended:?}", policy.name);
+        }
+    }
 }
 
 #[test]

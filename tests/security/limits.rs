@@ -16,13 +16,70 @@ fn a_process_that_exceeds_its_memory_ends_alone() {
             scope.spawn(|| drop(node.call("echo", text.clone())));
         }
     });
-    node.wait_for("the end of rpc", |node| node.log().contains("[warning] bitcoin-rpc ended with signal")).unwrap();
+    let end = "[warning] bitcoin-rpc ended with exit code 134";
+    node.wait_for("the end of rpc", |node| node.log().contains(end)).unwrap();
+    assert!(node.log().contains(" [error] bitcoin-rpc ends: out of memory: "), "{}", node.log());
     for member in members.iter().filter(|member| member.component != "rpc") {
         assert!(is_alive(member.pid), "{} ended", member.component);
     }
     node.wait_until_ready().unwrap();
     assert_eq!(node.call("getblockcount", json!([])).unwrap(), 0);
     assert!(node.stop().unwrap().status.success());
+}
+
+/// Something that takes more memory in one process than it has, and the process.
+type Greed = (&'static str, fn(&Node));
+
+/// Who gets no memory ends, so nobody waits for these answers.
+const GREEDY: [Greed; 5] = [
+    ("rpc", |node| drop(node.call("echo", json!(["x".repeat(4 << 20)])))),
+    ("chain", |node| drop(node.call("testmempoolaccept", json!([["00".repeat(4 << 20)]])))),
+    ("net", |node| drop(node.call("setban", json!(["x".repeat(4 << 20), "add"])))),
+    ("wallet", |node| drop(node.wallet("w", "getaddressinfo", json!(["x".repeat(4 << 20)])))),
+    ("keystore", |node| {
+        let address = node.wallet("w", "getnewaddress", json!(["", "legacy"])).unwrap_or_default();
+        drop(node.wallet("w", "signmessage", json!([address, "x".repeat(900 << 10)])));
+    }),
+];
+
+/// Notify, the window and the supervisor take no large message from anybody; what they do when memory is refused to them is tested
+/// with the filters of each in `sandbox/tests/confinement.rs`.
+#[test]
+fn whoever_gets_no_memory_says_so_and_ends() {
+    if !nix::unistd::geteuid().is_root() {
+        // Limits of a process that is not dumpable are root's to change.
+        return;
+    }
+    std::thread::scope(|scope| {
+        for (component, greed) in GREEDY {
+            scope.spawn(move || {
+                let mut node = Node::start(&["-debug=ipc"]).unwrap();
+                node.call("createwallet", json!(["w"])).unwrap();
+                let pid = node.pid_of(component).unwrap();
+                let limit = ["--pid", &pid.to_string(), "--data=1"];
+                assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
+                greed(&node);
+                let word = format!(" [error] bitcoin-{component} ends: out of memory: ");
+                node.wait_for(&word, |node| node.log().contains(&word)).unwrap();
+                let end = format!("Process bitcoin-{component} pid {pid} ended with exit code 134");
+                node.wait_for(&end, |node| node.log().contains(&end)).unwrap();
+                if component == "chain" {
+                    assert_eq!(node.wait_for_end().unwrap().status.code(), Some(1));
+                } else {
+                    node.wait_for("answers", |node| node.call("getconnectioncount", json!([])).is_ok()).unwrap();
+                    assert!(node.stop().unwrap().status.success());
+                }
+            });
+        }
+    });
+}
+
+/// An exception of C++ that nobody catches, as for memory that is refused, ends in `abort` of the library of C++.
+#[test]
+fn libraries_of_cpp_find_the_abort_that_says_why() {
+    let chain = bulkhead_tests::node::binaries().join("bitcoin-chain");
+    let symbols = std::process::Command::new("nm").args(["-D", "--defined-only"]).arg(chain).output().unwrap().stdout;
+    assert!(String::from_utf8(symbols).unwrap().lines().any(|line| line.ends_with(" T abort")));
 }
 
 #[test]

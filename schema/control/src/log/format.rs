@@ -1,7 +1,7 @@
 //! One line of the log, as text. Pure.
 
 use super::categories::CATEGORIES;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use tracing::Level;
 
 /// Which parts a line has (`-logtimestamps` and its relatives).
@@ -29,21 +29,25 @@ pub(super) struct Line<'a> {
     pub text: &'a str,
 }
 
-/// "2026-11-22T20:44:00" (Core's `FormatISO8601DateTime` without the Z).
-fn date_time(seconds: i64) -> String {
-    let days = seconds.div_euclid(86_400);
-    let second = seconds.rem_euclid(86_400);
-    // Days to civil date, after Howard Hinnant's algorithm: eras of 400 years that begin in March.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+/// Seconds since 1970 as "2026-11-22T20:44:00" (Core's `FormatISO8601DateTime` without the Z).
+struct DateTime(i64);
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days = self.0.div_euclid(86_400);
+        let second = self.0.rem_euclid(86_400);
+        // Days to civil date, after Howard Hinnant's algorithm: eras of 400 years that begin in March.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_index = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+        let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        write!(f, "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    }
 }
 
 fn level_word(level: Level) -> &'static str {
@@ -57,57 +61,66 @@ fn level_word(level: Level) -> &'static str {
 }
 
 /// "[net] ", "[net:info] ", "[warning] " or nothing (Core's `GetLogPrefix`).
-fn prefix(style: Style, category: Option<usize>, level: Level) -> String {
+fn prefix(out: &mut impl Write, style: Style, category: Option<usize>, level: Level) -> fmt::Result {
     let name = category.and_then(|index| CATEGORIES.get(index).copied());
     let shown = name.or(if style.level_always { Some("all") } else { None });
     match shown {
-        None if level == Level::INFO => String::new(),
-        None => format!("[{}] ", level_word(level)),
-        Some(name) if !style.level_always && level == Level::DEBUG => format!("[{name}] "),
-        Some(name) => format!("[{name}:{}] ", level_word(level)),
+        None if level == Level::INFO => Ok(()),
+        None => write!(out, "[{}] ", level_word(level)),
+        Some(name) if !style.level_always && level == Level::DEBUG => write!(out, "[{name}] "),
+        Some(name) => write!(out, "[{name}:{}] ", level_word(level)),
     }
 }
 
-/// The whole line with its newline. Control characters are escaped, so a peer can't forge lines or colours.
+/// The whole line with its newline.
 pub(super) fn line(style: Style, facts: &Line<'_>) -> String {
     let mut out = String::with_capacity(facts.text.len() + 96);
+    // Writing to a String can't fail.
+    let _ = write_line(&mut out, style, facts);
+    out
+}
+
+/// Writes the whole line with its newline, without allocating. Control characters are escaped, so a peer can't forge lines or
+/// colours.
+pub(super) fn write_line(out: &mut impl Write, style: Style, facts: &Line<'_>) -> fmt::Result {
     if style.timestamps {
-        out += &date_time(facts.micros.div_euclid(1_000_000));
+        write!(out, "{}", DateTime(facts.micros.div_euclid(1_000_000)))?;
         if style.time_micros {
-            // Writing to a String can't fail.
-            let _ = write!(out, ".{:06}", facts.micros.rem_euclid(1_000_000));
+            write!(out, ".{:06}", facts.micros.rem_euclid(1_000_000))?;
         }
-        out.push('Z');
+        out.write_char('Z')?;
         if facts.mock_seconds > 0 {
-            let _ = write!(out, " (mocktime: {}Z)", date_time(facts.mock_seconds));
+            write!(out, " (mocktime: {}Z)", DateTime(facts.mock_seconds))?;
         }
-        out.push(' ');
+        out.write_char(' ')?;
     }
     if style.thread_names {
-        let _ = write!(out, "[{}] ", facts.thread);
+        write!(out, "[{}] ", facts.thread)?;
     }
     if style.source_locations {
-        let _ = write!(out, "[{}:{}] [{}] ", facts.file, facts.line, facts.module);
+        write!(out, "[{}:{}] [{}] ", facts.file, facts.line, facts.module)?;
     }
-    out += &prefix(style, facts.category, facts.level);
+    prefix(out, style, facts.category, facts.level)?;
     for character in facts.text.chars() {
         match character {
-            '\n' => out.push('\n'),
-            '\0'..='\x1f' | '\x7f' => {
-                let _ = write!(out, "\\x{:02x}", u32::from(character));
-            }
-            _ => out.push(character),
+            '\n' => out.write_char('\n')?,
+            '\0'..='\x1f' | '\x7f' => write!(out, "\\x{:02x}", u32::from(character))?,
+            _ => out.write_char(character)?,
         }
     }
-    if !out.ends_with('\n') {
-        out.push('\n');
-    }
-    out
+    if facts.text.ends_with('\n') { Ok(()) } else { out.write_char('\n') }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    fn prefix_text(style: Style, category: Option<usize>, level: Level) -> String {
+        let mut out = String::new();
+        prefix(&mut out, style, category, level).unwrap();
+        out
+    }
 
     fn facts(category: Option<usize>, level: Level, text: &str) -> Line<'_> {
         Line {
@@ -125,10 +138,10 @@ mod tests {
 
     #[test]
     fn test_date_time_known_dates() {
-        assert_eq!(date_time(0), "1970-01-01T00:00:00");
-        assert_eq!(date_time(951_782_400), "2000-02-29T00:00:00");
-        assert_eq!(date_time(1_317_972_665), "2011-10-07T07:31:05");
-        assert_eq!(date_time(-1), "1969-12-31T23:59:59");
+        assert_eq!(DateTime(0).to_string(), "1970-01-01T00:00:00");
+        assert_eq!(DateTime(951_782_400).to_string(), "2000-02-29T00:00:00");
+        assert_eq!(DateTime(1_317_972_665).to_string(), "2011-10-07T07:31:05");
+        assert_eq!(DateTime(-1).to_string(), "1969-12-31T23:59:59");
     }
 
     #[test]
@@ -145,12 +158,12 @@ mod tests {
         let style = Style::default();
         let always = Style { level_always: true, ..style };
         let net = super::super::categories::category("net");
-        assert_eq!(prefix(style, None, Level::INFO), "");
-        assert_eq!(prefix(style, None, Level::WARN), "[warning] ");
-        assert_eq!(prefix(style, net, Level::DEBUG), "[net] ");
-        assert_eq!(prefix(style, net, Level::TRACE), "[net:trace] ");
-        assert_eq!(prefix(style, net, Level::WARN), "[net:warning] ");
-        assert_eq!(prefix(always, None, Level::INFO), "[all:info] ");
-        assert_eq!(prefix(always, net, Level::DEBUG), "[net:debug] ");
+        assert_eq!(prefix_text(style, None, Level::INFO), "");
+        assert_eq!(prefix_text(style, None, Level::WARN), "[warning] ");
+        assert_eq!(prefix_text(style, net, Level::DEBUG), "[net] ");
+        assert_eq!(prefix_text(style, net, Level::TRACE), "[net:trace] ");
+        assert_eq!(prefix_text(style, net, Level::WARN), "[net:warning] ");
+        assert_eq!(prefix_text(always, None, Level::INFO), "[all:info] ");
+        assert_eq!(prefix_text(always, net, Level::DEBUG), "[net:debug] ");
     }
 }

@@ -1,13 +1,14 @@
 //! The `tracing` subscriber that writes Core's log.
 
 use super::categories::{CATEGORIES, category};
-use super::format::{Line, Style, line};
+use super::format::{Line, Style, line, write_line};
 use crate::message::{LogLevel, LogOptions};
 use crate::{Component, clock};
+use bulkhead_sandbox::Cause;
 use std::fmt::{self, Write};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -28,11 +29,14 @@ struct Sinks {
     console: Option<OwnedFd>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct LogSubscriber {
     style: Style,
-    component: &'static str,
+    component: Component,
 }
+
+/// For the last words of this process.
+static SPEAKER: OnceLock<LogSubscriber> = OnceLock::new();
 
 /// Installs the log of this process. `file` is the O_APPEND descriptor of debug.log; `console` is stdout.
 pub fn install(component: Component, options: &LogOptions, file: Option<OwnedFd>, console: Option<OwnedFd>) {
@@ -45,8 +49,11 @@ pub fn install(component: Component, options: &LogOptions, file: Option<OwnedFd>
         source_locations: options.source_locations,
         level_always: options.level_always,
     };
+    let subscriber = LogSubscriber { style, component };
     // A second call (tests) keeps the first subscriber; sinks and levels above are the new ones.
-    let _ = tracing::subscriber::set_global_default(LogSubscriber { style, component: component.word() });
+    let _ = tracing::subscriber::set_global_default(subscriber);
+    SPEAKER.get_or_init(|| subscriber);
+    bulkhead_sandbox::on_abort(last_words);
 }
 
 /// Sets the complete list of enabled categories.
@@ -121,7 +128,7 @@ impl Subscriber for LogSubscriber {
         let facts = Line {
             micros: clock::system_micros(),
             mock_seconds: clock::mock_time(),
-            thread: thread.name().filter(|name| *name != "main").unwrap_or(self.component),
+            thread: thread.name().filter(|name| *name != "main").unwrap_or(self.component.word()),
             file: metadata.file().unwrap_or(""),
             line: metadata.line().unwrap_or(0),
             module: metadata.module_path().unwrap_or(""),
@@ -129,7 +136,8 @@ impl Subscriber for LogSubscriber {
             level: *metadata.level(),
             text: &text.0,
         };
-        write_line(line(self.style, &facts).as_bytes());
+        let sinks = SINKS.read().unwrap_or_else(PoisonError::into_inner);
+        sinks.write(line(self.style, &facts).as_bytes());
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -141,12 +149,62 @@ impl Subscriber for LogSubscriber {
     fn exit(&self, _: &Id) {}
 }
 
-/// One write per line: O_APPEND makes lines of different processes whole. A full disk must not stop the node.
-fn write_line(bytes: &[u8]) {
-    let sinks = SINKS.read().unwrap_or_else(PoisonError::into_inner);
-    for sink in [&sinks.file, &sinks.console].into_iter().flatten() {
-        let _ = nix::unistd::write(sink, bytes);
+impl Sinks {
+    /// One write per line: O_APPEND makes lines of different processes whole. A full disk must not stop the node.
+    fn write(&self, bytes: &[u8]) {
+        for sink in [&self.file, &self.console].into_iter().flatten() {
+            let _ = nix::unistd::write(sink, bytes);
+        }
     }
+}
+
+/// A text that takes no memory but its own; what does not fit is lost.
+struct Short {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+impl Short {
+    const fn new() -> Self {
+        Self { bytes: [0; 256], length: 0 }
+    }
+
+    fn text(&self) -> &str {
+        // Only whole texts are ever added.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Says why this process ends now. Nothing is allocated here, and nobody is waited for.
+fn last_words(cause: Cause) {
+    let (Some(subscriber), Ok(sinks)) = (SPEAKER.get(), SINKS.try_read()) else { return };
+    let (mut text, mut out) = (Short::new(), Short::new());
+    let thread = subscriber.component.word();
+    // What does not fit is lost.
+    let _ = write!(text, "bitcoin-{thread} ends: {cause}");
+    let micros = clock::system_micros();
+    let facts = Line {
+        micros,
+        mock_seconds: 0,
+        thread,
+        file: "",
+        line: 0,
+        module: "",
+        category: None,
+        level: Level::ERROR,
+        text: text.text(),
+    };
+    let _ = write_line(&mut out, subscriber.style, &facts);
+    sinks.write(out.text().as_bytes());
 }
 
 /// The message first, other fields as " name=value".
@@ -178,9 +236,13 @@ mod tests {
         set_levels(&[LogLevel { category: "rpc".into(), level: "trace".into() }]);
         tracing::debug!(target: "net", "five");
         tracing::trace!(target: "rpc", "six");
+        last_words(Cause::Memory(7));
         *SINKS.write().unwrap() = Sinks { file: None, console: None };
         let mut text = String::new();
         std::fs::File::from(read).read_to_string(&mut text).unwrap();
-        assert_eq!(text, "[net] one\n[warning] four 4\n[rpc:trace] six\n");
+        assert_eq!(
+            text,
+            "[net] one\n[warning] four 4\n[rpc:trace] six\n[error] bitcoin-net ends: out of memory: 7 bytes were refused\n"
+        );
     }
 }
