@@ -1,8 +1,8 @@
 //! Components that were taken over: `bulkhead-hostile` in the place of one binary, in a copy of the folder of binaries. It is
 //! confined and wired like the real one and misbehaves with everything that its edges and its control channel allow.
 //!
-//! What must hold, whatever it does: every other process lives and keeps its bound of memory, the node still stops when it is
-//! asked to, and no private key of the locked wallet is in any process's memory or in any file.
+//! What must hold, whatever it does: every other process lives and keeps its bound of memory, debug.log names who broke a contract
+//! and does not grow with every call, the node still stops when it is asked to, and no private key of the locked wallet is in any process's memory or in any file.
 //! `BULKHEAD_HOSTILE_SEEDS` runs more conversations (default 1 for each way to misbehave).
 
 use std::io::Write;
@@ -27,6 +27,12 @@ const ATTACK: Duration = Duration::from_secs(2);
 /// Most memory that a process under attack may hold, in KiB: what it holds without attack (chain: 150 MiB), a few messages of
 /// the largest size of an edge, and slack.
 const MAX_RESIDENT: u64 = 900 * 1024;
+/// The same where the window was taken over: its edges carry figures.
+const MAX_RESIDENT_BESIDE_WINDOW: u64 = 64 * 1024;
+/// Most lines of debug.log of a node that nobody told to log every call.
+const MAX_LINES: usize = 2000;
+/// The window and the node that it starts may have so many: fewer than what stays on the way when nobody reads.
+const DESCRIPTORS_OF_WINDOW: u32 = 4096;
 const PASSPHRASE: &str = "a long passphrase for the test";
 const MARK: &[u8] = b"BULKHEAD-HOSTILE-ORDERS";
 
@@ -50,26 +56,41 @@ fn victim() -> Victim {
     Victim { datadir, secrets }
 }
 
-/// The folder of binaries with one of them replaced.
-fn replaced(component: &str, orders: &str) -> TempDir {
+/// A folder of all binaries but that of one component.
+pub fn linked(without: &str) -> TempDir {
     let folder = tempfile::tempdir_in(binaries()).unwrap();
     for entry in std::fs::read_dir(binaries()).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.starts_with("bitcoin-") && path.extension().is_none() && name != format!("bitcoin-{component}") {
+        if name.starts_with("bitcoin-") && path.extension().is_none() && name != format!("bitcoin-{without}") {
             std::fs::hard_link(&path, folder.path().join(&name)).unwrap();
         }
     }
+    folder
+}
+
+/// Writes a binary to a path that may be executed.
+pub fn write_binary(path: &Path, binary: &[u8]) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, binary).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Writes `bulkhead-hostile` with orders.
+pub fn armed(path: &Path, orders: &str) {
     let mut binary = std::fs::read(env!("CARGO_BIN_EXE_bulkhead-hostile")).unwrap();
     let places: Vec<usize> = (0..binary.len() - 64).filter(|at| binary[*at..].starts_with(MARK)).collect();
     assert_eq!(places.len(), 1, "one place for orders");
     let mut text = [b' '; 64];
     text[..orders.len()].copy_from_slice(orders.as_bytes());
     binary[places[0]..places[0] + 64].copy_from_slice(&text);
-    let path = folder.path().join(format!("bitcoin-{component}"));
-    std::fs::write(&path, binary).unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_binary(path, &binary);
+}
+
+/// The folder of binaries with one of them replaced.
+fn replaced(component: &str, orders: &str) -> TempDir {
+    let folder = linked(component);
+    armed(&folder.path().join(format!("bitcoin-{component}")), orders);
     folder
 }
 
@@ -114,14 +135,14 @@ fn assert_unharmed_or_stopped(node: &Node, members: &[Member], what: &str) {
     if ended.is_empty() {
         return assert_unharmed(&alive, what);
     }
-    node.wait_for(&format!("{what}: the end"), |node| !is_alive(node.pid().cast_signed())).unwrap();
+    let over = |node: &Node| !is_alive(node.pid().cast_signed()) && node.log().contains("Shutdown done");
+    node.wait_for(&format!("{what}: the end"), over).unwrap_or_else(|error| panic!("{error}: {}", node.log()));
     let log = node.log();
     assert!(log.contains("[error]"), "{what}: {ended:?} ended and debug.log does not say why");
     for member in members.iter().filter(|member| !["node", "spawner"].contains(&member.component.as_str())) {
         let end = format!("Process bitcoin-{} pid {} ended with exit code 0", member.component, member.pid);
-        assert!(log.contains(&end), "{what}: {} did not end in order", member.component);
+        assert!(log.contains(&end), "{what}: {} did not end in order: {log}", member.component);
     }
-    assert!(log.contains("Shutdown done"), "{what}: the node did not stop in order");
 }
 
 /// No process and no file holds a private key of the locked wallet.
@@ -149,20 +170,38 @@ fn attack(victim: &Victim, component: &str, mode: &str, seed: u64) {
     copy(victim.datadir.path(), datadir.path());
     let log = datadir.path().join("regtest/debug.log");
     std::fs::remove_file(&log).unwrap();
-    let mut node = Node::spawn_from(folder.path(), datadir.path(), &["-wallet=w", "-debug=ipc"]).unwrap();
+    // Who only calls is not to fill the log, unless the user asks for every call.
+    let quiet = ["flood", "deaf", "keep"].contains(&mode);
+    let arguments = if quiet { &["-wallet=w"][..] } else { &["-wallet=w", "-debug=ipc"] };
+    let mut node = if component == "gui" {
+        Node::spawn_window_from(folder.path(), datadir.path(), DESCRIPTORS_OF_WINDOW, arguments).unwrap()
+    } else {
+        Node::spawn_from(folder.path(), datadir.path(), arguments).unwrap()
+    };
     let told = |node: &Node, text: &str| node.log().contains(text);
     node.wait_for(&format!("{what}: the attack"), |node| told(node, "misbehaves")).unwrap();
-    let serves = !["rpc", "chain"].contains(&component);
+    // A window that breaks its control channel is a window that was closed.
+    let closes = component == "gui" && ["control", "again", "ask"].contains(&mode);
+    let serves = !["rpc", "chain"].contains(&component) && !closes;
     if serves {
         node.wait_until_ready().unwrap_or_else(|error| panic!("{what}: {error}; debug.log: {}", node.log()));
     }
-    node.wait_for(&format!("{what}: the others"), |node| others(node, component).len() >= 4).unwrap();
+    node.wait_for(&format!("{what}: the others"), |node| closes || others(node, component).len() >= 4).unwrap();
     let members = others(&node, component);
+    let supervisor = members.iter().find(|member| member.component == "node").map(|member| member.pid);
     std::thread::sleep(ATTACK);
-    if component == "chain" {
+    if component == "chain" || closes {
         assert_unharmed_or_stopped(&node, &members, &what);
     } else {
         assert_unharmed(&members, &what);
+    }
+    if component == "gui" {
+        let largest = members.iter().map(|member| resident(member.pid)).max();
+        assert!(largest < Some(MAX_RESIDENT_BESIDE_WINDOW), "{what}: {largest:?} KiB");
+    }
+    if quiet {
+        let lines = node.log().lines().count();
+        assert!(lines < MAX_LINES, "{what}: {lines} lines in debug.log");
     }
     if serves {
         let asked = Instant::now();
@@ -190,7 +229,10 @@ fn attack(victim: &Victim, component: &str, mode: &str, seed: u64) {
         assert!(told(&node, "asked for what it may not have"), "{what}");
         assert!(!Path::new("/tmp/planted").exists(), "{what}");
     }
-    kill(Pid::from_raw(node.pid().cast_signed()), Signal::SIGTERM).unwrap();
+    match supervisor.filter(|pid| is_alive(*pid)) {
+        Some(pid) => kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap(),
+        None => assert!(component == "chain" || closes, "{what}: there is no supervisor"),
+    }
     node.wait_for_end().unwrap_or_else(|error| panic!("{what}: {error}"));
     for member in members {
         wait_for_end(member.pid);
@@ -213,7 +255,7 @@ fn attacks(component: &str, modes: &[&str]) {
     });
 }
 
-const MODES: [&str; 7] = ["talk", "flood", "half", "silence", "huge", "descriptors", "control"];
+const MODES: [&str; 11] = ["talk", "flood", "deaf", "keep", "half", "silence", "huge", "descriptors", "control", "again", "ask"];
 
 #[test]
 fn net_taken_over_harms_nobody() {
@@ -228,6 +270,11 @@ fn front_door_taken_over_harms_nobody() {
 #[test]
 fn chain_taken_over_harms_nobody() {
     attacks("chain", &MODES);
+}
+
+#[test]
+fn window_taken_over_harms_nobody() {
+    attacks("gui", &MODES);
 }
 
 #[test]

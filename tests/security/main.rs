@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod birth;
+mod control_cuts;
 mod hostile;
 mod kills;
 mod lacking;

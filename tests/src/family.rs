@@ -13,16 +13,19 @@ pub struct Member {
     pub component: String,
 }
 
-/// The supervisor and everything below it, without what users' commands start.
+/// The supervisor (or a window that gave birth to one) and everything below it, without what users' commands start.
 #[must_use]
 pub fn family(supervisor: i32) -> Vec<Member> {
-    let mut found = vec![Member { pid: supervisor, component: "node".to_owned() }];
+    let window = binary(supervisor).is_some_and(|binary| binary == "bitcoin-gui");
+    let root = if window { "gui" } else { "node" };
+    let mut found = vec![Member { pid: supervisor, component: root.to_owned() }];
     let mut queue = vec![supervisor];
     while let Some(parent) = queue.pop() {
         for (pid, _) in children(parent) {
             let Some(binary) = binary(pid) else { continue };
             let Some(word) = binary.strip_prefix("bitcoin-") else { continue };
-            let component = if word == "node" { "spawner" } else { word };
+            // The window gives birth to a supervisor, nobody else does.
+            let component = if word == "node" && !(window && parent == supervisor) { "spawner" } else { word };
             found.push(Member { pid, component: component.to_owned() });
             queue.push(pid);
         }

@@ -116,6 +116,17 @@ impl Node {
         Self::spawn(Command::new(binaries.join("bitcoin-node")), datadir, arguments)
     }
 
+    /// Starts the window of a folder of binaries, which starts the node, and does not wait. [`Node::pid`] is the window's.
+    /// `descriptors`: how many it may have.
+    ///
+    /// # Errors
+    /// When the binary cannot be started.
+    pub fn spawn_window_from(binaries: &Path, datadir: &Path, descriptors: u32, arguments: &[&str]) -> Result<Self, String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {descriptors}; exec \"$@\""), "sh"]).arg(binaries.join("bitcoin-gui"));
+        Self::spawn(command, datadir, arguments)
+    }
+
     /// Starts a node under the recorder of system calls and waits until it answers. [`Node::pid`] is the
     /// recorder's, which leaves its record in `records` when the node ends.
     ///
@@ -262,6 +273,11 @@ impl Node {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    /// Whether the supervisor has ended.
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Calls `stop` and waits for the end.

@@ -5,7 +5,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,9 +15,10 @@ use bulkhead_control::{
     CONTROL_DESCRIPTOR, Component, ControlError, Event, FromChild, Handle, OpenFile, OpenKeystore, Request, TypedConfig, birth_on,
 };
 use bulkhead_sandbox::passing::MAX_DESCRIPTORS;
-use bulkhead_tests::hostile::{Script, answers, conversation, edge};
+use bulkhead_tests::hostile::{Script, answers, calls, conversation, edge};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::socket::{ControlMessage, MsgFlags, send, sendmsg};
 
 /// Orders are written over this by the test: component, mode and seed.
 static ORDERS: [u8; 64] = *b"BULKHEAD-HOSTILE-ORDERS-----------------------------------------";
@@ -41,6 +42,10 @@ enum Mode {
     Talk,
     /// Calls, and nobody reads the answers.
     Flood,
+    /// Honest calls, whose answers nobody reads.
+    Deaf,
+    /// Honest calls, whose answers are read and never given back.
+    Keep,
     /// Half a message.
     Half,
     /// Nothing.
@@ -51,6 +56,12 @@ enum Mode {
     Descriptors,
     /// Requests and noise on the control channel.
     Control,
+    /// What is said once on the control channel, again and again.
+    Again,
+    /// Questions on the control channel, whose answers nobody reads.
+    Ask,
+    /// Leaves at a message of the control channel, or says half of it and stays.
+    Cut(u8),
     /// As a wallet: a real key store, asked for anything.
     Keystore,
 }
@@ -67,16 +78,22 @@ fn main() -> ExitCode {
         "chain" => Component::Chain,
         "net" => Component::Net,
         "rpc" => Component::Rpc,
+        "gui" => Component::Gui,
         _ => Component::Wallet,
     };
     let mode = match mode {
         "talk" => Mode::Talk,
         "flood" => Mode::Flood,
+        "deaf" => Mode::Deaf,
+        "keep" => Mode::Keep,
         "half" => Mode::Half,
         "silence" => Mode::Silence,
         "huge" => Mode::Huge,
         "descriptors" => Mode::Descriptors,
         "control" => Mode::Control,
+        "again" => Mode::Again,
+        "ask" => Mode::Ask,
+        cut if cut.starts_with("cut") => Mode::Cut(cut.as_bytes()[3] - b'0'),
         _ => Mode::Keystore,
     };
     match run(component, mode, seed.trim_matches('-').parse().unwrap_or(1)) {
@@ -86,11 +103,22 @@ fn main() -> ExitCode {
 }
 
 fn run(component: Component, mode: Mode, seed: u64) -> Result<(), ControlError> {
-    let socket = bulkhead_sandbox::passing::inherited(CONTROL_DESCRIPTOR)?;
+    let socket =
+        if component == Component::Gui { spawn_node()? } else { bulkhead_sandbox::passing::inherited(CONTROL_DESCRIPTOR)? };
     let raw = socket.try_clone()?;
-    let (handle, events) = birth_on::<Anything>(component, socket)?.confine(&[])?.split()?;
-    handle.ready()?;
+    if let Mode::Cut(at) = mode {
+        return cut(component, socket, raw, at);
+    }
+    let control = birth_on::<Anything>(component, socket)?.confine(&[])?;
+    control.send(&FromChild::Ready)?;
     tracing::warn!("{component} misbehaves");
+    if matches!(mode, Mode::Again | Mode::Ask) {
+        let again = [FromChild::Report(bulkhead_control::Report::default()), FromChild::Ready];
+        let ask = [FromChild::Request(1, Request::SandboxInfo)];
+        let messages = if mode == Mode::Again { &again[..] } else { &ask[..] };
+        return messages.iter().cycle().try_for_each(|message| control.send(message));
+    }
+    let (handle, events) = control.split()?;
     match mode {
         Mode::Control => {
             let handle = handle.clone();
@@ -117,8 +145,9 @@ fn run(component: Component, mode: Mode, seed: u64) -> Result<(), ControlError> 
                     open.fetch_add(1, Ordering::SeqCst);
                     std::thread::spawn(move || {
                         abuse(&name, client, stream, mode, seed);
-                        // Hung up on everywhere: the supervisor starts us again. The end of chain would be the node's.
-                        if open.fetch_sub(1, Ordering::SeqCst) == 1 && component != Component::Chain {
+                        // Hung up on everywhere: the supervisor starts us again. The end of chain or of the window would be the node's.
+                        let last = open.fetch_sub(1, Ordering::SeqCst) == 1;
+                        if last && ![Component::Chain, Component::Gui].contains(&component) {
                             std::process::exit(1);
                         }
                     });
@@ -129,6 +158,54 @@ fn run(component: Component, mode: Mode, seed: u64) -> Result<(), ControlError> 
         }
     }
     Ok(())
+}
+
+/// A life that is cut: 0 before the configuration is read, 1 before the report, 2 amid it, 3 after it, 4 amid "ready", 5 after it, 6
+/// amid a request, 7 after it; at 8 the channel is closed by somebody who lives on.
+fn cut(component: Component, socket: OwnedFd, raw: OwnedFd, at: u8) -> Result<(), ControlError> {
+    let stay = || loop {
+        std::thread::park_timeout(Duration::from_secs(60));
+    };
+    let half = |message: FromChild| -> Result<(), ControlError> {
+        let bytes = message.encode()?;
+        send(raw.as_raw_fd(), &bytes[..bytes.len() / 2], MsgFlags::MSG_NOSIGNAL).map_err(std::io::Error::from)?;
+        stay()
+    };
+    if at == 0 {
+        return Ok(());
+    }
+    let birth = birth_on::<Anything>(component, socket)?;
+    match at {
+        1 => return Ok(()),
+        2 => return half(FromChild::Report(bulkhead_control::Report::default())),
+        _ => {}
+    }
+    let control = birth.confine(&[])?;
+    let request = FromChild::Request(1, Request::SandboxInfo);
+    match at {
+        3 => return Ok(()),
+        4 => return half(FromChild::Ready),
+        _ => control.send(&FromChild::Ready)?,
+    }
+    match at {
+        5 => Ok(()),
+        6 => half(request),
+        7 => control.send(&request),
+        _ => {
+            drop((control, raw));
+            stay()
+        }
+    }
+}
+
+/// The window is not born but gives birth: to the node, with its own arguments. Answers its end of the control channel.
+fn spawn_node() -> Result<OwnedFd, ControlError> {
+    let (ours, theirs) = bulkhead_control::pair()?;
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).map_err(std::io::Error::from)?;
+    let number = theirs.as_raw_fd().to_string();
+    let path = std::env::current_exe()?.with_file_name("bitcoin-node");
+    Command::new(path).args(["-ipcfd", &number]).args(std::env::args_os().skip(1)).spawn()?;
+    Ok(ours)
 }
 
 /// xorshift64.
@@ -167,6 +244,15 @@ fn abuse(name: &str, client: bool, mut stream: UnixStream, mode: Mode, seed: u64
                 }
             }
         },
+        Mode::Deaf | Mode::Keep if client => {
+            let mut script = Script::default();
+            loop {
+                calls(&mut script, &edge, 1000, mode == Mode::Deaf);
+                if !script.messages.iter().all(|message| put(&mut stream, message, mode == Mode::Keep)) {
+                    return;
+                }
+            }
+        }
         Mode::Half => {
             for message in script(&mut random).messages.iter().skip(1).take(1) {
                 put(&mut stream, &message[..message.len() / 2], true);
@@ -196,7 +282,7 @@ fn abuse(name: &str, client: bool, mut stream: UnixStream, mode: Mode, seed: u64
                 }
             }
         },
-        Mode::Silence | Mode::Control | Mode::Keystore => {}
+        _ => {}
     }
     // Keeps the stream open, silently.
     loop {

@@ -11,7 +11,7 @@ mod script;
 pub use edges::{Edge, Interface, edge};
 pub use keystore::{is_signature, keystore_frames};
 pub use message::{Asked, answer_with_nothing, bootstrap_answer, next_question};
-pub use script::{Script, answers, conversation};
+pub use script::{Script, answers, calls, conversation};
 
 /// Takes choices out of bytes. At the end of the bytes everything is 0.
 pub struct Source<'a> {

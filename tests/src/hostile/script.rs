@@ -36,6 +36,26 @@ pub fn conversation(bytes: &[u8], edge: &Edge) -> Script {
     script
 }
 
+/// Calls that any honest client could make, of every method in turn, without parameters. `finish`: whoever asks also says that it is
+/// done with the answer, in the same breath. `script` is what was said before, or empty.
+pub fn calls(script: &mut Script, edge: &Edge, count: u32, finish: bool) {
+    script.messages.clear();
+    if script.questions == 0 {
+        script.say(message::bootstrap(0));
+    }
+    let bootstrap = edge.served[0];
+    let nothing = super::content::Content { words: Vec::new(), data: 0, pointers: 0 };
+    for question in script.questions + 1..=script.questions + count {
+        let method = u16::try_from(question % u32::from(bootstrap.methods)).unwrap_or(0);
+        let target = Target::Answer { question: 0, field: None };
+        script.say(message::call(question, target, (bootstrap.id, method), &nothing, &[]));
+        if finish {
+            script.say(message::finish(question, true));
+        }
+    }
+    script.questions += count;
+}
+
 /// What the serving end of an edge says that has been taken: answers to questions, whether or not they were asked, and calls of
 /// the callbacks.
 #[must_use]
