@@ -9,4 +9,5 @@ mod lacking;
 mod limits;
 mod live;
 mod minimality;
+mod rules;
 mod support;

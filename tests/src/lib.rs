@@ -1,6 +1,7 @@
 //! What black-box tests share: starting a node, talking to it, and looking at its processes from outside.
 
 pub mod actions;
+pub mod bpf;
 pub mod chain;
 pub mod family;
 pub mod hostile;
