@@ -9,5 +9,6 @@ mod lacking;
 mod limits;
 mod live;
 mod minimality;
+mod mutation;
 mod rules;
 mod support;

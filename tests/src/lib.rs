@@ -6,6 +6,7 @@ pub mod chain;
 pub mod family;
 pub mod hostile;
 pub mod inject;
+pub mod mutant;
 pub mod node;
 pub mod peer;
 pub mod port;
