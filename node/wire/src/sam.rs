@@ -1,5 +1,7 @@
 //! The I2P SAM 3.1 protocol (<https://geti2p.net/en/docs/api/samv3>), without a socket: replies, destinations.
 
+use std::sync::LazyLock;
+
 use base64::Engine;
 use base64::alphabet::Alphabet;
 use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
@@ -51,23 +53,23 @@ pub enum SamError {
     },
 }
 
-fn base64() -> GeneralPurpose {
+static BASE64: LazyLock<GeneralPurpose> = LazyLock::new(|| {
     let alphabet = Alphabet::new(LETTERS).expect("64 different printable letters");
     GeneralPurpose::new(&alphabet, GeneralPurposeConfig::new())
-}
+});
 
 /// Decodes the base64 of I2P.
 ///
 /// # Errors
 /// [`SamError::Base64`].
 pub fn decode_base64(text: &str) -> Result<Vec<u8>, SamError> {
-    base64().decode(text).map_err(|_| SamError::Base64(text.to_owned()))
+    BASE64.decode(text).map_err(|_| SamError::Base64(text.to_owned()))
 }
 
 /// Encodes with the base64 of I2P.
 #[must_use]
 pub fn encode_base64(bytes: &[u8]) -> String {
-    base64().encode(bytes)
+    BASE64.encode(bytes)
 }
 
 /// The address of a destination.

@@ -9,7 +9,7 @@ mod worker;
 
 use std::fs;
 use std::io::{self, Read};
-use std::process::{Child, Command, ExitCode};
+use std::process::{Command, ExitCode};
 
 use options::{Options, Task};
 
@@ -93,13 +93,17 @@ fn without_faults() -> io::Error {
 /// Runs all jobs of one target to their end.
 fn campaign(name: &str, options: &Options) -> io::Result<bool> {
     let jobs = (0..u64::from(options.jobs)).map(|job| Options { seed: options.seed + job, ..options.clone() });
-    let workers = jobs.map(|options| Ok((start(name, &options)?, options))).collect::<io::Result<Vec<_>>>()?;
+    let start = |options: Options| {
+        let current = worker::current()?;
+        Ok((worker_command(name, &options)?.stdin(current.try_clone()?).spawn()?, current))
+    };
+    let workers = jobs.map(start).collect::<io::Result<Vec<_>>>()?;
     let mut clean = true;
-    for (mut child, options) in workers {
+    for (mut child, current) in workers {
         let status = child.wait()?;
         if !status.success() {
             clean = false;
-            let (_, input) = worker::read_current(&worker::current(&options, name))?;
+            let (_, input) = worker::read_current(&current)?;
             let path = corpus::keep_finding(&options.work, name, &input)?;
             println!("{name}: FINDING ({status}), {} bytes: {}", input.len(), path.display());
         }
@@ -107,11 +111,7 @@ fn campaign(name: &str, options: &Options) -> io::Result<bool> {
     Ok(clean)
 }
 
-fn start(name: &str, options: &Options) -> io::Result<Child> {
-    worker_command(name, options)?.spawn()
-}
-
-/// One job as a process of its own.
+/// One job as a process of its own; its standard input is for [`worker::current`].
 fn worker_command(name: &str, options: &Options) -> io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([name, "--worker"]).arg("--work").arg(&options.work);

@@ -108,7 +108,9 @@ fn work(options: &Options, name: &str, target: &str, fault: Option<&Row>, second
     let fault = fault.map(|row| row.name.to_owned());
     let options =
         Options { work: folder.clone(), seconds: Some(seconds), runs: None, timeout: TIMEOUT, fault, ..options.clone() };
-    let command = worker_command(target, &options)?;
+    let current = current()?;
+    let mut command = worker_command(target, &options)?;
+    command.stdin(current.try_clone()?);
     let said = folder.join("said");
     let Some(status) = wait(command, &said, Duration::from_secs(seconds) + GRACE)? else {
         return Ok(End::Broken("the worker did not end".to_owned()));
@@ -119,7 +121,7 @@ fn work(options: &Options, name: &str, target: &str, fault: Option<&Row>, second
     if !is_failure(status) {
         return Ok(End::Broken(format!("the worker ended with {status}: {}", last_words(&said)?)));
     }
-    let (before, input) = read_current(&current(&options, target))?;
+    let (before, input) = read_current(&current)?;
     Ok(End::Finding { said: last_words(&said)?, before, input })
 }
 

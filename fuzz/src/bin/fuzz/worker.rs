@@ -1,18 +1,19 @@
 //! One job: runs inputs in this process until the time is over or an input is a finding.
 //!
-//! Every input is written to a file before it runs, because an abort, a stack overflow or the limit of memory leaves
-//! no chance afterwards; the parent takes the file when the worker is dead.
+//! Every input is written down before it runs, because an abort, a stack overflow or the limit of memory leaves no chance
+//! afterwards: into memory that the parent holds too ([`current`]) and reads when the worker is dead.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use bulkhead_fuzz::Target;
 use bulkhead_fuzz::mutate::{Random, mutate};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
 use nix::sys::time::TimeValLike;
 
@@ -26,21 +27,24 @@ pub const PANICKED: i32 = 101;
 const REPORT: Duration = Duration::from_secs(10);
 /// How many times the limit of one execution a worker may wait without working.
 const WAITING: u32 = 30;
-/// Where the input begins in the file of the current one.
+/// Where the input begins in what [`current`] makes.
 const INPUT_AT: usize = 16;
 /// Executions between two looks at the clock.
 const STRIDE: u64 = 64;
 
 static EXECUTIONS: AtomicU64 = AtomicU64::new(0);
 
-/// File with the input that a job runs now.
-pub fn current(options: &Options, name: &str) -> PathBuf {
-    options.work.join("current").join(format!("{name}-{}", options.seed))
+/// What takes the input that a job runs now, and becomes the worker's standard input. Not on a disk: a write there waits whenever
+/// the one before it is just on its way.
+pub fn current() -> io::Result<File> {
+    Ok(memfd_create("current", MFdFlags::MFD_CLOEXEC)?.into())
 }
 
-/// What such a file holds: how many inputs ran before and the length of this one, 8 bytes each, then the input.
-pub fn read_current(path: &Path) -> io::Result<(u64, Vec<u8>)> {
-    let mut bytes = fs::read(path)?;
+/// What it holds: how many inputs ran before and the length of this one, 8 bytes each, then the input.
+pub fn read_current(current: &File) -> io::Result<(u64, Vec<u8>)> {
+    let length = usize::try_from(current.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; length];
+    current.read_exact_at(&mut bytes, 0)?;
     let number = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |number| u64::from_le_bytes(*number));
     let (before, length) = (number(0), number(8));
     bytes.drain(..INPUT_AT.min(bytes.len()));
@@ -76,11 +80,7 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
     bulkhead_fuzz::count_panics();
     let timeout = options.timeout;
     std::thread::spawn(move || watch(timeout));
-    let path = current(options, name);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let runner = Runner { target, current: File::create(path)? };
+    let runner = Runner { target, current: io::stdin().as_fd().try_clone_to_owned()?.into() };
     let mut seen = Seen::new();
     let begin = Instant::now();
     let folder = options.work.join("corpus").join(name);
