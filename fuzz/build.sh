@@ -43,7 +43,7 @@ binary=fuzz features=engine
 [ "$engine" = planted ] && features=planted-faults
 [ "$engine" = libfuzzer ] && binary=libfuzzer features=engine,libfuzzer
 BULKHEAD_FUZZ_ENGINE=$engine BULKHEAD_FUZZ_PACKAGES=$packages RUSTC_WRAPPER=$PWD/build.sh \
-    cargo build --release --locked --bin "$binary" --features "$features" "${configs[@]}" >&2
+    ${CARGO:-cargo} build --release --locked --bin "$binary" --features "$features" "${configs[@]}" >&2
 # Under a name of its own: builds for other engines, and `cargo test`, write to the same place.
 folder=${CARGO_TARGET_DIR:-$PWD/target}/release
 ln -f "$folder/$binary" "$folder/fuzz-$engine"

@@ -64,7 +64,7 @@ fn method_names(request: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
             let module = format!("crate::wire::{stem}_capnp::{}::{}", snake(name), snake(method));
             writeln!(
                 rows,
-                "MethodName {{ interface: {:#x}, ordinal: {ordinal}, name: {full:?}, secret: {}, params: text_of!({module}_params::Owned), results: text_of!({module}_results::Owned) }},",
+                "MethodName {{ interface: {:#x}, ordinal: {ordinal}, name: {full:?}, secret: {}, params: text_of!({module}_params::Owned), results: text_of!({module}_results::Owned), new_params: new_of!({module}_params::Owned), new_results: new_of!({module}_results::Owned) }},",
                 node.get_id(),
                 SECRET.contains(&full.as_str()),
             )?;

@@ -119,7 +119,18 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "bitcoin-gui",
         &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-link", "bulkhead-widgets"],
     ),
-    ("bulkhead-tests", &["bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-control", "bulkhead-link"]),
+    (
+        "bulkhead-tests",
+        &[
+            "bulkhead-sandbox",
+            "bulkhead-policies",
+            "bulkhead-schema",
+            "bulkhead-control",
+            "bulkhead-link",
+            // Plays wallets that were taken over.
+            "bulkhead-keystore-edge",
+        ],
+    ),
 ];
 
 /// Libraries, and the workspace packages through which alone they may be reached.

@@ -31,6 +31,12 @@ pub fn panics() -> usize {
     PANICS.load(Ordering::Relaxed)
 }
 
+/// What a frame of the key store's edge holds behind its length.
+#[must_use]
+pub fn content(frame: &[u8]) -> &[u8] {
+    frame.get(4..).unwrap_or_default()
+}
+
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 

@@ -1,6 +1,9 @@
-//! Names of IPC methods, and how to print what they carry, for `-debug=ipc`.
+//! Names of IPC methods, and how to print what they carry, for `-debug=ipc`; how to make it, for tests that try all of them.
 
-use capnp::any_pointer;
+use capnp::{any_pointer, dynamic_value};
+
+/// Is given a new struct.
+pub type Fill<'a> = &'a mut dyn FnMut(dynamic_value::Builder<'_>);
 
 /// A method of one interface.
 pub struct MethodName {
@@ -16,6 +19,10 @@ pub struct MethodName {
     pub params: fn(any_pointer::Reader<'_>) -> String,
     /// Prints results.
     pub results: fn(any_pointer::Reader<'_>) -> String,
+    /// Makes parameters.
+    pub new_params: fn(any_pointer::Builder<'_>, Fill<'_>),
+    /// Makes results.
+    pub new_results: fn(any_pointer::Builder<'_>, Fill<'_>),
 }
 
 /// Longest text of one payload, in characters (Core prints as much).
@@ -30,7 +37,19 @@ macro_rules! text_of {
     };
 }
 
+macro_rules! new_of {
+    ($owned:ty) => {
+        |pointer, fill| fill(pointer.init_as::<<$owned as capnp::traits::Owned>::Builder<'_>>().into())
+    };
+}
+
 static METHODS: &[MethodName] = include!(concat!(env!("OUT_DIR"), "/method_names.rs"));
+
+/// Every method of every schema file.
+#[must_use]
+pub fn all() -> &'static [MethodName] {
+    METHODS
+}
 
 /// The method with this interface id and ordinal.
 #[must_use]

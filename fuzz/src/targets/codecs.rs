@@ -92,12 +92,13 @@ fn v2_end(initiating: bool, garbage: usize) -> Transport {
 pub fn v2_stream(data: &[u8]) {
     let Some((setup, mut tape)) = data.split_first() else { return };
     let initiating = setup & 1 != 0;
-    let (mut we, mut they) = (v2_end(initiating, usize::from(setup >> 1)), v2_end(!initiating, usize::from(setup >> 4)));
+    let mut we = v2_end(initiating, usize::from(setup >> 1));
     if setup & 2 != 0 {
         // Nothing but what came from outside: no keys, no packets, most likely.
         while !tape.is_empty() && we.push(&mut tape).is_ok() {}
         return;
     }
+    let mut they = v2_end(!initiating, usize::from(setup >> 4));
     for _ in 0..2 {
         assert!(we.push(&mut they.take_handshake().as_slice()).expect("an honest handshake").is_none());
         assert!(they.push(&mut we.take_handshake().as_slice()).expect("an honest handshake").is_none());

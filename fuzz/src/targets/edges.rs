@@ -22,15 +22,19 @@ pub fn control_from_child(data: &[u8]) {
 
 /// What a wallet, possibly taken over, says to a key store.
 pub fn keystore_request(data: &[u8]) {
-    if let Ok(request) = Request::decode(data) {
-        let _ = request.encode();
+    if let Ok(request) = Request::decode(data)
+        && let Ok(encoded) = request.encode()
+    {
+        assert_eq!(Request::decode(crate::content(&encoded)).expect("our own encoding decodes"), request);
     }
 }
 
 /// What a key store, possibly taken over, answers.
 pub fn keystore_reply(data: &[u8]) {
-    if let Ok(reply) = Reply::decode(data) {
-        let _ = reply.encode();
+    if let Ok(reply) = Reply::decode(data)
+        && let Ok(encoded) = reply.encode()
+    {
+        assert_eq!(Reply::decode(crate::content(&encoded)).expect("our own encoding decodes"), reply);
     }
 }
 

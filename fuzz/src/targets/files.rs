@@ -41,7 +41,10 @@ pub fn peers_file(data: &[u8]) {
         let again = decode_peers(MAGIC, &written, AddrMan::deterministic()).expect("our own file");
         assert_eq!(again.size(None, None), addresses.size(None, None));
     }
-    let _ = decode_peers(MAGIC, data, AddrMan::deterministic());
+    // Tables take time to make, and another magic ends it before them.
+    if data.starts_with(&MAGIC) {
+        let _ = decode_peers(MAGIC, data, AddrMan::deterministic());
+    }
 }
 
 /// anchors.dat, with its checksum made right.

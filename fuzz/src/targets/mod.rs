@@ -34,6 +34,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rpc_wallet_client", links::rpc_wallet_client),
     ("gui_client", links::gui_client),
     ("echo_server", links::echo_server),
+    ("rpc_net_server", links::rpc_net_server),
+    ("net_chain_events", links::net_chain_events),
     // Codecs of the network and of the front door.
     ("p2p_frame", codecs::p2p_frame),
     ("p2p_message", codecs::p2p_message),
@@ -89,6 +91,19 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rpc_chain_server", links::rpc_chain_server),
     #[cfg(feature = "engine")]
     ("wallet_chain_server", links::wallet_chain_server),
+    // The front door and the wallet before that chain.
+    #[cfg(feature = "engine")]
+    ("outside_rpc_server", links::outside_rpc_server),
+    #[cfg(feature = "engine")]
+    ("gui_rpc_server", links::gui_rpc_server),
+    #[cfg(feature = "engine")]
+    ("rpc_chain_events", links::rpc_chain_events),
+    #[cfg(feature = "engine")]
+    ("rpc_wallet_server", links::rpc_wallet_server),
+    #[cfg(feature = "engine")]
+    ("gui_wallet_server", links::gui_wallet_server),
+    #[cfg(feature = "engine")]
+    ("wallet_chain_events", links::wallet_chain_events),
     // Rust beside libbitcoinkernel.
     #[cfg(feature = "engine")]
     ("script_engines", consensus::script_engines),

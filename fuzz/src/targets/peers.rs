@@ -215,18 +215,23 @@ struct Run {
     waiting: VecDeque<(u64, Question)>,
 }
 
+/// An engine that knows a chain and nobody.
+pub fn engine() -> Engine {
+    let mut engine = Engine::new(config(), AddrMan::new([1; 32]), BanList::default(), [2; 32], START);
+    let genesis = tip([1; 32], 1);
+    engine.chain_state(ChainView {
+        ready: true,
+        tip: genesis,
+        best_header: genesis,
+        mempool_min_fee: 100,
+        ..ChainView::default()
+    });
+    engine
+}
+
 impl Run {
     fn new() -> Self {
-        let mut engine = Engine::new(config(), AddrMan::new([1; 32]), BanList::default(), [2; 32], START);
-        let genesis = tip([1; 32], 1);
-        engine.chain_state(ChainView {
-            ready: true,
-            tip: genesis,
-            best_header: genesis,
-            mempool_min_fee: 100,
-            ..ChainView::default()
-        });
-        Self { engine, now: START, peers: 0, waiting: VecDeque::new() }
+        Self { engine: engine(), now: START, peers: 0, waiting: VecDeque::new() }
     }
 
     fn connect(&mut self, tape: &mut Tape<'_>) {

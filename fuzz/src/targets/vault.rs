@@ -4,18 +4,25 @@
 //! nothing is signed and no private descriptor leaves. Whatever is answered, the private keys of the wallet are in no answer
 //! that was not an export with consent.
 
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
+use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash;
 use bitcoin::{Amount, Network, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, TxOut, Txid, base58};
-use bulkhead_keystore_edge::{Record, Reply, Request};
+use bulkhead_keystore_edge::{OneShotDescriptor, RawTransaction, Record, Reply, Request, SpentCoin};
 use bulkhead_tests::hostile::Source;
 use bulkhead_wallet_core::Descriptor;
 use bulkhead_wallet_core::descriptor::{Cache, Keys};
 use keystore::database::Location;
 use keystore::service::{Keystore, Settings};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use zeroize::Zeroizing;
 
+/// A key of somebody else.
+const OTHER_KEY: &str = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA";
 /// Passphrase of the wallet.
 const PASSPHRASE: &[u8] = b"correct horse";
 
@@ -117,13 +124,12 @@ pub fn keystore_sequence(data: &[u8]) {
         if source.is_empty() {
             break;
         }
-        let request = request(&mut source);
+        let (request, beside) = request(&mut source);
         let (export, name) = (exports(&request), request.name());
         // With a key that came along, not with one of the wallet.
         let one_shot = name.starts_with("oneShot");
-        let (opens, closes) =
-            (matches!(request, Request::Unlock { .. }), matches!(request, Request::Lock | Request::Open | Request::Close));
-        let reply = store.handle(request, None);
+        let (opens, closes) = (matches!(request, Request::Unlock { .. }), closes(&request));
+        let reply = store.handle(request, beside.as_ref().and_then(|file| file.as_fd().try_clone_to_owned().ok()));
         match &reply {
             Reply::Error(_) => {}
             _ if opens => unlocked = true,
@@ -138,7 +144,19 @@ pub fn keystore_sequence(data: &[u8]) {
         if !export || !unlocked {
             assert!(!holds_secret(&reply), "{name}");
         }
+        let written = beside.map(|mut file| {
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("a file in memory");
+            bytes
+        });
+        // An encrypted wallet is encrypted in every copy, and a watch-only one has no keys at all.
+        assert!(!written.is_some_and(|bytes| is_secret_in(&bytes)), "{name}");
     }
+}
+
+/// After these the vault is locked, if it is encrypted.
+fn closes(request: &Request) -> bool {
+    matches!(request, Request::Lock | Request::Open | Request::Close | Request::Discard | Request::Verify)
 }
 
 fn exports(request: &Request) -> bool {
@@ -152,20 +170,48 @@ fn is_signature(reply: &Reply) -> bool {
         Reply::Text(text) => text.len() == 88 && text.ends_with('='),
         Reply::Signed(signed) => {
             let ours = Psbt::deserialize(&wallet().psbt).expect("our own PSBT").unsigned_tx;
-            let signed = Psbt::deserialize(&signed.psbt).ok().filter(|psbt| psbt.unsigned_tx == ours);
+            let signed_psbt = Psbt::deserialize(&signed.psbt).ok().filter(|psbt| psbt.unsigned_tx == ours);
+            // What was asked for without a PSBT comes back without one.
+            let raw = deserialize::<Transaction>(&signed.psbt).ok();
             let has = |input: &bitcoin::psbt::Input| !input.partial_sigs.is_empty() || input.final_script_witness.is_some();
-            signed.is_some_and(|psbt| psbt.inputs.iter().any(has))
+            signed_psbt.is_some_and(|psbt| psbt.inputs.iter().any(has))
+                || raw.is_some_and(|tx| tx.compute_txid() == ours.compute_txid() && tx.input.iter().any(|input| !input.witness.is_empty()))
         }
         _ => false,
     }
 }
 
 fn holds_secret(reply: &Reply) -> bool {
-    let Ok(bytes) = reply.encode() else { return false };
+    reply.encode().is_ok_and(|bytes| is_secret_in(&bytes))
+}
+
+fn is_secret_in(bytes: &[u8]) -> bool {
     wallet().secrets.iter().any(|secret| bytes.windows(secret.len()).any(|piece| piece == secret.as_slice()))
 }
 
-fn request(source: &mut Source<'_>) -> Request {
+/// A file that comes beside a request, with these bytes.
+fn file(bytes: &[u8]) -> File {
+    let mut file = File::from(memfd_create("beside", MFdFlags::MFD_CLOEXEC).expect("memory for a file"));
+    file.write_all(bytes).and_then(|()| file.rewind()).expect("a file in memory");
+    file
+}
+
+/// A request, and the file beside it for those that need one.
+fn request(source: &mut Source<'_>) -> (Request, Option<File>) {
+    let request = request_alone(source);
+    let beside = match request {
+        Request::Backup | Request::Dump | Request::ExportWatchOnly => Some(file(&[])),
+        Request::Restore if source.below(2) == 0 => Some(file(&wallet().file)),
+        Request::Restore | Request::CreateFromDump => {
+            let count = source.below(256);
+            Some(file(source.take(count)))
+        }
+        _ => None,
+    };
+    (request, beside)
+}
+
+fn request_alone(source: &mut Source<'_>) -> Request {
     let secret = |source: &mut Source<'_>| match source.below(3) {
         0 => Zeroizing::new(Vec::new()),
         1 => Zeroizing::new(source.take(8).to_vec()),
@@ -177,7 +223,7 @@ fn request(source: &mut Source<'_>) -> Request {
         id[..bytes.len()].copy_from_slice(bytes);
         id
     };
-    match source.below(20) {
+    match source.below(34) {
         0 => Request::Open,
         1 => Request::Close,
         2 => Request::Records { start: u64::from(source.byte()), limit: source.word() },
@@ -221,8 +267,64 @@ fn request(source: &mut Source<'_>) -> Request {
             message: "text".into(),
         },
         19 => Request::Hold(source.below(2) == 0),
+        20 => Request::Create {
+            blank: source.below(2) == 0,
+            disable_private_keys: source.below(2) == 0,
+            passphrase: Zeroizing::new(Vec::new()),
+            flags: u64::from(source.byte()) << 32 | u64::from(source.byte()),
+            generate: source.below(2) == 0,
+        },
+        21 => Request::GenerateDescriptors,
+        22 => Request::Restore,
+        23 => Request::Discard,
+        24 => Request::Dump,
+        25 => Request::CreateFromDump,
+        26 => Request::Verify,
+        27 => Request::ExportWatchOnly,
+        28 => Request::AddHdKey(Zeroizing::new(String::from_utf8_lossy(source.take(111)).into_owned())),
+        29 => Request::GenerateDescriptor {
+            hd_key: String::new(),
+            output_type: ["legacy", "p2sh-segwit", "bech32", "bech32m", "x"][source.below(5)].into(),
+            internal: source.below(2) == 0,
+        },
+        30 => Request::SignRaw(raw(source)),
+        31 => Request::OneShotSignRaw { raw: raw(source), wifs: vec![wif(source)] },
+        32 => Request::OneShotSignTransaction {
+            psbt: if source.below(2) == 0 { wallet().psbt.clone() } else { source.take(200).to_vec() },
+            wifs: vec![wif(source)],
+            descriptors: vec![OneShotDescriptor {
+                descriptor: Zeroizing::new(String::from_utf8_lossy(source.take(120)).into_owned()),
+                range_start: 0,
+                range_end: i32::from(source.byte()),
+            }],
+            sighash: u32::from(source.byte()),
+            finalize: source.below(2) == 0,
+            bip32_derivations: source.below(2) == 0,
+        },
         _ => Request::Backup,
     }
+}
+
+/// A private key that is not of the wallet.
+fn wif(source: &mut Source<'_>) -> Zeroizing<String> {
+    let text = if source.below(2) == 0 { OTHER_KEY.to_owned() } else { String::from_utf8_lossy(source.take(52)).into_owned() };
+    Zeroizing::new(text)
+}
+
+/// The payment that lacks its signature, or any bytes.
+fn raw(source: &mut Source<'_>) -> RawTransaction {
+    let psbt = Psbt::deserialize(&wallet().psbt).expect("our own PSBT");
+    let spent = psbt.inputs[0].witness_utxo.as_ref().expect("it has one");
+    let tx = if source.below(2) == 0 { serialize(&psbt.unsigned_tx) } else { source.take(120).to_vec() };
+    let coin = SpentCoin {
+        txid: [3; 32],
+        vout: u32::from(source.byte()),
+        script: if source.below(2) == 0 { spent.script_pubkey.to_bytes() } else { source.take(34).to_vec() },
+        amount: spent.value.to_sat(),
+        ..SpentCoin::default()
+    };
+    let copies = if source.below(2) == 0 { Vec::new() } else { vec![tx.clone()] };
+    RawTransaction { transaction: tx, coins: vec![coin], sighash: u32::from(source.byte()), copies }
 }
 
 #[cfg(test)]
@@ -244,9 +346,12 @@ mod tests {
             update_only: false,
         };
         let message = || Request::SignMessage { address: "a".into(), message: "text".into(), script: wallet().script.to_bytes() };
+        let raw = || Request::SignRaw(raw(&mut Source::new(&[])));
         assert!(!is_signature(&store.handle(sign(), None)) && !is_signature(&store.handle(message(), None)));
+        assert!(!is_signature(&store.handle(raw(), None)));
         assert!(matches!(store.handle(unlock(), None), Reply::Status(status) if !status.locked));
         assert!(is_signature(&store.handle(sign(), None)) && is_signature(&store.handle(message(), None)));
+        assert!(is_signature(&store.handle(raw(), None)));
         assert!(holds_secret(&store.handle(Request::ExportHdKeys { consent: true }, None)));
         assert!(!holds_secret(&store.handle(Request::ExportHdKeys { consent: false }, None)));
     }

@@ -1,7 +1,11 @@
 //! Bytes that become calls and answers with a meaning: what each byte chooses is said by `bulkhead_tests::hostile` and by the
 //! targets that take a tape.
 
+use bulkhead_schema::methods::{self, Owner};
+use bulkhead_tests::hostile::{Fields, Talk, To};
 use bulkhead_wire::message::KNOWN_COMMANDS;
+
+use crate::Seeds;
 
 /// Answers with this content to the first questions, without capabilities.
 pub fn answered(content: &[u8]) -> Vec<u8> {
@@ -44,11 +48,166 @@ pub fn key_store() -> Vec<Vec<u8>> {
     const CHANGE: &[u8] = &[6, 2, 1, 1, 2, 3, 4, 5, 6, 7, 8];
     const RULES: &[u8] = &[15, 2];
     const EXPORT: &[u8] = &[10, 0];
+    const DUMP: &[u8] = &[24];
+    const BACKUP: &[u8] = &[33];
+    const WATCH_ONLY: &[u8] = &[27];
+    const VERIFY: &[u8] = &[26];
+    const GENERATE: &[u8] = &[29, 2, 1];
+    const GENERATE_ALL: &[u8] = &[21];
+    const SIGN_RAW: &[u8] = &[30, 0, 0, 0, 0, 1];
+    const OPEN: &[u8] = &[0];
+    const CLOSE: &[u8] = &[1];
+    const RECORDS: &[u8] = &[2, 0, 100, 0, 0, 0];
+    const STATUS: &[u8] = &[12];
+    const RESTORE: &[u8] = &[22, 0];
+    const DISCARD: &[u8] = &[23];
+    const CREATE: &[u8] = &[20, 1, 1, 0, 0, 0];
     const EXPORT_WITHOUT_CONSENT: &[u8] = &[10, 1];
     vec![
         [UNLOCK, SIGN, LOCK, SIGN, SIGN_MESSAGE].concat(),
         [CHANGE, SIGN_MESSAGE, SIGN].concat(),
         [UNLOCK, EXPORT, EXPORT_WITHOUT_CONSENT, LOCK, EXPORT, EXPORT_WITHOUT_CONSENT].concat(),
         [UNLOCK, &[1, 0], SIGN, RULES].concat(),
+        // Copies of three kinds, locked and unlocked; more keys, and a signature without a PSBT.
+        [DUMP, BACKUP, WATCH_ONLY, VERIFY].concat(),
+        [UNLOCK, GENERATE, GENERATE_ALL, SIGN_RAW, DUMP, BACKUP, WATCH_ONLY].concat(),
+        // Away and back.
+        [CLOSE, RESTORE, VERIFY, OPEN, STATUS, RECORDS].concat(),
+        [DISCARD, RESTORE, OPEN, UNLOCK, SIGN].concat(),
+        [&[31][..], &[0; 8], &[32, 0, 0, 0], &[b'x'; 120], &[0; 4]].concat(),
+        [CLOSE, CREATE, STATUS, RECORDS, &[17, 1], b"password", STATUS].concat(),
+    ]
+}
+
+/// Requests of many methods that one process answers, without parameters.
+fn requests(interface: &str, owner: Owner) -> Vec<u8> {
+    let mut talk = Talk::default();
+    // What ends the node proves nothing, and help is said by another process.
+    for method in methods::all().filter(|method| method.owner == owner && method.name != "stop") {
+        let request = format!(r#"{{"method":"{}","params":[]}}"#, method.name);
+        talk.call(&format!("{interface}.executeRpc"), To::Bootstrap, Fields::Filled(&request));
+    }
+    talk.bytes
+}
+
+/// Every method of the interfaces of an edge on its bootstrap.
+fn all(interface: &str, text: &str) -> Vec<u8> {
+    let mut talk = Talk::default();
+    talk.call_all(interface, To::Bootstrap, text);
+    talk.bytes
+}
+
+/// Every method of a miner's interfaces, on a template that is made without waiting.
+fn mining(talk: &mut Talk, mining: u32) {
+    talk.call_all("Mining", To::Answer(mining, &[0]), "");
+    let template = talk.call("Mining.createNewBlock", To::Answer(mining, &[0]), Fields::Filled(""));
+    talk.call_all("BlockTemplate", To::Answer(template, &[0]), "");
+}
+
+fn front_door_of_chain() -> Vec<u8> {
+    let mut talk = Talk::default();
+    talk.call_all("RpcChain", To::Bootstrap, r#"{"method":"getblockcount","params":[]}"#);
+    let made = talk.call("RpcChain.makeMining", To::Bootstrap, Fields::Default);
+    mining(&mut talk, made);
+    talk.bytes
+}
+
+/// A client of `-ipcbind` that has a pool of threads.
+fn outside() -> Vec<u8> {
+    let mut talk = Talk::default();
+    let made = talk.call("Init.construct", To::Bootstrap, Fields::Default);
+    let threads = To::Answer(made, &[0]);
+    talk.call("ThreadMap.makePool", threads, Fields::Filled(""));
+    let thread = talk.call("ThreadMap.makeThread", threads, Fields::Filled("a"));
+    talk.call("Thread.getName", To::Answer(thread, &[0]), Fields::Default);
+    talk.call("Init.makeMiningOld2", To::Bootstrap, Fields::Default);
+    for (make, interface) in [("Init.makeEcho", "Echo"), ("Init.makeRpc", "Rpc")] {
+        let made = talk.call(make, To::Bootstrap, Fields::Default);
+        talk.call_all(interface, To::Answer(made, &[0]), r#"{"method":"getblockcount","params":[]}"#);
+    }
+    let made = talk.call("Init.makeMining", To::Bootstrap, Fields::Default);
+    mining(&mut talk, made);
+    talk.bytes
+}
+
+/// Net announces a block, and brings the transaction that chain lacks.
+fn compact_block() -> Vec<u8> {
+    let mut talk = Talk::default();
+    let asked = talk.call("NetChain.submitCompactBlock", To::Bootstrap, Fields::Filled(""));
+    // Behind the outcome, in its fourth pointer.
+    talk.call("PartialBlock.fill", To::Answer(asked, &[0, 3]), Fields::Filled(""));
+    talk.bytes
+}
+
+/// Answers to the questions that a client asks in this order, with something in every field.
+fn answers(interface: &str, methods: &[&str]) -> Vec<u8> {
+    let mut talk = Talk::default();
+    for (question, method) in (1..).zip(methods) {
+        talk.answer(question, &format!("{interface}.{method}"), Fields::Filled(r#"{"result":1}"#));
+    }
+    talk.bytes
+}
+
+/// What `net_chain_client` and `wallet_chain_client` ask.
+pub fn typed_answers() -> Vec<Seeds> {
+    let net = [
+        "state",
+        "locator",
+        "submitHeaders",
+        "findHeaders",
+        "findHashes",
+        "missingBlocks",
+        "headerInfo",
+        "mempoolIds",
+        "getBlock",
+        "getTransactions",
+        "haveTransactions",
+        "findHeaders",
+        "submitBlock",
+        "submitTransaction",
+        "submitPackage",
+        "submitCompactBlock",
+        "blockFilters",
+        "blockFilters",
+        "blockFilters",
+    ];
+    let wallet = [
+        "state",
+        "getBlock",
+        "findFork",
+        "mempool",
+        "coins",
+        "broadcast",
+        "inMempool",
+        "estimateFee",
+        "barrier",
+        "verifyInputs",
+    ];
+    vec![("net_chain_client", vec![answers("NetChain", &net)]), ("wallet_chain_client", vec![answers("WalletChain", &wallet)])]
+}
+
+/// Every method of every edge, said to who serves it.
+pub fn every_method() -> Vec<Seeds> {
+    vec![
+        ("rpc_net_server", vec![all("RpcNet", "{}"), requests("RpcNet", Owner::Net)]),
+        ("net_chain_events", vec![all("NetEvents", "a")]),
+        #[cfg(feature = "engine")]
+        ("net_chain_server", vec![all("NetChain", ""), compact_block()]),
+        #[cfg(feature = "engine")]
+        ("wallet_chain_server", vec![all("WalletChain", "")]),
+        #[cfg(feature = "engine")]
+        ("rpc_chain_server", vec![front_door_of_chain(), requests("RpcChain", Owner::Chain)]),
+        #[cfg(feature = "engine")]
+        ("rpc_chain_events", vec![all("ChainEvents", "a")]),
+        #[cfg(feature = "engine")]
+        ("rpc_wallet_server", vec![all("RpcWallet", "{}"), requests("RpcWallet", Owner::Wallet)]),
+        #[cfg(feature = "engine")]
+        ("wallet_chain_events", vec![all("WalletEvents", "a")]),
+        #[cfg(feature = "engine")]
+        ("gui_rpc_server", vec![all("GuiRpc", "")]),
+        #[cfg(feature = "engine")]
+        ("gui_wallet_server", vec![all("GuiWallet", "")]),
+        #[cfg(feature = "engine")]
+        ("outside_rpc_server", vec![outside()]),
     ]
 }

@@ -1,8 +1,10 @@
 //! What the edges carry.
 
-use bulkhead_control::message::Configure;
-use bulkhead_control::{Command, Edge, FieldValue, FromChild, LogLevel, OpenKeystore, Report, Request, ToChild};
-use bulkhead_keystore_edge as keystore;
+use bulkhead_control::message::{Configure, Reply as Answered};
+use bulkhead_control::{Command, Edge, FieldValue, FromChild, LogLevel, OpenFile, OpenKeystore, Report, Request, ToChild};
+use bulkhead_fuzz::content;
+use bulkhead_keystore_edge::{DescriptorInfo, HdKey, KeystoreError, Record, Reply, SecretText, Signed, Status, encode_pair};
+use bulkhead_tests::hostile::every_request;
 use bulkhead_wire::compact::{BlockTransactions, CompactBlock, TransactionsRequest};
 use capnp::message::Builder;
 
@@ -15,6 +17,25 @@ fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) 
     capnp::serialize::write_message_to_words(&message)
 }
 
+/// A reply of every kind.
+fn replies() -> Vec<Reply> {
+    let secret = |text: &str| SecretText::new(text.to_owned());
+    let record = Record { key: b"\x04name".to_vec(), value: vec![1], erase: false };
+    let info = DescriptorInfo { public: "pk(a)".into(), private: secret("pk(b)"), range_end: 5, active: true, ..DescriptorInfo::default() };
+    let cached = DescriptorInfo { cache: vec![encode_pair(b"key", b"value")], output_type: "bech32".into(), ..DescriptorInfo::default() };
+    let key = HdKey { xpub: "xpub".into(), xprv: secret("xprv"), descriptors: vec![[1; 32]], has_private: true };
+    vec![
+        Reply::Ok,
+        Reply::Error(KeystoreError { code: -4, message: "no".into(), policy: "fee-max".into() }),
+        Reply::Records { records: vec![record; 2], more: true },
+        Reply::Descriptors(vec![info, cached]),
+        Reply::Signed(Signed { psbt: b"psbt\xff\x00".to_vec(), complete: false, errors: vec![(0, "no key".into())] }),
+        Reply::Text("text".into()),
+        Reply::Status(Status { encrypted: true, unlocked_until: 7, ..Status::default() }),
+        Reply::HdKeys(vec![key]),
+    ]
+}
+
 pub fn seeds() -> Vec<Seeds> {
     let block = bitcoin::consensus::serialize(&bitcoin::constants::genesis_block(bitcoin::Network::Regtest));
     let compact = CompactBlock::of_block(&block, 7).unwrap();
@@ -22,41 +43,58 @@ pub fn seeds() -> Vec<Seeds> {
     let configure = Configure {
         component: "net".into(),
         sandbox: "strict".into(),
-        fields: vec![("network".into(), FieldValue::Text("regtest".into())), ("listen".into(), FieldValue::Flag(true))],
+        fields: vec![
+            ("network".into(), FieldValue::Text("regtest".into())),
+            ("listen".into(), FieldValue::Flag(true)),
+            ("a".into(), FieldValue::Integer(-1)),
+            ("b".into(), FieldValue::Real(0.5)),
+            ("c".into(), FieldValue::Texts(vec!["d".into(), "e".into()])),
+            ("f".into(), FieldValue::Bytes(vec![1, 2, 3])),
+        ],
         descriptors: vec!["log".into()],
         ..Configure::default()
     };
+    let level = LogLevel { category: "net".into(), level: "debug".into() };
     let to_child = [
         ToChild::Configure(configure),
         ToChild::Wire(vec![Edge { name: "net-chain".into(), instance: String::new() }]),
         ToChild::Shutdown,
         ToChild::Run(command.clone()),
         ToChild::SetMockTime(1_600_000_000),
+        ToChild::Reply(Answered { id: 7, outcome: Ok("{}".into()) }),
+        ToChild::Reply(Answered { id: 8, outcome: Err((-4, "no".into())) }),
+        ToChild::ReopenLog,
+        ToChild::LogCategories(vec![level.clone()]),
+        ToChild::ForwardScheduler(60),
+    ];
+    let open = OpenKeystore { name: "alice".into(), create: true, one_shot: false, restore: false };
+    let questions = [
+        Request::OpenKeystore(open),
+        Request::Stop,
+        Request::Logging(vec![level; 2]),
+        Request::SandboxInfo,
+        Request::OpenFile(OpenFile { purpose: "backupWallet".into(), path: "/a".into() }),
+        Request::ListWalletDir,
+        Request::SetMockTime(7),
+        Request::UpdateSetting { name: "wallet".into(), values: vec!["a".into()] },
+        Request::SpawnEcho("a".into()),
+        Request::ActivateSnapshot,
+        Request::ForwardScheduler(60),
+        Request::AwaitKeystoreEnd("alice".into()),
     ];
     let from_child = [
         FromChild::Ready,
         FromChild::Report(Report::default()),
-        FromChild::Request(
-            7,
-            Request::OpenKeystore(OpenKeystore { name: "alice".into(), create: true, one_shot: false, restore: false }),
-        ),
-        FromChild::Request(8, Request::Stop),
         FromChild::Fatal("disk full".into()),
         FromChild::Notify(command),
-        FromChild::Request(9, Request::Logging(vec![LogLevel { category: "net".into(), level: "debug".into() }; 2])),
+        FromChild::InitError("a".into()),
+        FromChild::InitMessage("b".into()),
+        FromChild::Warning("c".into()),
+        FromChild::Applied,
+        FromChild::WalletLoaded("alice".into()),
+        FromChild::WalletReleased("alice".into()),
     ];
-    let requests = [
-        keystore::Request::Open,
-        keystore::Request::Records { start: 0, limit: 100 },
-        keystore::Request::Unlock { passphrase: zeroize::Zeroizing::new(b"pass".to_vec()), seconds: 60 },
-        keystore::Request::SignTransaction {
-            psbt: b"psbt\xff\x00".to_vec(),
-            sighash: 0,
-            finalize: true,
-            bip32_derivations: false,
-            update_only: false,
-        },
-    ];
+    let from_child = from_child.into_iter().chain((7..).zip(questions).map(|(id, question)| FromChild::Request(id, question)));
     let headers = flat(|message| {
         let mut root =
             message.init_root::<bulkhead_schema::wire::net_chain_capnp::net_chain::submit_headers_params::Builder<'_>>();
@@ -77,9 +115,9 @@ pub fn seeds() -> Vec<Seeds> {
     let verack = bulkhead_wire::frame::encode(magic, "verack", &[]);
     vec![
         ("control_to_child", to_child.iter().map(|message| message.encode().unwrap()).collect()),
-        ("control_from_child", from_child.iter().map(|message| message.encode().unwrap()).collect()),
-        ("keystore_request", requests.iter().map(|request| request.encode().unwrap().to_vec()).collect()),
-        ("keystore_reply", vec![keystore::Reply::Ok.encode().unwrap().to_vec()]),
+        ("control_from_child", from_child.map(|message| message.encode().unwrap()).collect()),
+        ("keystore_request", every_request().iter().map(|request| content(&request.encode().unwrap()).to_vec()).collect()),
+        ("keystore_reply", replies().iter().map(|reply| content(&reply.encode().unwrap()).to_vec()).collect()),
         ("net_chain_frames", vec![headers, locator]),
         ("rpc_chain_frames", vec![call]),
         ("p2p_frame", vec![with(5, &ping), with(24, &[verack, ping].concat())]),

@@ -11,6 +11,7 @@ mod edges;
 mod engine;
 mod formats;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Name of a target and its seeds.
@@ -30,6 +31,15 @@ fn noise(count: u64) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Seeds of one target may come from several places.
+fn together(seeds: Vec<Seeds>) -> BTreeMap<&'static str, Vec<Vec<u8>>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (name, contents) in seeds {
+        all.entry(name).or_default().extend(contents);
+    }
+    all
+}
+
 #[test]
 fn the_corpus_holds_real_encodings() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
@@ -37,7 +47,8 @@ fn the_corpus_holds_real_encodings() {
     let mut seeds = [edges::seeds(), formats::seeds()].concat();
     #[cfg(feature = "engine")]
     seeds.extend([engine::seeds(), consensus::seeds()].concat());
-    for (name, contents) in seeds {
+    seeds.extend([conversations::typed_answers(), conversations::every_method()].concat());
+    for (name, contents) in together(seeds) {
         assert!(bulkhead_fuzz::target(name).is_some(), "seeds for {name}, which is no target");
         for (index, content) in contents.iter().enumerate() {
             let path = corpus.join(name).join(format!("seed-{index}"));

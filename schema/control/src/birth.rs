@@ -114,6 +114,12 @@ pub struct Control {
 }
 
 impl Control {
+    /// A channel without a birth, for fuzz targets: their process keeps its own log and panic hook.
+    #[must_use]
+    pub fn on(socket: OwnedFd) -> Self {
+        Self { socket }
+    }
+
     /// Waits for the first wire message.
     ///
     /// # Errors

@@ -40,7 +40,10 @@ pub fn edge(name: &str) -> Option<Edge> {
     Some(match name {
         "net-chain" => Edge {
             name: "net-chain",
-            served: vec![interface::<wire::net_chain_capnp::net_chain::Client>()],
+            served: vec![
+                interface::<wire::net_chain_capnp::net_chain::Client>(),
+                interface::<wire::net_chain_capnp::partial_block::Client>(),
+            ],
             called_back: Some(interface::<wire::net_chain_capnp::net_events::Client>()),
             owner: None,
         },
@@ -103,6 +106,17 @@ pub fn edge(name: &str) -> Option<Edge> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::edge;
+
+    /// The schemas say which methods there are; an interface that no edge has would be tried by nobody.
+    #[test]
+    fn every_method_belongs_to_an_edge() {
+        let edges: Vec<_> = bulkhead_schema::limits::EDGES.iter().filter_map(|limits| edge(limits.name)).collect();
+        let interfaces: Vec<_> = edges.iter().flat_map(|edge| edge.served.iter().chain(&edge.called_back)).collect();
+        for method in bulkhead_schema::names::all() {
+            let known = interfaces.iter().any(|known| known.id == method.interface && method.ordinal < known.methods);
+            assert!(known, "{}", method.name);
+        }
+    }
 
     #[test]
     fn every_edge_of_capnp_rpc_has_methods() {

@@ -1,9 +1,66 @@
-//! What a wallet that was taken over sends to its key store: frames of one length field and one message each.
+//! What a wallet sends to its key store: every kind of request, and what one that was taken over says: frames of one length
+//! field and one message each.
 
+use bulkhead_keystore_edge::{OneShotDescriptor, RawTransaction, Record, Request, Secret, SecretText, SpentCoin};
 use bulkhead_schema::wire::wallet_keystore_capnp::{reply, request};
 use capnp::message::Builder;
 
 use super::Source;
+
+/// A request of every kind that the schema has.
+#[must_use]
+pub fn every_request() -> Vec<Request> {
+    let secret = || Secret::new(b"pass".to_vec());
+    let text = |text: &str| SecretText::new(text.to_owned());
+    let wif = || text("cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA");
+    let descriptor = || text("wpkh(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)");
+    let coin = SpentCoin { script: vec![0x51], amount: 5, redeem_script: vec![0x51], previous: vec![2; 60], ..SpentCoin::default() };
+    let raw = || RawTransaction { transaction: vec![2; 60], coins: vec![coin.clone()], sighash: 1, copies: vec![vec![2; 60]] };
+    let psbt = || b"psbt\xff\x00".to_vec();
+    vec![
+        Request::Create { blank: false, disable_private_keys: false, passphrase: secret(), flags: 0, generate: true },
+        Request::Open,
+        Request::Records { start: 0, limit: 100 },
+        Request::Write(vec![Record { key: b"\x04name".to_vec(), value: vec![1, 2], erase: false }]),
+        Request::AddDescriptor { descriptor: descriptor(), range_start: 0, range_end: 1, next_index: 0, creation_time: 7 },
+        Request::GenerateDescriptors,
+        Request::Encrypt(secret()),
+        Request::Unlock { passphrase: secret(), seconds: 60 },
+        Request::Lock,
+        Request::ChangePassphrase { old: secret(), new: secret() },
+        Request::SignTransaction { psbt: psbt(), sighash: 0, finalize: true, bip32_derivations: false, update_only: false },
+        Request::SignMessage { address: "a".into(), message: "m".into(), script: vec![0x51] },
+        Request::ExportDescriptor { id: [1; 32], consent: true },
+        Request::Backup,
+        Request::Restore,
+        Request::Close,
+        Request::Discard,
+        Request::Dump,
+        Request::CreateFromDump,
+        Request::Status,
+        Request::Flush,
+        Request::Hold(true),
+        Request::TopUp { id: [1; 32], range_end: 5 },
+        Request::OneShotSignMessage { wif: wif(), message: "m".into() },
+        Request::OneShotSignTransaction {
+            psbt: psbt(),
+            wifs: vec![wif()],
+            descriptors: vec![OneShotDescriptor { descriptor: descriptor(), range_start: 0, range_end: 1 }],
+            sighash: 1,
+            finalize: true,
+            bip32_derivations: true,
+        },
+        Request::SignRaw(raw()),
+        Request::OneShotSignRaw { raw: raw(), wifs: vec![wif()] },
+        Request::SetRules { passphrase: secret(), rules: "fee-max 1000\n".into() },
+        Request::Rules,
+        Request::GenerateDescriptor { hd_key: String::new(), output_type: "bech32".into(), internal: true },
+        Request::ExportHdKeys { consent: false },
+        Request::Verify,
+        Request::AddHdKey(text("")),
+        Request::ExportWatchOnly,
+    ]
+}
 
 /// Frames made of any bytes: requests for signatures, exports and state in any order, and noise of a plausible length.
 #[must_use]

@@ -7,11 +7,15 @@ mod edges;
 mod keystore;
 mod message;
 mod script;
+mod typed;
+mod unions;
 
 pub use edges::{Edge, Interface, edge};
-pub use keystore::{is_signature, keystore_frames};
+pub use keystore::{every_request, is_signature, keystore_frames};
 pub use message::{Asked, answer_with_nothing, bootstrap_answer, next_question};
 pub use script::{Script, answers, calls, conversation};
+pub use typed::{Fields, Talk, To, methods_of};
+pub use unions::{members_in, members_within, union_members};
 
 /// Takes choices out of bytes. At the end of the bytes everything is 0.
 pub struct Source<'a> {

@@ -8,6 +8,9 @@ use super::{Edge, Interface, Source};
 /// Most messages of one conversation.
 const MAX_MESSAGES: usize = 400;
 
+/// Chooses bytes as they are.
+pub const LITERAL: u8 = 7;
+
 /// What is sent, message by message; the last may be cut.
 #[derive(Debug, Default)]
 pub struct Script {
@@ -130,34 +133,45 @@ fn step(script: &mut Script, source: &mut Source<'_>, edge: &Edge, interfaces: &
         }
         6 if source.below(8) == 0 => script.say(message::abort("enough")),
         // Bytes as they are: half a segment table, a huge one, noise.
-        7 if source.below(4) == 0 => {
-            let count = source.below(64);
-            script.say(source.take(count).to_vec());
-        }
+        choice if choice == usize::from(LITERAL) => match source.below(4) {
+            0 => {
+                let count = source.below(64);
+                script.say(source.take(count).to_vec());
+            }
+            // Whole messages; most will be calls.
+            1 => {
+                let count = u16::from_le_bytes([source.byte(), source.byte()]);
+                script.say(source.take(usize::from(count)).to_vec());
+                script.questions += 1;
+            }
+            _ => called(script, source, edge, interfaces),
+        },
         // Half a message.
         8 if source.below(8) == 0 => {
             if let Some(last) = script.messages.last_mut() {
                 last.truncate(last.len() / 2);
             }
         }
-        _ => {
-            let Some(interface) = interfaces.get(source.below(interfaces.len())) else { return };
-            // One ordinal more than there is.
-            let method = u16::from(source.byte()) % (interface.methods + 1);
-            let target = match source.below(6) {
-                0 => Target::Answer { question: question(source, script.questions), field: Some(source.below(3) as u16) },
-                1 => Target::Import(u32::from(source.byte()) % 5),
-                2 => Target::Answer { question: question(source, script.questions), field: None },
-                _ => Target::Import(0),
-            };
-            let capabilities = capabilities(source);
-            let content = content(source, edge, capabilities.len() as u32);
-            // A number that is still in use, seldom.
-            let question = if source.below(16) == 15 { question(source, script.questions) } else { script.questions };
-            script.say(message::call(question, target, (interface.id, method), &content, &capabilities));
-            script.questions += 1;
-        }
+        _ => called(script, source, edge, interfaces),
     }
+}
+
+fn called(script: &mut Script, source: &mut Source<'_>, edge: &Edge, interfaces: &[Interface]) {
+    let Some(interface) = interfaces.get(source.below(interfaces.len())) else { return };
+    // One ordinal more than there is.
+    let method = u16::from(source.byte()) % (interface.methods + 1);
+    let target = match source.below(6) {
+        0 => Target::Answer { question: question(source, script.questions), field: Some(source.below(3) as u16) },
+        1 => Target::Import(u32::from(source.byte()) % 5),
+        2 => Target::Answer { question: question(source, script.questions), field: None },
+        _ => Target::Import(0),
+    };
+    let capabilities = capabilities(source);
+    let content = content(source, edge, capabilities.len() as u32);
+    // A number that is still in use, seldom.
+    let question = if source.below(16) == 15 { question(source, script.questions) } else { script.questions };
+    script.say(message::call(question, target, (interface.id, method), &content, &capabilities));
+    script.questions += 1;
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `bitcoin-chain` in this process, over a chain in a temporary directory: what net, the front door and the wallet can do to it.
 
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,17 +45,30 @@ fn context() -> Arc<Context> {
     Arc::clone(context)
 }
 
+/// Chain on this event loop.
+fn node(context: &Arc<Context>) -> Rc<Node> {
+    let (hub, relay, happenings) = Hub::new();
+    relay.follow(&context.pool);
+    let startup = Arc::new(Startup::default());
+    startup.finish(Arc::clone(context));
+    let node = Node::new(startup, Rc::clone(&hub)).expect("a thread");
+    tokio::task::spawn_local(hub.run(happenings));
+    node
+}
+
+/// A stream to chain for others that need one.
+pub fn connected_chain(edge: &str) -> OwnedFd {
+    let (ours, theirs) = pair();
+    serve(&node(&context()), edge, theirs).expect("a stream");
+    ours
+}
+
 /// One connection to chain; what must hold afterwards is that chain still answers, and holds nothing for who has gone.
 fn converse(edge: &str, data: &[u8]) {
     let script = conversation(data, &known(edge));
     let context = context();
     bulkhead_link::run(async move {
-        let (hub, relay, happenings) = Hub::new();
-        relay.follow(&context.pool);
-        let startup = Arc::new(Startup::default());
-        startup.finish(Arc::clone(&context));
-        let node = Node::new(startup, std::rc::Rc::clone(&hub)).expect("a thread");
-        tokio::task::spawn_local(hub.run(happenings));
+        let node = node(&context);
         let (ours, theirs) = pair();
         serve(&node, edge, theirs).expect("a stream");
         say(ours, script).await;

@@ -5,18 +5,31 @@
 mod chain;
 mod clients;
 mod echo;
+#[cfg(feature = "engine")]
+mod front_door;
+mod net;
+#[cfg(feature = "engine")]
+mod wallet;
 
 #[cfg(feature = "engine")]
 pub use chain::{net_chain_server, rpc_chain_server, wallet_chain_server};
 pub use clients::{gui_client, net_chain_client, rpc_chain_client, rpc_net_client, rpc_wallet_client, wallet_chain_client};
 pub use echo::echo_server;
+#[cfg(feature = "engine")]
+pub use front_door::{gui_rpc_server, outside_rpc_server, rpc_chain_events};
+pub use net::{net_chain_events, rpc_net_server};
+#[cfg(feature = "engine")]
+pub use wallet::{gui_wallet_server, rpc_wallet_server, wallet_chain_events};
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bulkhead_tests::hostile::{Edge, Script, edge};
+use bulkhead_link::connect;
+use bulkhead_tests::hostile::{Edge, Script, conversation, edge};
+use capnp::any_pointer::Owned as Any;
+use capnp::capability::Client;
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_capnp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +48,27 @@ const MAX_SEGMENTS: usize = 512;
 
 fn known(name: &str) -> Edge {
     edge(name).expect("the edge is in the table")
+}
+
+/// The edge as its calling end serves it: what the other end calls back.
+fn called_back(name: &str) -> Edge {
+    let edge = known(name);
+    Edge { served: edge.called_back.into_iter().collect(), called_back: None, ..edge }
+}
+
+/// Says to a server what `data` makes up, hangs up, and asks it something on a new connection: it must answer, if only that it
+/// does not want to.
+async fn converse(edge: &Edge, data: &[u8], serve: impl Fn(OwnedFd)) {
+    let (ours, theirs) = pair();
+    serve(theirs);
+    say(ours, conversation(data, edge)).await;
+    let (ours, theirs) = pair();
+    serve(theirs);
+    let next: Client = connect(ours, edge.name, None).expect("a stream").client;
+    let call = next.new_call::<Any, Any>(edge.served[0].id, 0, None).send().promise;
+    let answer = tokio::time::timeout(PATIENCE, call).await.expect("an answer in time");
+    let lost = answer.err().filter(|error| error.kind == capnp::ErrorKind::Disconnected);
+    assert!(lost.is_none(), "{lost:?}");
 }
 
 fn pair() -> (OwnedFd, OwnedFd) {

@@ -8,8 +8,10 @@ mod template;
 mod threads;
 
 use std::cell::Cell;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use bulkhead_link::{Closed, LinkError};
 use bulkhead_schema::wire::init_capnp::init as wire;
 use tokio::net::UnixListener;
 
@@ -17,6 +19,15 @@ use crate::door::Door;
 
 /// Connections of one socket.
 const MAX_CLIENTS: usize = 64;
+
+/// Serves one client.
+///
+/// # Errors
+/// The descriptor is no stream.
+pub fn serve_client(door: &Rc<Door>, stream: OwnedFd) -> Result<Closed, LinkError> {
+    let bootstrap: wire::Client = capnp_rpc::new_client(init::Init::new(Rc::clone(door)));
+    bulkhead_link::serve(stream, "outside-rpc", bootstrap.client)
+}
 
 /// Serves one listening socket until the front door stops.
 pub async fn serve(door: Rc<Door>, listener: UnixListener) {
@@ -41,8 +52,7 @@ pub async fn serve(door: Rc<Door>, listener: UnixListener) {
             continue;
         }
         tracing::info!("ipc: IPC server: socket connected.");
-        let bootstrap: wire::Client = capnp_rpc::new_client(init::Init::new(Rc::clone(&door)));
-        match bulkhead_link::serve(stream.into(), "outside-rpc", bootstrap.client) {
+        match serve_client(&door, stream.into()) {
             Ok(mut closed) => {
                 let clients = Rc::clone(&clients);
                 clients.set(clients.get() + 1);
