@@ -194,27 +194,22 @@ pub fn json_rpc(data: &[u8]) {
     }
 }
 
-/// Transactions and blocks as net looks at them, without taking them apart; the bitcoin crate is the judge.
+/// Transactions and blocks as net looks at them, without taking them apart. Chain's reader is the judge, which `transaction_codec`
+/// and `block_checks` compare with the kernel's; the bitcoin crate's takes a witness of no inputs.
 pub fn p2p_skim(data: &[u8]) {
-    use bitcoin::consensus::{deserialize, serialize};
+    use bitcoin::hashes::{Hash, sha256d};
+    use bulkhead_rpc_util::codec::{decode_block, decode_witness_tx, encode_tx};
     use bulkhead_wire::skim;
-    if let (Ok(names), Ok(tx)) = (skim::transaction(data), deserialize::<bitcoin::Transaction>(data)) {
-        use bitcoin::hashes::Hash;
+    if let Some(tx) = decode_witness_tx(data) {
+        let names = skim::transaction(data).expect("a transaction that decodes is skimmed");
         assert_eq!(names.txid, tx.compute_txid().to_byte_array());
-        assert_eq!(names.wtxid, tx.compute_wtxid().to_byte_array());
-        let stripped = skim::strip_transaction(data).expect("what was skimmed is stripped");
-        let plain = bitcoin::Transaction { input: tx.input.iter().cloned().map(without_witness).collect(), ..tx };
-        assert_eq!(stripped, serialize(&plain));
+        assert_eq!(names.wtxid, sha256d::Hash::hash(&encode_tx(&tx, true)).to_byte_array());
+        assert_eq!(skim::strip_transaction(data).expect("what was skimmed is stripped"), encode_tx(&tx, false));
     }
-    if deserialize::<bitcoin::Block>(data).is_ok_and(|block| !block.txdata.is_empty()) {
+    if decode_block(data).is_some_and(|block| !block.txdata.is_empty()) {
         assert_eq!(skim::block_length(data).expect("a block that decodes is skimmed"), data.len());
     }
     let _ = skim::strip_block(data);
-}
-
-fn without_witness(mut input: bitcoin::TxIn) -> bitcoin::TxIn {
-    input.witness.clear();
-    input
 }
 
 /// Parameters of a method, by place or by name, against the table of methods: one byte chooses the method.
