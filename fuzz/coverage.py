@@ -6,6 +6,7 @@ methods of the edges that a server was asked for: the code that Cap'n Proto gene
 exit code is 1 when there is less of one of them than GOALS says.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -39,7 +40,8 @@ def read(path):
     files, lines = {}, {}
     for record in Path(path).read_text().splitlines():
         if record.startswith("SF:"):
-            lines = files.setdefault(record[3:], {})
+            # One file may be compiled from several places.
+            lines = files.setdefault(os.path.normpath(record[3:]), {})
         elif record.startswith("DA:"):
             line, count = record[3:].split(",")[:2]
             lines[int(line)] = max(lines.get(int(line), 0), int(count))

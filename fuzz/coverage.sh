@@ -23,5 +23,5 @@ for target in $("$binary" --list); do
 done
 "$tools/llvm-profdata$suffix" merge -sparse -o "$work/all.profdata" "$work"/profiles/*.profraw
 "$tools/llvm-cov$suffix" export "$binary" -format=lcov -instr-profile="$work/all.profdata" \
-    -ignore-filename-regex='(/\.cargo/|/rustc/|/fuzz/|/tests/)' >"$work/all.lcov"
+    -ignore-filename-regex='(/\.cargo/|/rustc/)' >"$work/all.lcov"
 ./coverage.py "$work/all.lcov"

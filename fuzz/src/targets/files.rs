@@ -24,9 +24,13 @@ pub fn settings_file(data: &[u8]) {
 
 /// A record of wallet.dat: one byte of key length, key, value.
 pub fn wallet_record(data: &[u8]) {
+    use bulkhead_wallet_core::record::Record;
     let Some((length, rest)) = data.split_first() else { return };
     let (key, value) = rest.split_at(usize::from(*length).min(rest.len()));
-    let _ = bulkhead_wallet_core::record::Record::decode(key, value);
+    if let Ok(record) = Record::decode(key, value) {
+        let (key, value) = record.encode();
+        assert_eq!(Record::decode(&key, &value).expect("our own record"), record);
+    }
     let _ = bulkhead_wallet_core::record::is_public(key);
 }
 

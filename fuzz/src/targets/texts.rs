@@ -93,6 +93,9 @@ pub fn network_address(data: &[u8]) {
     let text = text(data);
     if let Some(address) = NetAddr::parse(text) {
         assert_eq!(NetAddr::parse(&address.to_string()), Some(address));
+        assert!(address.is_valid() || !address.is_routable());
+        assert!(address.is_routable() || !address.is_relayable() || address.is_local());
+        let _ = (address.class(), address.group(), address.linked_v4(), address.is_bind_any());
     }
     if let Some(endpoint) = Endpoint::parse(text, 8333) {
         assert_eq!(Endpoint::parse(&endpoint.to_string(), 8333), Some(endpoint));

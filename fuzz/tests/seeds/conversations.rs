@@ -2,7 +2,7 @@
 //! targets that take a tape.
 
 use bulkhead_schema::methods::{self, Owner};
-use bulkhead_tests::hostile::{Fields, Talk, To};
+use bulkhead_tests::hostile::{Fields, Talk, To, methods_of};
 use bulkhead_wire::message::KNOWN_COMMANDS;
 
 use crate::Seeds;
@@ -90,22 +90,36 @@ fn requests(interface: &str, owner: Owner) -> Vec<u8> {
     talk.bytes
 }
 
-/// Every method of the interfaces of an edge on its bootstrap.
+/// Every method of an interface on the bootstrap of an edge.
 fn all(interface: &str, text: &str) -> Vec<u8> {
-    let mut talk = Talk::default();
+    let mut talk = match methods_of(interface).find(|method| method.name.ends_with(".subscribe")) {
+        Some(subscribe) => Talk::subscribed(u8::try_from(subscribe.ordinal).unwrap()),
+        None => Talk::default(),
+    };
     talk.call_all(interface, To::Bootstrap, text);
     talk.bytes
 }
 
 /// Every method of a miner's interfaces, on a template that is made without waiting.
+#[cfg(feature = "engine")]
 fn mining(talk: &mut Talk, mining: u32) {
     talk.call_all("Mining", To::Answer(mining, &[0]), "");
-    let template = talk.call("Mining.createNewBlock", To::Answer(mining, &[0]), Fields::Filled(""));
-    talk.call_all("BlockTemplate", To::Answer(template, &[0]), "");
+    for _ in 0..2 {
+        // Without waiting for better times.
+        let template = talk.call("Mining.createNewBlock", To::Answer(mining, &[0]), Fields::No(""));
+        // In the order of the schema the first of them destroys it.
+        let made = To::Answer(template, &[0]);
+        methods_of("BlockTemplate").skip(1).for_each(|method| {
+            talk.call(method.name, made, Fields::Filled(""));
+        });
+        talk.call("BlockTemplate.destroy", made, Fields::Default);
+        talk.call("BlockTemplate.getBlock", made, Fields::Default);
+    }
 }
 
+#[cfg(feature = "engine")]
 fn front_door_of_chain() -> Vec<u8> {
-    let mut talk = Talk::default();
+    let mut talk = Talk::subscribed(2);
     talk.call_all("RpcChain", To::Bootstrap, r#"{"method":"getblockcount","params":[]}"#);
     let made = talk.call("RpcChain.makeMining", To::Bootstrap, Fields::Default);
     mining(&mut talk, made);
@@ -113,6 +127,7 @@ fn front_door_of_chain() -> Vec<u8> {
 }
 
 /// A client of `-ipcbind` that has a pool of threads.
+#[cfg(feature = "engine")]
 fn outside() -> Vec<u8> {
     let mut talk = Talk::default();
     let made = talk.call("Init.construct", To::Bootstrap, Fields::Default);
@@ -131,6 +146,7 @@ fn outside() -> Vec<u8> {
 }
 
 /// Net announces a block, and brings the transaction that chain lacks.
+#[cfg(feature = "engine")]
 fn compact_block() -> Vec<u8> {
     let mut talk = Talk::default();
     let asked = talk.call("NetChain.submitCompactBlock", To::Bootstrap, Fields::Filled(""));

@@ -1,8 +1,6 @@
 //! What files, sockets and users bring.
 
-use bulkhead_wallet_core::record::Record;
-
-use crate::{Seeds, with};
+use crate::{Seeds, texts as more, with};
 
 /// A block of regtest with one more transaction, made of the genesis block.
 pub fn block() -> bitcoin::Block {
@@ -29,18 +27,24 @@ pub fn output(value: u64) -> bitcoin::TxOut {
     bitcoin::TxOut { value: bitcoin::Amount::from_sat(value), script_pubkey: script.into() }
 }
 
-/// One of each version.
+/// Of each version one with little, one with everything, and one that is final.
 fn psbts() -> Vec<Vec<u8>> {
     use base64::Engine;
     use bulkhead_rpc_util::psbt::{Version, VersionedPsbt, encode};
     let of_version = |version: Version| {
         let mut unsigned = transaction();
         unsigned.input[0].witness.clear();
+        unsigned.input[0].previous_output.txid = transaction().compute_txid();
         let mut made = VersionedPsbt::new(unsigned, version).unwrap();
         made.psbt.inputs[0].witness_utxo = Some(output(60_000));
-        base64::engine::general_purpose::STANDARD.decode(encode(&made)).unwrap()
+        let mut texts = vec![encode(&made)];
+        more::fill(&mut made.psbt, transaction());
+        texts.push(encode(&made));
+        more::finish(&mut made.psbt);
+        texts.push(encode(&made));
+        texts.iter().map(|text| base64::engine::general_purpose::STANDARD.decode(text).unwrap()).collect::<Vec<_>>()
     };
-    [Version::Zero, Version::Two].map(of_version).to_vec()
+    [Version::Zero, Version::Two].map(of_version).concat()
 }
 
 /// A file without the magic in front of it and the checksum behind.
@@ -48,9 +52,45 @@ fn inside(file: &[u8]) -> Vec<u8> {
     file[4..file.len() - 32].to_vec()
 }
 
-fn peers() -> Vec<u8> {
-    let addresses = bulkhead_addrman::AddrMan::deterministic();
-    inside(&bulkhead_addrman::encode_peers([0xfa, 0xbf, 0xb5, 0xda], &addresses))
+/// No addresses; some that were heard of, and two that were reached.
+fn peers() -> Vec<Vec<u8>> {
+    use bulkhead_wire::{Endpoint, PeerAddress};
+    const NOW: i64 = 1_700_000_000;
+    let magic = [0xfa, 0xbf, 0xb5, 0xda];
+    let mut addresses = bulkhead_addrman::AddrMan::deterministic();
+    let empty = inside(&bulkhead_addrman::encode_peers(magic, &addresses));
+    for (number, text) in ["2.0.0.0:8333", "[fc00:1:2:3:4:5:6:7]:8333", "[2803:0:1234:abcd::1]:45324", "1.2.3.4:8333"].iter().enumerate() {
+        let endpoint = Endpoint::parse(text, 8333).unwrap();
+        let address = PeerAddress { time: 1_699_999_000, services: 9, endpoint };
+        addresses.add(&[address], &endpoint.addr, 0, NOW);
+        if number >= 2 {
+            addresses.good(&endpoint, NOW, true);
+        }
+    }
+    vec![empty, inside(&bulkhead_addrman::encode_peers(magic, &addresses))]
+}
+
+/// Two anchors.
+fn anchors() -> Vec<u8> {
+    use bulkhead_wire::{Endpoint, PeerAddress};
+    let anchor = |text| PeerAddress { time: 7, services: 9, endpoint: Endpoint::parse(text, 8333).unwrap() };
+    inside(&bulkhead_addrman::encode_anchors([0xfa, 0xbf, 0xb5, 0xda], &[anchor("2.0.0.0:8333"), anchor("[2803::1]:1")]))
+}
+
+/// What a proxy refuses with, and addresses of other kinds.
+fn refusals() -> Vec<Vec<u8>> {
+    let refused = (1..=9).map(|code| vec![0, 5, 0, 5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
+    let other = [
+        vec![0, 4, 0],
+        vec![0, 5, 0xff],
+        vec![1, 5, 2, 1, 1],
+        vec![1, 5, 2, 2, 0],
+        [&[0, 5, 0, 5, 0, 0, 4][..], &[1; 18]].concat(),
+        vec![0, 5, 0, 5, 0, 0, 9],
+        vec![0, 5, 0, 5, 0, 1, 1],
+        vec![0, 5, 0, 4, 0, 0, 1],
+    ];
+    refused.chain(other).collect()
 }
 
 fn texts(list: &[&str]) -> Vec<Vec<u8>> {
@@ -77,13 +117,12 @@ fn dns_answer() -> Vec<u8> {
     [&head[..], &question, &alias, &record(1, &[192, 0, 2, 1]), &record(28, &[0x20; 16])].concat()
 }
 
-const TPUB: &str =
+pub const TPUB: &str =
     "tpubD6NzVbkrYhZ4WaWSyoBvQwbpLkojyoTZPRsgXELWz3Popb3qkjcJyJUGLnL4qHHoQvao8ESaAstxYSnhyswJ76uZPStJRJCTKvosUCJZL5B";
 
 const KEY_HASH: &str = "wpkh(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)";
 
 pub fn seeds() -> Vec<Seeds> {
-    let records = [Record::Name { address: "bcrt1qqqq".into(), label: "coffee".into() }, Record::OrderPosNext(7)];
     let tx = bitcoin::consensus::serialize(&transaction());
     let ban = r#"{"banned_nets":[{"version":1,"ban_created":1,"banned_until":2000000000,"address":"192.0.2.0/24"}]}"#;
     let descriptors = [
@@ -104,28 +143,30 @@ pub fn seeds() -> Vec<Seeds> {
         ),
         (
             "json_rpc",
-            vec![
+            [
+                more::bodies(),
+                vec![
                 br#"{"jsonrpc":"2.0","id":1,"method":"getblockcount","params":[]}"#.to_vec(),
                 br#"[{"id":"a","method":"echo","params":{"args":[1],"x":2}}]"#.to_vec(),
-            ],
+                ],
+            ]
+            .concat(),
         ),
         (
             "config_file",
-            vec![
+            [
+                more::config_lines(),
+                vec![
                 b"regtest=1\n# comment\n[regtest]\nrpcport=18443\nnolisten=1\nmain.port=5\n".to_vec(),
                 b"rpcpassword=a\naddnode=1.2.3.4\n".to_vec(),
-            ],
+                ],
+            ]
+            .concat(),
         ),
         ("settings_file", vec![br#"{"_warning_":"text","wallet":["a","b"],"x":{"y":[1,2.5,null,true]}}"#.to_vec()]),
         (
             "wallet_record",
-            records
-                .iter()
-                .map(|record| {
-                    let (key, value) = record.encode();
-                    with(u8::try_from(key.len()).unwrap(), &[key, value].concat())
-                })
-                .collect(),
+            more::records(&transaction()),
         ),
         ("p2p_skim", vec![tx.clone(), bitcoin::consensus::serialize(&block())]),
         (
@@ -143,7 +184,10 @@ pub fn seeds() -> Vec<Seeds> {
                 vec![0, 5, 0, 5, 0, 0, 1, 127, 0, 0, 1, 0, 80],
                 vec![1, 5, 2, 1, 0, 5, 0, 0, 3, 2, b'a', b'b', 0, 80],
                 vec![0, 5, 0, 5, 4, 0, 1],
-            ],
+            ]
+            .into_iter()
+            .chain(refusals())
+            .collect(),
         ),
         (
             "sam_reply",
@@ -163,12 +207,19 @@ pub fn seeds() -> Vec<Seeds> {
         ("router_answer", router_answers()),
         ("dns_answer", vec![dns_answer()]),
         ("rpc_arguments", vec![with(3, b"[1, \"a\", true]"), with(9, b"{\"verbose\":false,\"args\":[0]}")]),
-        ("peers_file", vec![peers()]),
-        ("anchors_file", vec![vec![0]]),
-        ("ban_list", texts(&[ban])),
+        ("peers_file", peers()),
+        ("anchors_file", vec![vec![0], anchors()]),
+        (
+            "ban_list",
+            texts(&[
+                ban,
+                r#"{"banned_nets":[{"version":2,"address":"2001:db8::/32"},{"version":1,"address":"x"},{"a":[1]},7]}"#,
+                r#"{"banned_nets":{}}"#,
+            ]),
+        ),
         ("psbt", psbts()),
-        ("descriptor", descriptors.clone()),
-        ("wallet_descriptor", [descriptors, texts(&[&bulkhead_rpc_util::with_checksum(KEY_HASH)])].concat()),
+        ("descriptor", [descriptors.clone(), more::descriptors()].concat()),
+        ("wallet_descriptor", [descriptors, more::descriptors(), texts(&[&bulkhead_rpc_util::with_checksum(KEY_HASH)])].concat()),
         (
             "address",
             texts(&[
@@ -178,7 +229,22 @@ pub fn seeds() -> Vec<Seeds> {
             ]),
         ),
         ("bech32", texts(&["bcrt1p9yfmy5h72durp7zrhlw9lf7jpwjgvwdg0jr0lqmmjtgg83266lqsekaqka", "A1LQFN3A"])),
-        ("network_address", texts(&["192.0.2.1:8333", "[2001:db8::1]:18444", "10.0.0.0/8", "fc00::/8"])),
+        ("network_address", texts(&[
+                "192.0.2.1:8333",
+                "[2001:db8::1]:18444",
+                "10.0.0.0/8",
+                "fc00::/8",
+                "pg6mmjiyjmcrsslvykfwnntlaru7p5svn6y2ymmju6nubxndf4pscryd.onion:8333",
+                "c4gfnttsuwqomiygupdqqqyy5y5emnk5c73hrfvatri67prd7vyq.b32.i2p:0",
+                "2002:102:304::1",
+                "2001:0:1:2:3:4:5:6",
+                "64:ff9b::1.2.3.4",
+                "169.254.0.1/255.255.0.0",
+                "::1",
+                "fe80::1/64",
+                "0.0.0.0",
+                "1.2.3.4/255.0.255.0",
+            ])),
         ("raw_transaction", vec![tx]),
         ("script_text", vec![output(1).script_pubkey.into_bytes(), [&[0x21, 2][..], &[9; 32], &[0xac]].concat()]),
         ("amount", texts(&["0.00001000", "\"1e-8\"", "21000000"])),

@@ -10,6 +10,7 @@ mod edges;
 #[cfg(feature = "engine")]
 mod engine;
 mod formats;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::path::Path;

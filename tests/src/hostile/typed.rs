@@ -28,6 +28,8 @@ pub enum Fields<'a> {
     Default,
     /// Something, and in texts this.
     Filled(&'a str),
+    /// The same, but what is true or false is false.
+    No(&'a str),
 }
 
 /// A conversation that asks for methods by name, as input of [`conversation`](super::conversation) or
@@ -49,6 +51,14 @@ fn method(name: &str) -> &'static MethodName {
 }
 
 impl Talk {
+    /// One whose first call asks to be called back: the method with this ordinal takes that capability and nothing else.
+    #[must_use]
+    pub fn subscribed(ordinal: u8) -> Self {
+        // A call of the first interface on the bootstrap, one capability of ours, one pointer, which is to it, a new number.
+        let bytes = vec![9, 0, ordinal, 3, 1, 0, 1, 0, 1, 9, 0, 0, 0, 0, 0];
+        Self { bytes, asked: 1 }
+    }
+
     /// Calls a method; answers the number of the question.
     pub fn call(&mut self, name: &str, to: To<'_>, fields: Fields<'_>) -> u32 {
         self.asked += 1;
@@ -110,32 +120,40 @@ impl Talk {
     }
 }
 
+/// What texts hold, and what is true or false.
+type Values<'a> = (&'a str, bool);
+
 fn make(new: fn(any_pointer::Builder<'_>, names::Fill<'_>), pointer: any_pointer::Builder<'_>, fields: Fields<'_>) {
     new(pointer, &mut |value| {
-        if let (Fields::Filled(text), dynamic_value::Builder::Struct(made)) = (fields, value) {
-            fill(made, text, 0).expect("fields as the schema has them");
+        let values = match fields {
+            Fields::Default => return,
+            Fields::Filled(text) => (text, true),
+            Fields::No(text) => (text, false),
+        };
+        if let dynamic_value::Builder::Struct(made) = value {
+            fill(made, values, 0).expect("fields as the schema has them");
         }
     });
 }
 
-fn fill(mut made: dynamic_struct::Builder<'_>, text: &str, depth: usize) -> capnp::Result<()> {
+fn fill(mut made: dynamic_struct::Builder<'_>, values: Values<'_>, depth: usize) -> capnp::Result<()> {
     let schema = made.get_schema();
     for field in schema.get_non_union_fields()? {
         let name = field.get_proto().get_name()?.to_str()?;
         match field.get_type().which() {
             TypeVariant::Struct(_) if depth < MAX_DEPTH => {
                 if let dynamic_value::Builder::Struct(inner) = made.reborrow().init(field)? {
-                    fill(inner, text, depth + 1)?;
+                    fill(inner, values, depth + 1)?;
                 }
             }
             TypeVariant::List(of) if depth < MAX_DEPTH => {
                 if let dynamic_value::Builder::List(list) = made.reborrow().initn(field, 1)? {
-                    fill_list(list, of, name, text, depth + 1)?;
+                    fill_list(list, of, name, values, depth + 1)?;
                 }
             }
             kind => {
                 let bytes = bytes(name);
-                if let Some(value) = plain(kind, &bytes, text) {
+                if let Some(value) = plain(kind, &bytes, values) {
                     made.set(field, value)?;
                 }
             }
@@ -144,25 +162,25 @@ fn fill(mut made: dynamic_struct::Builder<'_>, text: &str, depth: usize) -> capn
     Ok(())
 }
 
-fn fill_list(mut list: dynamic_list::Builder<'_>, of: Type, name: &str, text: &str, depth: usize) -> capnp::Result<()> {
+fn fill_list(mut list: dynamic_list::Builder<'_>, of: Type, name: &str, values: Values<'_>, depth: usize) -> capnp::Result<()> {
     if let TypeVariant::Struct(_) = of.which() {
         if let dynamic_value::Builder::Struct(inner) = list.get(0)? {
-            fill(inner, text, depth)?;
+            fill(inner, values, depth)?;
         }
         return Ok(());
     }
     let bytes = bytes(name);
-    match plain(of.which(), &bytes, text) {
+    match plain(of.which(), &bytes, values) {
         Some(value) => list.set(0, value),
         None => Ok(()),
     }
 }
 
 /// A value of a type without fields; capabilities and what has no bound stay as they are.
-fn plain<'a>(kind: TypeVariant, bytes: &'a [u8], text: &'a str) -> Option<dynamic_value::Reader<'a>> {
+fn plain<'a>(kind: TypeVariant, bytes: &'a [u8], (text, truth): Values<'a>) -> Option<dynamic_value::Reader<'a>> {
     use dynamic_value::Reader as Value;
     Some(match kind {
-        TypeVariant::Bool => Value::Bool(true),
+        TypeVariant::Bool => Value::Bool(truth),
         TypeVariant::Int32 => Value::Int32(1),
         TypeVariant::Int64 => Value::Int64(1),
         TypeVariant::UInt16 => Value::UInt16(1),
@@ -179,9 +197,10 @@ fn plain<'a>(kind: TypeVariant, bytes: &'a [u8], text: &'a str) -> Option<dynami
 fn bytes(name: &str) -> Vec<u8> {
     let genesis = genesis_block(Network::Regtest);
     match name {
-        "block" => serialize(&child(&[payment()])),
-        "headers" => serialize(&child(&[payment()]).header),
-        "compactBlock" => compact(&child(&[payment()])),
+        "block" => serialize(&child(0, &[])),
+        "headers" => serialize(&child(0, &[]).header),
+        // Another one, which nobody has.
+        "compactBlock" => compact(&child(1, &[payment()])),
         "transaction" | "transactions" | "parent" | "child" | "coinbase" => serialize(&payment()),
         "script" => vec![0x51],
         "data" | "body" | "filter" | "content" => vec![7; 20],
@@ -198,11 +217,12 @@ fn payment() -> Transaction {
     tx
 }
 
-/// A block on top of the first one, with proof of work and these transactions behind the first.
-fn child(transactions: &[Transaction]) -> Block {
+/// One of the blocks on top of the first one, with proof of work and these transactions behind its own.
+fn child(number: u32, transactions: &[Transaction]) -> Block {
     let mut block = genesis_block(Network::Regtest);
     block.header.prev_blockhash = block.block_hash();
-    block.header.time += 600;
+    block.header.time += 600 + number;
+    block.header.version = bitcoin::block::Version::from_consensus(0x2000_0000);
     // The height, and a byte more: shorter is not allowed.
     block.txdata[0].input[0].script_sig = vec![0x51, 0x51].into();
     block.txdata.extend_from_slice(transactions);

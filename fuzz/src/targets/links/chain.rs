@@ -1,6 +1,8 @@
 //! `bitcoin-chain` in this process, over a chain in a temporary directory: what net, the front door and the wallet can do to it.
 
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -36,7 +38,8 @@ fn context() -> Arc<Context> {
         chain.activate().expect("the genesis block");
         let pool = Arc::new(Pool::new(bulkhead_mempool::Options::default(), networks::regtest(), clock));
         chain.subscribe(pool.clone());
-        let indexes = Indexes::open(IndexOptions::default(), &chain).expect("no indexes");
+        let options = IndexOptions { filter: Some(1 << 20), ..IndexOptions::default() };
+        let indexes = Indexes::open(options, &chain).expect("a new index");
         // As the supervisor says that the user gives no options: otherwise no template can be made.
         let config = ChainConfig { blockmaxweight: -1, blockreservedweight: -1, blockversion: -1, ..ChainConfig::default() };
         let context = Context::new(chain, pool, indexes, Network::Regtest, Arc::new(config), None);
@@ -56,11 +59,32 @@ fn node(context: &Arc<Context>) -> Rc<Node> {
     node
 }
 
-/// A stream to chain for others that need one.
-pub fn connected_chain(edge: &str) -> OwnedFd {
-    let (ours, theirs) = pair();
-    serve(&node(&context()), edge, theirs).expect("a stream");
-    ours
+/// Chain for others that need one.
+pub struct Behind {
+    node: Rc<Node>,
+    stream: UnixStream,
+}
+
+impl Behind {
+    /// Serves an edge; answers the stream for the calling end.
+    pub fn new(edge: &str) -> (Self, OwnedFd) {
+        let (ours, theirs) = pair();
+        let stream = ours.try_clone().expect("descriptors are left").into();
+        let node = node(&context());
+        serve(&node, edge, theirs).expect("a stream");
+        (Self { node, stream }, ours)
+    }
+
+    /// Ends the connection and waits until chain works for nobody any more: threads of its own would outlive the event loop.
+    pub async fn end(self) {
+        self.stream.shutdown(Shutdown::Both).expect("a connected stream");
+        let idle = async {
+            while Rc::strong_count(&self.node) > 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), idle).await.expect("chain lets go of who has gone");
+    }
 }
 
 /// One connection to chain; what must hold afterwards is that chain still answers, and holds nothing for who has gone.

@@ -18,7 +18,7 @@ use bulkhead_schema::wire::gui_node_capnp::gui_rpc;
 use bulkhead_schema::wire::rpc_chain_capnp::chain_events;
 use tempfile::TempDir;
 
-use super::chain::connected_chain;
+use super::chain::Behind;
 use super::{called_back, converse, known};
 
 /// A supervisor that refuses whatever it is asked for.
@@ -40,25 +40,26 @@ fn control() -> Handle {
     CONTROL.get_or_init(start).clone()
 }
 
-/// A front door that is past its start.
-async fn door() -> Rc<Door> {
+/// A front door that is past its start, and the chain behind it.
+async fn door() -> (Rc<Door>, Behind) {
     let owners = Owners::default();
-    owners.chain.set(connect(connected_chain("rpc-chain"), "rpc-chain", None).expect("a stream"));
+    let (chain, stream) = Behind::new("rpc-chain");
+    owners.chain.set(connect(stream, "rpc-chain", None).expect("a stream"));
     let config = RpcConfig { network: "regtest".into(), rpcworkqueue: 16, ..RpcConfig::default() };
     let door = Rc::new(Door::new(config, Credentials::default(), owners, control()));
     door.warmup.follow(&door.owners, false).await;
-    door
+    (door, chain)
 }
 
 /// Whoever can open the socket of `-ipcbind`.
 pub fn outside_rpc_server(data: &[u8]) {
     bulkhead_link::run(async {
-        let door = door().await;
+        let (door, chain) = door().await;
         converse(&known("outside-rpc"), data, |stream| {
             serve_client(&door, stream).expect("a stream");
         })
         .await;
-        door.stop.send_replace(true);
+        chain.end().await;
     })
     .expect("an event loop");
 }
@@ -67,11 +68,13 @@ pub fn outside_rpc_server(data: &[u8]) {
 pub fn gui_rpc_server(data: &[u8]) {
     let edge = known("gui-rpc");
     bulkhead_link::run(async {
-        let served: gui_rpc::Client = capnp_rpc::new_client(Gui(door().await));
+        let (door, chain) = door().await;
+        let served: gui_rpc::Client = capnp_rpc::new_client(Gui(door));
         converse(&edge, data, |stream| {
             bulkhead_link::serve(stream, edge.name, served.client.clone()).expect("a stream");
         })
         .await;
+        chain.end().await;
     })
     .expect("an event loop");
 }

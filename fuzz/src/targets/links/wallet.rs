@@ -17,7 +17,7 @@ use bulkhead_schema::wire::wallet_chain_capnp::wallet_events;
 use bulkhead_tests::hostile::Edge;
 use capnp::capability::Client;
 
-use super::chain::connected_chain;
+use super::chain::Behind;
 use super::{called_back, converse, known};
 
 /// Refuses whatever it is asked for.
@@ -38,13 +38,15 @@ impl Supervisor for Nobody {
 fn wallet(edge: &Edge, data: &[u8], make: impl FnOnce(Rc<App>) -> Client) {
     bulkhead_link::run(async {
         let peer = Peer::new("bitcoin-chain");
-        peer.set(connect(connected_chain("wallet-chain"), "wallet-chain", None).expect("a stream"));
+        let (chain, stream) = Behind::new("wallet-chain");
+        peer.set(connect(stream, "wallet-chain", None).expect("a stream"));
         let app = App::new(WalletConfig::default(), Network::Regtest, Arc::new(Nobody), Chain::new(peer));
         let served = make(Rc::new(app));
         converse(edge, data, |stream| {
             bulkhead_link::serve(stream, edge.name, served.clone()).expect("a stream");
         })
         .await;
+        chain.end().await;
     })
     .expect("an event loop");
 }

@@ -6,7 +6,7 @@ mod descriptor;
 mod encryption;
 mod transaction;
 
-pub use descriptor::{CacheRecord, WalletDescriptor};
+pub use descriptor::{CacheRecord, CacheSlot, WalletDescriptor};
 pub use encryption::MasterKey;
 pub use transaction::{TxState, WalletTx};
 
