@@ -94,8 +94,7 @@ pub fn network_address(data: &[u8]) {
     if let Some(address) = NetAddr::parse(text) {
         assert_eq!(NetAddr::parse(&address.to_string()), Some(address));
         assert!(address.is_valid() || !address.is_routable());
-        assert!(address.is_routable() || !address.is_relayable() || address.is_local());
-        let _ = (address.class(), address.group(), address.linked_v4(), address.is_bind_any());
+        let _ = (address.is_relayable(), address.class(), address.group(), address.linked_v4(), address.is_bind_any());
     }
     if let Some(endpoint) = Endpoint::parse(text, 8333) {
         assert_eq!(Endpoint::parse(&endpoint.to_string(), 8333), Some(endpoint));
@@ -127,7 +126,7 @@ pub fn script_text(data: &[u8]) {
     }
 }
 
-/// An amount in JSON: what is taken is shown and taken again as the same number.
+/// An amount or a range in JSON: what is taken is shown and taken again as the same number.
 pub fn amount(data: &[u8]) {
     let Ok(value) = serde_json::from_slice(data) else { return };
     if let Ok(satoshi) = util::amount_from_json(&value) {
@@ -135,6 +134,9 @@ pub fn amount(data: &[u8]) {
         assert_eq!(util::amount_from_json(&shown).ok(), Some(satoshi));
     }
     let _ = util::fee_rate_from_json(&value);
+    if let Ok((first, last)) = util::descriptor::parse_range(&value) {
+        assert!(first <= last && last - first < 1_000_000, "{value}");
+    }
 }
 
 /// The owner's spending rules.

@@ -149,6 +149,7 @@ fn outside() -> Vec<u8> {
 #[cfg(feature = "engine")]
 fn compact_block() -> Vec<u8> {
     let mut talk = Talk::default();
+    talk.call("NetChain.submitBlock", To::Bootstrap, Fields::Filled(""));
     let asked = talk.call("NetChain.submitCompactBlock", To::Bootstrap, Fields::Filled(""));
     // Behind the outcome, in its fourth pointer.
     talk.call("PartialBlock.fill", To::Answer(asked, &[0, 3]), Fields::Filled(""));

@@ -247,7 +247,7 @@ pub fn seeds() -> Vec<Seeds> {
             ])),
         ("raw_transaction", vec![tx]),
         ("script_text", vec![output(1).script_pubkey.into_bytes(), [&[0x21, 2][..], &[9; 32], &[0xac]].concat()]),
-        ("amount", texts(&["0.00001000", "\"1e-8\"", "21000000"])),
+        ("amount", texts(&["0.00001000", "\"1e-8\"", "21000000", "[0,5]", "[5,0]", "[-1,2]", "[0,2000000]", "[0,4294967296]", "[1]"])),
         (
             "spending_rules",
             texts(&[

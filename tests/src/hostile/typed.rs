@@ -151,6 +151,8 @@ fn fill(mut made: dynamic_struct::Builder<'_>, values: Values<'_>, depth: usize)
                     fill_list(list, of, name, values, depth + 1)?;
                 }
             }
+            // A template needs room for what is around its transactions.
+            TypeVariant::UInt64 if name == "blockReservedWeight" => made.set(field, dynamic_value::Reader::UInt64(8000))?,
             kind => {
                 let bytes = bytes(name);
                 if let Some(value) = plain(kind, &bytes, values) {
@@ -197,10 +199,10 @@ fn plain<'a>(kind: TypeVariant, bytes: &'a [u8], (text, truth): Values<'a>) -> O
 fn bytes(name: &str) -> Vec<u8> {
     let genesis = genesis_block(Network::Regtest);
     match name {
-        "block" => serialize(&child(0, &[])),
-        "headers" => serialize(&child(0, &[]).header),
-        // Another one, which nobody has.
-        "compactBlock" => compact(&child(1, &[payment()])),
+        "block" => serialize(&first()),
+        "headers" => serialize(&first().header),
+        // On top of the above.
+        "compactBlock" => compact(&child(&first(), 2, &[payment()])),
         "transaction" | "transactions" | "parent" | "child" | "coinbase" => serialize(&payment()),
         "script" => vec![0x51],
         "data" | "body" | "filter" | "content" => vec![7; 20],
@@ -217,14 +219,19 @@ fn payment() -> Transaction {
     tx
 }
 
-/// One of the blocks on top of the first one, with proof of work and these transactions behind its own.
-fn child(number: u32, transactions: &[Transaction]) -> Block {
+/// The block behind the genesis block.
+fn first() -> Block {
+    child(&genesis_block(Network::Regtest), 1, &[])
+}
+
+/// A block on top of another, at this height, with proof of work and these transactions behind its own.
+fn child(parent: &Block, height: u8, transactions: &[Transaction]) -> Block {
     let mut block = genesis_block(Network::Regtest);
-    block.header.prev_blockhash = block.block_hash();
-    block.header.time += 600 + number;
+    block.header.prev_blockhash = parent.block_hash();
+    block.header.time = parent.header.time + 600;
     block.header.version = bitcoin::block::Version::from_consensus(0x2000_0000);
-    // The height, and a byte more: shorter is not allowed.
-    block.txdata[0].input[0].script_sig = vec![0x51, 0x51].into();
+    // The height as an opcode, and a byte more: shorter is not allowed.
+    block.txdata[0].input[0].script_sig = vec![0x50 + height, 0x51].into();
     block.txdata.extend_from_slice(transactions);
     block.header.merkle_root = block.compute_merkle_root().expect("there are transactions");
     while block.header.validate_pow(block.header.target()).is_err() {

@@ -26,7 +26,7 @@ pub const PANICKED: i32 = 101;
 /// Time between two reports.
 const REPORT: Duration = Duration::from_secs(10);
 /// How many times the limit of one execution a worker may wait without working.
-const WAITING: u32 = 30;
+const WAITING: u64 = 30;
 /// Where the input begins in what [`current`] makes.
 const INPUT_AT: usize = 16;
 /// Executions between two looks at the clock.
@@ -125,15 +125,16 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
 }
 
 /// Ends the process when one execution takes too long: in processor time, because a busy machine lets a process wait; or, if it
-/// only waits, in [`WAITING`] times as much.
+/// only waits, in [`WAITING`] times as many looks, one a second, because somebody may stop the process for a while.
 fn watch(timeout: Duration) {
-    let (mut before, mut worked, mut since) = (0, processor_time(), Instant::now());
+    let (mut before, mut worked, mut looks) = (0, processor_time(), 0);
     loop {
         std::thread::sleep(Duration::from_secs(1));
+        looks += 1;
         let now = EXECUTIONS.load(Relaxed);
         if now != before {
-            (before, worked, since) = (now, processor_time(), Instant::now());
-        } else if processor_time() > worked + timeout || since.elapsed() > timeout * WAITING {
+            (before, worked, looks) = (now, processor_time(), 0);
+        } else if processor_time() > worked + timeout || looks > timeout.as_secs() * WAITING {
             eprintln!("one execution takes longer than {} s", timeout.as_secs());
             std::process::abort();
         }
