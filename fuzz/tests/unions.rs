@@ -20,12 +20,15 @@ fn taken(target: &str, members: impl Fn(&[u8]) -> Option<BTreeSet<String>>) -> B
 
 #[test]
 fn every_member_of_every_union_is_an_input() {
-    let found = taken("control_to_child", |input| ToChild::decode(input).ok().map(|_| members_in::<to_child::Owned>(input).unwrap()));
-    assert_eq!(found, members_within::<to_child::Owned>().unwrap());
     let found =
-        taken("control_from_child", |input| FromChild::decode(input).ok().map(|_| members_in::<from_child::Owned>(input).unwrap()));
+        taken("control_to_child", |input| ToChild::decode(input).ok().map(|_| members_in::<to_child::Owned>(input).unwrap()));
+    assert_eq!(found, members_within::<to_child::Owned>().unwrap());
+    let found = taken("control_from_child", |input| {
+        FromChild::decode(input).ok().map(|_| members_in::<from_child::Owned>(input).unwrap())
+    });
     assert_eq!(found, members_within::<from_child::Owned>().unwrap());
-    let found = taken("keystore_request", |input| Request::decode(input).ok().map(|_| members_in::<request::Owned>(input).unwrap()));
+    let found =
+        taken("keystore_request", |input| Request::decode(input).ok().map(|_| members_in::<request::Owned>(input).unwrap()));
     assert_eq!(found, members_within::<request::Owned>().unwrap());
     let found = taken("keystore_reply", |input| Reply::decode(input).ok().map(|_| members_in::<reply::Owned>(input).unwrap()));
     assert_eq!(found, members_within::<reply::Owned>().unwrap());

@@ -175,7 +175,9 @@ fn is_signature(reply: &Reply) -> bool {
             let raw = deserialize::<Transaction>(&signed.psbt).ok();
             let has = |input: &bitcoin::psbt::Input| !input.partial_sigs.is_empty() || input.final_script_witness.is_some();
             signed_psbt.is_some_and(|psbt| psbt.inputs.iter().any(has))
-                || raw.is_some_and(|tx| tx.compute_txid() == ours.compute_txid() && tx.input.iter().any(|input| !input.witness.is_empty()))
+                || raw.is_some_and(|tx| {
+                    tx.compute_txid() == ours.compute_txid() && tx.input.iter().any(|input| !input.witness.is_empty())
+                })
         }
         _ => false,
     }

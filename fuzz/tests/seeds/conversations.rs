@@ -188,18 +188,8 @@ pub fn typed_answers() -> Vec<Seeds> {
         "blockFilters",
         "blockFilters",
     ];
-    let wallet = [
-        "state",
-        "getBlock",
-        "findFork",
-        "mempool",
-        "coins",
-        "broadcast",
-        "inMempool",
-        "estimateFee",
-        "barrier",
-        "verifyInputs",
-    ];
+    let wallet =
+        ["state", "getBlock", "findFork", "mempool", "coins", "broadcast", "inMempool", "estimateFee", "barrier", "verifyInputs"];
     vec![("net_chain_client", vec![answers("NetChain", &net)]), ("wallet_chain_client", vec![answers("WalletChain", &wallet)])]
 }
 

@@ -21,8 +21,15 @@ fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) 
 fn replies() -> Vec<Reply> {
     let secret = |text: &str| SecretText::new(text.to_owned());
     let record = Record { key: b"\x04name".to_vec(), value: vec![1], erase: false };
-    let info = DescriptorInfo { public: "pk(a)".into(), private: secret("pk(b)"), range_end: 5, active: true, ..DescriptorInfo::default() };
-    let cached = DescriptorInfo { cache: vec![encode_pair(b"key", b"value")], output_type: "bech32".into(), ..DescriptorInfo::default() };
+    let info = DescriptorInfo {
+        public: "pk(a)".into(),
+        private: secret("pk(b)"),
+        range_end: 5,
+        active: true,
+        ..DescriptorInfo::default()
+    };
+    let cached =
+        DescriptorInfo { cache: vec![encode_pair(b"key", b"value")], output_type: "bech32".into(), ..DescriptorInfo::default() };
     let key = HdKey { xpub: "xpub".into(), xprv: secret("xprv"), descriptors: vec![[1; 32]], has_private: true };
     vec![
         Reply::Ok,

@@ -59,7 +59,9 @@ fn peers() -> Vec<Vec<u8>> {
     let magic = [0xfa, 0xbf, 0xb5, 0xda];
     let mut addresses = bulkhead_addrman::AddrMan::deterministic();
     let empty = inside(&bulkhead_addrman::encode_peers(magic, &addresses));
-    for (number, text) in ["2.0.0.0:8333", "[fc00:1:2:3:4:5:6:7]:8333", "[2803:0:1234:abcd::1]:45324", "1.2.3.4:8333"].iter().enumerate() {
+    for (number, text) in
+        ["2.0.0.0:8333", "[fc00:1:2:3:4:5:6:7]:8333", "[2803:0:1234:abcd::1]:45324", "1.2.3.4:8333"].iter().enumerate()
+    {
         let endpoint = Endpoint::parse(text, 8333).unwrap();
         let address = PeerAddress { time: 1_699_999_000, services: 9, endpoint };
         addresses.add(&[address], &endpoint.addr, 0, NOW);
@@ -146,8 +148,8 @@ pub fn seeds() -> Vec<Seeds> {
             [
                 more::bodies(),
                 vec![
-                br#"{"jsonrpc":"2.0","id":1,"method":"getblockcount","params":[]}"#.to_vec(),
-                br#"[{"id":"a","method":"echo","params":{"args":[1],"x":2}}]"#.to_vec(),
+                    br#"{"jsonrpc":"2.0","id":1,"method":"getblockcount","params":[]}"#.to_vec(),
+                    br#"[{"id":"a","method":"echo","params":{"args":[1],"x":2}}]"#.to_vec(),
                 ],
             ]
             .concat(),
@@ -157,17 +159,14 @@ pub fn seeds() -> Vec<Seeds> {
             [
                 more::config_lines(),
                 vec![
-                b"regtest=1\n# comment\n[regtest]\nrpcport=18443\nnolisten=1\nmain.port=5\n".to_vec(),
-                b"rpcpassword=a\naddnode=1.2.3.4\n".to_vec(),
+                    b"regtest=1\n# comment\n[regtest]\nrpcport=18443\nnolisten=1\nmain.port=5\n".to_vec(),
+                    b"rpcpassword=a\naddnode=1.2.3.4\n".to_vec(),
                 ],
             ]
             .concat(),
         ),
         ("settings_file", vec![br#"{"_warning_":"text","wallet":["a","b"],"x":{"y":[1,2.5,null,true]}}"#.to_vec()]),
-        (
-            "wallet_record",
-            more::records(&transaction()),
-        ),
+        ("wallet_record", more::records(&transaction())),
         ("p2p_skim", vec![tx.clone(), bitcoin::consensus::serialize(&block())]),
         (
             "v2_stream",
@@ -229,7 +228,9 @@ pub fn seeds() -> Vec<Seeds> {
             ]),
         ),
         ("bech32", texts(&["bcrt1p9yfmy5h72durp7zrhlw9lf7jpwjgvwdg0jr0lqmmjtgg83266lqsekaqka", "A1LQFN3A"])),
-        ("network_address", texts(&[
+        (
+            "network_address",
+            texts(&[
                 "192.0.2.1:8333",
                 "[2001:db8::1]:18444",
                 "10.0.0.0/8",
@@ -244,10 +245,14 @@ pub fn seeds() -> Vec<Seeds> {
                 "fe80::1/64",
                 "0.0.0.0",
                 "1.2.3.4/255.0.255.0",
-            ])),
+            ]),
+        ),
         ("raw_transaction", vec![tx]),
         ("script_text", vec![output(1).script_pubkey.into_bytes(), [&[0x21, 2][..], &[9; 32], &[0xac]].concat()]),
-        ("amount", texts(&["0.00001000", "\"1e-8\"", "21000000", "[0,5]", "[5,0]", "[-1,2]", "[0,2000000]", "[0,4294967296]", "[1]"])),
+        (
+            "amount",
+            texts(&["0.00001000", "\"1e-8\"", "21000000", "[0,5]", "[5,0]", "[-1,2]", "[0,2000000]", "[0,4294967296]", "[1]"]),
+        ),
         (
             "spending_rules",
             texts(&[

@@ -14,7 +14,8 @@ pub fn every_request() -> Vec<Request> {
     let text = |text: &str| SecretText::new(text.to_owned());
     let wif = || text("cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA");
     let descriptor = || text("wpkh(02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5)");
-    let coin = SpentCoin { script: vec![0x51], amount: 5, redeem_script: vec![0x51], previous: vec![2; 60], ..SpentCoin::default() };
+    let coin =
+        SpentCoin { script: vec![0x51], amount: 5, redeem_script: vec![0x51], previous: vec![2; 60], ..SpentCoin::default() };
     let raw = || RawTransaction { transaction: vec![2; 60], coins: vec![coin.clone()], sighash: 1, copies: vec![vec![2; 60]] };
     let psbt = || b"psbt\xff\x00".to_vec();
     vec![

@@ -264,16 +264,23 @@ mod tests {
         }
         let script = conversation(&talk.bytes, &edge("net-chain").unwrap());
         assert_eq!(script.messages.len(), names::all().len() + 1);
-        let tips: Vec<_> = script.messages.iter().filter_map(|bytes| {
-            let message = capnp::serialize::read_message_from_flat_slice(&mut bytes.as_slice(), ReaderOptions::new()).unwrap();
-            let message::Call(call) = message.get_root::<message::Reader<'_>>().unwrap().which().unwrap() else { return None };
-            let call = call.unwrap();
-            let wanted = method("NetEvents.updatedTip");
-            ((call.get_interface_id(), call.get_method_id()) == (wanted.interface, wanted.ordinal)).then(|| {
-                let params = call.get_params().unwrap().get_content().get_as::<updated_tip_params::Reader<'_>>().unwrap();
-                (params.get_tip().unwrap().get_chain_work().unwrap().len(), params.get_headers().unwrap().len())
+        let tips: Vec<_> = script
+            .messages
+            .iter()
+            .filter_map(|bytes| {
+                let message =
+                    capnp::serialize::read_message_from_flat_slice(&mut bytes.as_slice(), ReaderOptions::new()).unwrap();
+                let message::Call(call) = message.get_root::<message::Reader<'_>>().unwrap().which().unwrap() else {
+                    return None;
+                };
+                let call = call.unwrap();
+                let wanted = method("NetEvents.updatedTip");
+                ((call.get_interface_id(), call.get_method_id()) == (wanted.interface, wanted.ordinal)).then(|| {
+                    let params = call.get_params().unwrap().get_content().get_as::<updated_tip_params::Reader<'_>>().unwrap();
+                    (params.get_tip().unwrap().get_chain_work().unwrap().len(), params.get_headers().unwrap().len())
+                })
             })
-        }).collect();
+            .collect();
         assert_eq!(tips, [(32, 1)]);
     }
 }

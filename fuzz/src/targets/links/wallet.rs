@@ -63,7 +63,5 @@ pub fn gui_wallet_server(data: &[u8]) {
 
 /// Chain was taken over: what it tells the wallet, which asked for it.
 pub fn wallet_chain_events(data: &[u8]) {
-    wallet(&called_back("wallet-chain"), data, |app| {
-        capnp_rpc::new_client::<wallet_events::Client, _>(Events { app }).client
-    });
+    wallet(&called_back("wallet-chain"), data, |app| capnp_rpc::new_client::<wallet_events::Client, _>(Events { app }).client);
 }
