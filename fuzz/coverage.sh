@@ -17,7 +17,7 @@ fi
 work=${BULKHEAD_CACHE:-$HOME/.cache/bulkhead}/fuzz
 binary=$(./build.sh coverage)
 rm -rf "$work/profiles" && mkdir -p "$work/profiles"
-for target in $("$binary" --list); do
+for target in $(LLVM_PROFILE_FILE=/dev/null "$binary" --list); do
     mapfile -t inputs < <(find "corpus/$target" "$work/corpus/$target" -type f 2>/dev/null)
     LLVM_PROFILE_FILE="$work/profiles/$target.profraw" "$binary" "$target" --replay "${inputs[@]}" >/dev/null
 done

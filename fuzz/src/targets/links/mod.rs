@@ -27,12 +27,13 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bulkhead_link::connect;
-use bulkhead_tests::hostile::{Edge, Script, conversation, edge};
+use bulkhead_tests::hostile::{Edge, Script, answer_with_nothing, conversation, edge};
 use capnp::any_pointer::Owned as Any;
 use capnp::capability::Client;
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_capnp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// A server that has said nothing for so long has said all.
 const QUIET: Duration = Duration::from_millis(2);
@@ -84,12 +85,13 @@ fn watched(descriptor: OwnedFd) -> tokio::net::UnixStream {
 }
 
 /// What a server says: whole messages, one behind the other.
-#[derive(Default)]
 struct Answers {
     /// The beginning of a message.
     waiting: Vec<u8>,
     /// Questions that were answered.
     returned: u32,
+    /// What calls us back is answered with nothing.
+    replies: UnboundedSender<Vec<u8>>,
 }
 
 impl Answers {
@@ -101,7 +103,15 @@ impl Answers {
             let message = capnp::serialize::read_message_from_flat_slice(&mut rest, options).expect("segments as announced");
             let root = message.get_root::<rpc_capnp::message::Reader<'_>>().expect("an answer is a message");
             let kind = root.which().expect("a message of a known kind");
-            self.returned += u32::from(matches!(kind, rpc_capnp::message::Return(_)));
+            match kind {
+                rpc_capnp::message::Return(_) => self.returned += 1,
+                rpc_capnp::message::Call(call) => {
+                    let question = call.expect("a call of the server's own").get_question_id();
+                    // The writer may have found nobody to write to.
+                    let _ = self.replies.send(answer_with_nothing(question));
+                }
+                _ => {}
+            }
         }
         let left = rest.len();
         self.waiting.drain(..self.waiting.len() - left);
@@ -122,9 +132,15 @@ fn message_length(bytes: &[u8]) -> Option<usize> {
 async fn say(ours: OwnedFd, script: Script) -> usize {
     let Script { messages, questions } = script;
     let (mut reader, mut writer) = watched(ours).into_split();
+    let (replies, mut waiting) = unbounded_channel::<Vec<u8>>();
     let writing = async move {
         for message in messages {
             if writer.write_all(&message).await.is_err() {
+                return None;
+            }
+        }
+        while let Some(reply) = waiting.recv().await {
+            if writer.write_all(&reply).await.is_err() {
                 return None;
             }
         }
@@ -133,7 +149,7 @@ async fn say(ours: OwnedFd, script: Script) -> usize {
     let reading = async move {
         let mut buffer = vec![0; 64 * 1024];
         let mut total = 0;
-        let mut answers = Answers::default();
+        let mut answers = Answers { waiting: Vec::new(), returned: 0, replies };
         loop {
             let quiet = if answers.returned < questions { OWING } else { QUIET };
             match tokio::time::timeout(quiet, reader.read(&mut buffer)).await {
