@@ -147,11 +147,13 @@ fn kills_during_sync_and_reorganisation() {
     let (mut short_seen, mut long_seen) = (0, 0);
     while done < kills {
         // The short chain first; when it is there, the long one makes it stale.
-        let height = verify(datadir.path(), &truths, &format!("kill {done}"));
+        let mut height = verify(datadir.path(), &truths, &format!("kill {done}"));
         if height == i64::from(LONG.height()) {
             datadir = folder();
+            height = 0;
         }
-        let on_short = height == i64::from(SHORT.height());
+        // From there on, also in the middle of the long one.
+        let on_short = height >= i64::from(SHORT.height());
         let (kind, goal) = if on_short { (1, LONG.height()) } else { (0, SHORT.height()) };
         let file = load(&files[kind]);
         let arguments = [&SMALL[..], &[file.as_str()]].concat();

@@ -2,7 +2,8 @@
 //! confined and wired like the real one and misbehaves with everything that its edges and its control channel allow.
 //!
 //! What must hold, whatever it does: every other process lives and keeps its bound of memory, debug.log names who broke a contract
-//! and does not grow with every call, the node still stops when it is asked to, and no private key of the locked wallet is in any process's memory or in any file.
+//! and does not grow with every call, the node still stops when it is asked to, and no private key of the locked wallet is in any
+//! process's memory or in any file.
 //! `BULKHEAD_HOSTILE_SEEDS` runs more conversations (default 1 for each way to misbehave).
 
 use std::io::Write;
@@ -170,8 +171,9 @@ fn attack(victim: &Victim, component: &str, mode: &str, seed: u64) {
     copy(victim.datadir.path(), datadir.path());
     let log = datadir.path().join("regtest/debug.log");
     std::fs::remove_file(&log).unwrap();
-    // Who only calls is not to fill the log, unless the user asks for every call.
-    let quiet = ["flood", "deaf", "keep"].contains(&mode);
+    // Who only calls is not to fill the log, unless the user asks for every call. Where chain was taken over the log has to show how
+    // the others ended.
+    let quiet = component != "chain" && ["flood", "deaf", "keep"].contains(&mode);
     let arguments = if quiet { &["-wallet=w"][..] } else { &["-wallet=w", "-debug=ipc"] };
     let mut node = if component == "gui" {
         Node::spawn_window_from(folder.path(), datadir.path(), DESCRIPTORS_OF_WINDOW, arguments).unwrap()
