@@ -24,7 +24,7 @@ use super::{ChainManager, EngineError};
 /// Blocks that wait to be taken in; each may take some 10 MB.
 const READ_AHEAD: usize = 3;
 
-/// A file, or something else that cannot be read twice.
+/// Where blocks are read from; what cannot seek (a pipe) is read once.
 pub trait Source: Read + Seek + Send {}
 impl<T: Read + Seek + Send> Source for T {}
 

@@ -1,5 +1,7 @@
 //! The Date header.
 
+use bulkhead_control::clock::civil_from_days;
+
 /// Seconds since 1970 in the form of RFC 1123: `Sun, 06 Nov 1994 08:49:37 GMT`.
 #[must_use]
 pub fn rfc1123(seconds: i64) -> String {
@@ -7,23 +9,14 @@ pub fn rfc1123(seconds: i64) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let days = seconds.div_euclid(86_400);
     let rest = seconds.rem_euclid(86_400);
-    // Days since 0000-03-01, so that the leap day is the last of its year (Howard Hinnant, civil_from_days).
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12;
-    let year = year_of_era + era * 400 + i64::from(month < 2);
+    let (year, month, day) = civil_from_days(days);
     let name = |names: &'static [&'static str], index: i64| {
         usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("")
     };
     format!(
         "{}, {day:02} {} {year} {:02}:{:02}:{:02} GMT",
         name(&DAYS, days.rem_euclid(7)),
-        name(&MONTHS, month),
+        name(&MONTHS, month - 1),
         rest / 3600,
         rest % 3600 / 60,
         rest % 60
