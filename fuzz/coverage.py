@@ -17,7 +17,7 @@ GOALS = {"decoders": 90, "handlers": 90}
 DECODERS = """
 schema/src/decode.rs schema/control/src/message/*.rs schema/keystore/src/r*.rs schema/keystore/src/frame.rs
 node/wire/src/*.rs node/wire/src/v2/*.rs
-node/addrman/src/file.rs node/addrman/src/bans.rs
+node/asmap/src/lib.rs node/addrman/src/file.rs node/addrman/src/bans.rs
 node/net/src/process/chain_answers.rs node/net/src/process/resolve.rs node/notify/src/frame.rs
 node/rpc/src/http/parse.rs node/rpc/src/body.rs node/rpc/src/jsonrpc.rs node/rpc/src/arguments.rs
 node/config/src/conf.rs node/config/src/settings_file.rs

@@ -25,7 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bulkhead-consensus", &["bulkhead-planted"]),
     ("bulkhead-script", &["bulkhead-consensus", "bulkhead-planted"]),
     ("bulkhead-wire", &["bulkhead-consensus", "bulkhead-planted"]),
-    ("bulkhead-addrman", &["bulkhead-wire"]),
+    ("bulkhead-asmap", &[]),
+    ("bulkhead-addrman", &["bulkhead-wire", "bulkhead-asmap"]),
     ("bulkhead-rpc-util", &["bulkhead-planted"]),
     ("bulkhead-mempool", &["bulkhead-consensus", "bulkhead-rpc-util"]),
     ("bulkhead-store", &["bulkhead-consensus", "bulkhead-planted"]),
@@ -34,7 +35,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bulkhead-spend-policy", &["bulkhead-planted"]),
     ("bulkhead-widgets", &[]),
     // Processes.
-    ("bitcoin-node", &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-config"]),
+    (
+        "bitcoin-node",
+        // The map of autonomous systems: it writes the one that is built in where the user says.
+        &["bulkhead-control", "bulkhead-sandbox", "bulkhead-policies", "bulkhead-schema", "bulkhead-config", "bulkhead-asmap"],
+    ),
     (
         "bitcoin-chain",
         &[
@@ -64,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bulkhead-link",
             "bulkhead-wire",
             "bulkhead-addrman",
+            "bulkhead-asmap",
             "bulkhead-rpc-util",
             // Headers of chains with little work are checked here, before chain must keep them.
             "bulkhead-consensus",

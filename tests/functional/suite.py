@@ -43,6 +43,7 @@ COMPONENTS = {
     "ENABLE_WALLET_TOOL": "bitcoin-wallet",
     "ENABLE_BITCOIND": True,
     "ENABLE_ZMQ": True,
+    "ENABLE_EMBEDDED_ASMAP": True,
     "ENABLE_EXTERNAL_SIGNER": False,
     "ENABLE_IPC": "bitcoin",
 }

@@ -34,6 +34,17 @@ pub fn wallet_record(data: &[u8]) {
     let _ = bulkhead_wallet_core::record::is_public(key);
 }
 
+/// A map of autonomous systems: one that is taken answers for every address.
+pub fn asmap_file(data: &[u8]) {
+    use bulkhead_asmap::{interpret, is_sound};
+    if is_sound(data) {
+        let walk = (0..128).map(|bit| 1 << bit).chain([0, u128::MAX]);
+        for address in walk {
+            assert!(interpret(data, address).is_some(), "no answer for {address:x}");
+        }
+    }
+}
+
 const MAGIC: [u8; 4] = [0xfa, 0xbf, 0xb5, 0xda];
 
 /// peers.dat. The checksum at its end is made right, so that what is behind it is reached.

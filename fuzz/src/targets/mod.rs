@@ -58,6 +58,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("peers_file", files::peers_file),
     ("anchors_file", files::anchors_file),
     ("ban_list", files::ban_list),
+    ("asmap_file", files::asmap_file),
     // Texts of users.
     ("psbt", texts::psbt),
     ("descriptor", texts::descriptor),

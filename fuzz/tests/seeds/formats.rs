@@ -208,6 +208,15 @@ pub fn seeds() -> Vec<Seeds> {
         ("rpc_arguments", vec![with(3, b"[1, \"a\", true]"), with(9, b"{\"verbose\":false,\"args\":[0]}")]),
         ("peers_file", peers()),
         ("anchors_file", vec![vec![0], anchors()]),
+        // One system; a jump on the first bit; a default before eight bits that must match.
+        (
+            "asmap_file",
+            vec![
+                vec![0x00, 0x00, 0x00],
+                vec![0x01, 0x00, 0x00, 0x01, 0x00, 0x01],
+                vec![0x07, 0x00, 0xdc, 0x9f, 0x00, 0x00, 0x30],
+            ],
+        ),
         (
             "ban_list",
             texts(&[

@@ -23,6 +23,7 @@ use bitcoin_net::process::settings::{ListenerKind, SettingError, engine_config, 
 use bitcoin_net::process::tor::{self, Tor};
 use bitcoin_net::process::{Info, Node};
 use bulkhead_addrman::{AddrMan, AsMap};
+use bulkhead_asmap::EMBEDDED;
 use bulkhead_control::{Component, ControlError, Edge, Event, Handle, NetConfig, birth, clock};
 use bulkhead_link::LinkError;
 use bulkhead_wire::{Endpoint, Network};
@@ -50,6 +51,8 @@ enum NetError {
     Link(#[from] LinkError),
     #[error("{0}")]
     Proxy(#[from] ProxyError),
+    #[error("Could not read embedded asmap data")]
+    Embedded,
     #[error("Could not parse asmap file \"{0}\"")]
     Map(String),
     #[error("cannot start a thread: {0}")]
@@ -100,6 +103,7 @@ fn prepare(config: &NetConfig, asmap: Option<OwnedFd>) -> Result<(Rc<Node>, Opti
     let datadir = Path::new(&config.datadir);
     let map = match asmap {
         Some(descriptor) => load_map(config, descriptor)?,
+        None if config.asmap_embedded => embedded_map()?,
         None => {
             tracing::info!(target: "net", "Using /16 prefix for IP bucketing");
             AsMap::default()
@@ -158,10 +162,21 @@ fn load_map(config: &NetConfig, descriptor: OwnedFd) -> Result<AsMap, NetError> 
         tracing::warn!(target: "net", "Sanity check of asmap file \"{shown}\" failed");
         return Err(NetError::Map(shown.clone()));
     };
+    say_version(&map);
+    Ok(map)
+}
+
+fn embedded_map() -> Result<AsMap, NetError> {
+    let map = AsMap::new(EMBEDDED).ok_or(NetError::Embedded)?;
+    tracing::info!(target: "net", "Opened asmap data ({} bytes) from embedded byte array", EMBEDDED.len());
+    say_version(&map);
+    Ok(map)
+}
+
+fn say_version(map: &AsMap) {
     let mut version = map.version();
     version.reverse();
     tracing::info!(target: "net", "Using asmap version {} for IP bucketing", hex::encode(version));
-    Ok(map)
 }
 
 /// Adds the public addresses of this machine, and those that listeners are bound to, to what we tell peers (Core: `Discover`,

@@ -198,11 +198,9 @@ fn wallets_to_load(options: &Options) -> Result<(), NodeError> {
 
 fn open_asmap(options: &Options) -> Result<Option<File>, NodeError> {
     let args = &options.args;
-    if !args.is_set("-asmap") || args.is_negated("-asmap") {
+    // Without a file: net has the map built in.
+    if !args.is_set("-asmap") || args.is_negated("-asmap") || args.bool_or("-asmap", false) {
         return Ok(None);
-    }
-    if args.bool_or("-asmap", false) {
-        return Err(init("Embedded asmap data not available"));
     }
     let path = bulkhead_config::join(&options.datadir, &args.path_arg("-asmap", ""));
     let shown = path.display();

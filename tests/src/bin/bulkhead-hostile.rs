@@ -325,6 +325,8 @@ fn abuse_control(handle: &Handle, raw: &OwnedFd, seed: u64) {
         file("restoreWallet", "/dev/zero"),
         file("loadTxOutSet", "/etc/shadow"),
         file("dumpTxOutSet", "/tmp/../etc/cron.d/planted"),
+        file("exportAsmap", "blocks/planted"),
+        file("exportAsmap", "settings.json"),
         file("nonsense", ""),
         Request::UpdateSetting { name: "rpcpassword".into(), values: vec!["planted".into()] },
         Request::SpawnEcho("x".repeat(60_000)),

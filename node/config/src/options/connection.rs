@@ -5,7 +5,7 @@ use super::{Flags, Opt};
 
 pub(super) const TABLE: &[Opt] = &[
     Opt::new("-addnode", "=<ip>", Connection, "Keep a connection to this node besides the automatic ones; may be given several times, up to 8 are connected at a time").with(Flags::NETWORK_ONLY),
-    Opt::new("-asmap", "=<file>", Connection, "Map of networks to autonomous systems, by which peers are spread; relative to the data directory of the chain"),
+    Opt::new("-asmap", "=<file>", Connection, "Map of networks to autonomous systems, by which peers are spread; relative to the data directory of the chain. Without a file: the map that is built in"),
     Opt::new("-bantime", "=<n>", Connection, "How many seconds a ban by hand lasts unless it says otherwise (default: 86400)"),
     Opt::new("-bind", "=<addr>[:<port>][=onion]", Connection, "Listen on this address, written [host]:port for IPv6; =onion says that Tor connects there (default: 0.0.0.0, and 127.0.0.1 on the next port for Tor)").with(Flags::NETWORK_ONLY),
     Opt::new("-cjdnsreachable", "", Connection, "This host is on CJDNS, so fc00::/8 addresses belong to it (default: 0)"),

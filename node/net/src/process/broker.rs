@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use bulkhead_control::{ControlError, Handle, OpenFile, Request};
+use bulkhead_control::{Answer, ControlError, Handle, OpenFile, Request};
 use tokio::sync::oneshot;
 
 /// Files of captured messages that stay open.
@@ -21,7 +21,7 @@ const MAX_CAPTURES: usize = 64;
 enum Job {
     Replace { name: &'static str, bytes: Vec<u8> },
     Append { path: String, bytes: Vec<u8> },
-    Open { purpose: &'static str, path: String, answer: oneshot::Sender<Option<OwnedFd>> },
+    Ask { purpose: &'static str, path: String, answer: oneshot::Sender<Result<Answer, ControlError>> },
 }
 
 /// The way to the supervisor.
@@ -52,11 +52,11 @@ impl Broker {
         self.push(Job::Append { path, bytes });
     }
 
-    /// A descriptor for `path`; it comes later, or nothing does when the supervisor refuses.
+    /// What the supervisor says to `path`; it comes later.
     #[must_use]
-    pub fn open(&self, purpose: &'static str, path: &str) -> oneshot::Receiver<Option<OwnedFd>> {
+    pub fn ask(&self, purpose: &'static str, path: &str) -> oneshot::Receiver<Result<Answer, ControlError>> {
         let (answer, coming) = oneshot::channel();
-        self.push(Job::Open { purpose, path: path.to_owned(), answer });
+        self.push(Job::Ask { purpose, path: path.to_owned(), answer });
         coming
     }
 
@@ -91,21 +91,24 @@ fn work(handle: &Handle, jobs: &Receiver<Job>) {
                     tracing::error!(target: "net", "Failed to write {path}: {error}");
                 }
             }
-            Job::Open { purpose, path, answer } => {
-                let opened = open(handle, purpose, &path);
-                if let Err(error) = &opened {
-                    tracing::debug!(target: "net", "cannot open {path}: {error}");
+            Job::Ask { purpose, path, answer } => {
+                let said = ask(handle, purpose, &path);
+                if let Err(error) = &said {
+                    tracing::debug!(target: "net", "{purpose} {path}: {error}");
                 }
                 // Who asked may be gone.
-                let _ = answer.send(opened.ok().flatten());
+                let _ = answer.send(said);
             }
         }
     }
 }
 
+fn ask(handle: &Handle, purpose: &str, path: &str) -> Result<Answer, ControlError> {
+    handle.request(Request::OpenFile(OpenFile { purpose: purpose.to_owned(), path: path.to_owned() }))
+}
+
 fn open(handle: &Handle, purpose: &str, path: &str) -> Result<Option<OwnedFd>, ControlError> {
-    let request = Request::OpenFile(OpenFile { purpose: purpose.to_owned(), path: path.to_owned() });
-    Ok(handle.request(request)?.descriptors.pop())
+    Ok(ask(handle, purpose, path)?.descriptors.pop())
 }
 
 fn append(handle: &Handle, captures: &mut HashMap<String, File>, path: &str, bytes: &[u8]) -> Result<(), ControlError> {

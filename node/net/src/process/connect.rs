@@ -128,7 +128,7 @@ impl Node {
         match &proxy.address {
             ProxyAddress::Tcp(socket) => self.directly(*socket, true).await,
             ProxyAddress::Unix(path) => {
-                let opened = self.ask_broker("connectProxy", path).await;
+                let opened = self.descriptor("connectProxy", path).await;
                 let stream = opened.map(StdUnixStream::from).and_then(|stream| {
                     stream.set_nonblocking(true).ok()?;
                     UnixStream::from_std(stream).ok()

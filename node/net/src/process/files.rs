@@ -3,11 +3,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use bulkhead_addrman::{AddrMan, BanList, FileError, decode_anchors, decode_peers, encode_peers};
+use bulkhead_control::{Answer, ControlError};
 use bulkhead_wire::{Endpoint, PeerAddress};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -191,9 +191,9 @@ impl Files {
         }
     }
 
-    /// A descriptor that only the supervisor can open; it comes later.
-    pub(super) fn open(&self, purpose: &'static str, path: &str) -> Option<oneshot::Receiver<Option<OwnedFd>>> {
-        self.broker.as_ref().map(|broker| broker.open(purpose, path))
+    /// What only the supervisor can do with a path; the answer comes later.
+    pub(super) fn ask(&self, purpose: &'static str, path: &str) -> Option<oneshot::Receiver<Result<Answer, ControlError>>> {
+        self.broker.as_ref().map(|broker| broker.ask(purpose, path))
     }
 
     /// Waits until everything is written.

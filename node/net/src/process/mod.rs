@@ -30,7 +30,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bulkhead_control::clock;
+use bulkhead_control::{ControlError, clock};
 use bulkhead_link::Peer as PeerSlot;
 use bulkhead_schema::wire::net_chain_capnp::net_chain;
 use bulkhead_wire::frame::COMMAND_SIZE;
@@ -267,9 +267,17 @@ impl Node {
         self.files.borrow_mut().finish();
     }
 
+    /// What only the supervisor can do with a path.
+    ///
+    /// # Errors
+    /// Its refusal, or that it is gone.
+    pub async fn ask_supervisor(&self, purpose: &'static str, path: &str) -> Result<bulkhead_control::Answer, ControlError> {
+        let coming = self.files.borrow().ask(purpose, path).ok_or(ControlError::PeerGone)?;
+        coming.await.map_err(|_| ControlError::PeerGone)?
+    }
+
     /// A descriptor that only the supervisor can open.
-    async fn ask_broker(&self, purpose: &'static str, path: &str) -> Option<OwnedFd> {
-        let coming = self.files.borrow().open(purpose, path)?;
-        coming.await.ok().flatten()
+    async fn descriptor(&self, purpose: &'static str, path: &str) -> Option<OwnedFd> {
+        self.ask_supervisor(purpose, path).await.ok()?.descriptors.pop()
     }
 }

@@ -151,7 +151,7 @@ impl Node {
             match action {
                 Action::Send(line) => stream.write_all(format!("{line}\r\n").as_bytes()).await?,
                 Action::ReadCookie(path) => {
-                    let cookie = self.ask_broker("torCookie", &path).await.and_then(|descriptor| {
+                    let cookie = self.descriptor("torCookie", &path).await.and_then(|descriptor| {
                         let mut bytes = Vec::new();
                         File::from(descriptor).take(MAX_COOKIE).read_to_end(&mut bytes).ok()?;
                         Some(bytes)

@@ -1,6 +1,7 @@
 //! The RPC methods that net owns.
 
 mod addresses;
+mod asmap;
 mod bans;
 mod network;
 mod nodes;
@@ -56,7 +57,7 @@ async fn call(node: &Rc<Node>, method: &str, params: &Params) -> RpcResult {
         "addpeeraddress" => addresses::addpeeraddress(node, params),
         "getaddrmaninfo" => Ok(addresses::getaddrmaninfo(node)),
         "getrawaddrman" => Ok(addresses::getrawaddrman(node)),
-        "exportasmap" => Err(RpcError::misc("No embedded ASMap data available")),
+        "exportasmap" => asmap::exportasmap(node, params).await,
         _ => Err(RpcError::new(METHOD_NOT_FOUND, "Method not found")),
     }
 }

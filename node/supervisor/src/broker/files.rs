@@ -72,7 +72,7 @@ fn replace(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW).open(path)
 }
 
-type Refusal = (i32, String);
+pub(super) type Refusal = (i32, String);
 
 impl Family {
     /// Opens the file and answers with its descriptor, if the purpose is to open one.
@@ -82,6 +82,10 @@ impl Family {
             "finishNetFile" => return self.net_file(asked, Step::Finish, &open.path),
             "captureFile" => return self.capture_file(asked, &open.path),
             "connectProxy" => return self.connect_proxy(asked, &open.path),
+            "exportAsmap" => {
+                let done = self.export_asmap(&open.path);
+                return self.answer(asked, done);
+            }
             _ => {}
         }
         match self.try_open_file(open) {
@@ -113,21 +117,9 @@ impl Family {
             "torCookie" => (Rule::ReadCookie, false),
             _ => return Err((code::MISC, "unknown purpose of a file".into())),
         };
-        if open.path.is_empty() || open.path.len() > MAX_PATH || open.path.contains('\0') {
-            return Err((code::PARAMETER, "Invalid path".into()));
-        }
-        let datadir = &self.outfit.options.datadir;
-        let base = if below_datadir { datadir.clone() } else { RealFiles.working_directory() };
-        let path = join(&base, Path::new(&open.path));
-        // Directories that belong to one component each. A wallet may be backed up into the wallet directory.
-        let mut foreign = vec![self.outfit.blocksdir.clone(), datadir.join("chainstate"), datadir.join("indexes")];
+        let base = if below_datadir { self.outfit.options.datadir.clone() } else { RealFiles.working_directory() };
         let for_wallet = matches!(open.purpose.as_str(), "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport");
-        if !for_wallet && self.outfit.walletdir != *datadir {
-            foreign.push(self.outfit.walletdir.clone());
-        }
-        if foreign.iter().any(|directory| directory.exists() && is_inside(&path, directory)) {
-            return Err((code::PARAMETER, format!("{} belongs to another component", path.display())));
-        }
+        let path = self.permitted_path(&base, &open.path, for_wallet)?;
         let opened = match rule {
             Rule::Create => create(&path).map(Some),
             Rule::Read => read(&path).map(Some),
@@ -146,8 +138,28 @@ impl Family {
     }
 }
 
+impl Family {
+    /// The path that a user named, unless it lies in a directory that belongs to one component.
+    pub(super) fn permitted_path(&self, base: &Path, named: &str, for_wallet: bool) -> Result<PathBuf, Refusal> {
+        if named.is_empty() || named.len() > MAX_PATH || named.contains('\0') {
+            return Err((code::PARAMETER, "Invalid path".into()));
+        }
+        let path = join(base, Path::new(named));
+        let datadir = &self.outfit.options.datadir;
+        let mut foreign = vec![self.outfit.blocksdir.clone(), datadir.join("chainstate"), datadir.join("indexes")];
+        // A wallet may be backed up into the wallet directory.
+        if !for_wallet && self.outfit.walletdir != *datadir {
+            foreign.push(self.outfit.walletdir.clone());
+        }
+        if foreign.iter().any(|directory| directory.exists() && is_inside(&path, directory)) {
+            return Err((code::PARAMETER, format!("{} belongs to another component", path.display())));
+        }
+        Ok(path)
+    }
+}
+
 /// Name of a file while it is written.
-fn incomplete_name(path: &Path) -> PathBuf {
+pub(super) fn incomplete_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".incomplete");
     PathBuf::from(name)
@@ -157,6 +169,11 @@ fn create_incomplete(path: &Path) -> io::Result<File> {
     if path.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
+    create_new_incomplete(path)
+}
+
+/// The file under the name that it has while it is written, whatever is under the other.
+pub(super) fn create_new_incomplete(path: &Path) -> io::Result<File> {
     let incomplete = incomplete_name(path);
     if incomplete.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
         std::fs::remove_file(&incomplete)?;

@@ -1,6 +1,7 @@
 //! The broker: what children ask for by name. It decides by rules of its own; a name from another process is
 //! untrusted.
 
+mod asmap;
 mod captures;
 mod echo;
 mod files;

@@ -220,7 +220,9 @@ fn may_ask(component: Component, request: &Request) -> bool {
         },
         Request::OpenFile(open) => match open.purpose.as_str() {
             "backupWallet" | "restoreWallet" | "exportWallet" | "finishExport" => component == Component::Wallet,
-            "writeNetFile" | "finishNetFile" | "captureFile" | "connectProxy" | "torCookie" => component == Component::Net,
+            "writeNetFile" | "finishNetFile" | "captureFile" | "connectProxy" | "torCookie" | "exportAsmap" => {
+                component == Component::Net
+            }
             "dumpTxOutSet" | "finishTxOutSet" | "loadTxOutSet" | "importMempool" | "loadBlock" | "saveMempool"
             | "finishMempool" | "saveFeeEstimates" => component == Component::Chain,
             _ => false,
@@ -265,6 +267,7 @@ mod tests {
         }
         assert!(may_ask(Component::Rpc, &open(true)) && !may_ask(Component::Rpc, &open(false)));
         assert!(may_ask(Component::Net, &file("writeNetFile")) && !may_ask(Component::Chain, &file("writeNetFile")));
+        assert!(may_ask(Component::Net, &file("exportAsmap")) && !may_ask(Component::Rpc, &file("exportAsmap")));
         assert!(!may_ask(Component::Wallet, &file("connectProxy")));
         assert!(!may_ask(Component::Chain, &file("backupWallet")));
         assert!(!may_ask(Component::Wallet, &file("dumpTxOutSet")));

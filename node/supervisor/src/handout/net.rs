@@ -77,7 +77,7 @@ pub(crate) fn net(options: &Options, listeners: &[p2p::Listener]) -> Result<NetC
         whitelist: args.get_all("-whitelist"),
         whitelistrelay: flag("-whitelistrelay", true),
         whitelistforcerelay: flag("-whitelistforcerelay", false),
-        asmap: args.is_set("-asmap") && !args.is_negated("-asmap"),
+        asmap_embedded: args.bool_or("-asmap", false),
         asmap_path: path_text(&join(&options.datadir, &args.path_arg("-asmap", ""))),
         checkaddrman: args.int_or("-checkaddrman", 0),
         test: args.get_all("-test"),

@@ -107,9 +107,9 @@ crate::config! {
         pub whitelistrelay: bool,
         /// `-whitelistforcerelay`.
         pub whitelistforcerelay: bool,
-        /// `-asmap`: a file comes as descriptor "asmap".
-        pub asmap: bool,
-        /// Its path, for the log.
+        /// `-asmap` without a file: the map that is built in is used.
+        pub asmap_embedded: bool,
+        /// `-asmap` with a file: it comes as descriptor "asmap"; this is its path, for the log.
         pub asmap_path: String,
         /// `-checkaddrman`.
         pub checkaddrman: i64,

@@ -25,7 +25,8 @@ pub struct OpenKeystore {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenFile {
     /// "backupWallet", "restoreWallet", "exportWallet", "finishExport", "dumpTxOutSet", "finishTxOutSet", "loadTxOutSet",
-    /// "importMempool" or "loadBlock"; of net: "writeNetFile", "finishNetFile", "captureFile", "connectProxy", "torCookie".
+    /// "importMempool" or "loadBlock"; of net: "writeNetFile", "finishNetFile", "captureFile", "connectProxy", "torCookie",
+    /// "exportAsmap".
     pub purpose: String,
     /// The path as the user wrote it.
     pub path: String,
