@@ -50,12 +50,9 @@ pub enum V2Error {
 /// What one side of one connection makes up.
 #[derive(Clone)]
 pub struct Secrets {
-    /// The ephemeral key.
-    pub key: SecretKey,
-    /// Blinds its encoding.
-    pub entropy: [u8; 32],
-    /// At most [`MAX_GARBAGE`] bytes.
-    pub garbage: Vec<u8>,
+    key: SecretKey,
+    encoding: ElligatorSwift,
+    garbage: Vec<u8>,
 }
 
 impl std::fmt::Debug for Secrets {
@@ -69,7 +66,14 @@ impl Secrets {
     pub fn random(rng: &mut (impl Rng + CryptoRng)) -> Self {
         let mut garbage = vec![0; rng.gen_range(0..=MAX_GARBAGE)];
         rng.fill_bytes(&mut garbage);
-        Self { key: SecretKey::new(rng), entropy: rng.r#gen(), garbage }
+        Self::new(SecretKey::new(rng), rng.r#gen(), garbage)
+    }
+
+    /// An ephemeral key, what blinds its encoding, and garbage, of which at most [`MAX_GARBAGE`] bytes are taken.
+    #[must_use]
+    pub fn new(key: SecretKey, entropy: [u8; 32], mut garbage: Vec<u8>) -> Self {
+        garbage.truncate(MAX_GARBAGE);
+        Self { key, encoding: ElligatorSwift::from_seckey(&CURVE, key, Some(entropy)), garbage }
     }
 }
 
@@ -101,7 +105,6 @@ pub struct V2 {
     magic: [u8; COMMAND_AT],
     initiating: bool,
     secrets: Secrets,
-    key: ElligatorSwift,
     state: State,
     buffer: Vec<u8>,
     /// Contents of the packet that is being received, once its length is known.
@@ -116,13 +119,11 @@ impl V2 {
     /// The side that opens the connection (`initiating`), or the side that accepts it.
     #[must_use]
     pub fn new(magic: [u8; COMMAND_AT], initiating: bool, secrets: Secrets) -> Self {
-        let key = ElligatorSwift::from_seckey(&CURVE, secrets.key, Some(secrets.entropy));
         let state = if initiating { State::Key } else { State::Detecting };
         let mut new = Self {
             magic,
             initiating,
             secrets,
-            key,
             state,
             buffer: Vec::new(),
             expected: None,
@@ -137,7 +138,7 @@ impl V2 {
     }
 
     fn send_key(&mut self) {
-        self.outgoing.extend_from_slice(&self.key.to_array());
+        self.outgoing.extend_from_slice(&self.secrets.encoding.to_array());
         self.outgoing.extend_from_slice(&self.secrets.garbage);
     }
 
@@ -239,7 +240,7 @@ impl V2 {
         }
         let Ok(theirs) = <[u8; KEY_SIZE]>::try_from(self.buffer.as_slice()) else { return Ok(()) };
         let theirs = ElligatorSwift::from_array(theirs);
-        let mut cipher = Cipher::new(self.magic, self.secrets.key, self.key, theirs, self.initiating);
+        let mut cipher = Cipher::new(self.magic, self.secrets.key, self.secrets.encoding, theirs, self.initiating);
         self.buffer.clear();
         self.state = State::Garbage;
         self.outgoing.extend_from_slice(&cipher.our_terminator);
