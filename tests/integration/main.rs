@@ -13,4 +13,5 @@ mod ipc_log;
 mod kill;
 mod life;
 mod notifications;
+mod reorganisation;
 mod support;

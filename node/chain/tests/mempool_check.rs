@@ -5,10 +5,12 @@ mod support;
 
 use std::sync::Arc;
 
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, absolute, transaction};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, absolute, transaction};
 use bitcoin_chain::engine::State;
 use bitcoin_chain::mempool_accept::{Fault, check};
-use bulkhead_mempool::{Mempool, NewEntry, Options};
+use bulkhead_consensus::sequence::SequenceLocks;
+use bulkhead_mempool::{LockPoints, Mempool, NewEntry, Options};
 use support::{import, open};
 
 fn spend(outpoint: OutPoint, value: u64) -> Arc<Transaction> {
@@ -29,6 +31,7 @@ fn pool(state: &State, transactions: &[(Arc<Transaction>, i64)]) -> Mempool {
         height: state.height(),
         sequence: 1,
         spends_coinbase: true,
+        lock_points: LockPoints { locks: SequenceLocks { min_height: -1, min_time: -1 }, highest: (0, BlockHash::all_zeros()) },
         sigop_cost: 0,
     };
     pool.add(transactions.iter().map(entry).collect());

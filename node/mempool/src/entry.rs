@@ -2,9 +2,21 @@
 
 use crate::cluster::ClusterId;
 use crate::feerate::FeeFrac;
-use bitcoin::{Transaction, Txid, Wtxid};
+use bitcoin::{BlockHash, Transaction, Txid, Wtxid};
+use bulkhead_consensus::sequence::SequenceLocks;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// Relative locks of a transaction, as they were computed once, and what must still hold for them to be right (Core:
+/// `LockPoints`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockPoints {
+    /// The locks.
+    pub locks: SequenceLocks,
+    /// Height of the highest block that created a spent output, and its hash: it must be on the chain. Outputs of unconfirmed
+    /// transactions do not count. The first block, if there is no other.
+    pub highest: (i32, BlockHash),
+}
 
 /// What the caller measured when it accepted a transaction.
 #[derive(Debug, Clone)]
@@ -21,6 +33,8 @@ pub struct NewEntry {
     pub sequence: u64,
     /// Whether an input spends a coinbase.
     pub spends_coinbase: bool,
+    /// Until when it was locked.
+    pub lock_points: LockPoints,
     /// Signature operation cost.
     pub sigop_cost: i64,
 }

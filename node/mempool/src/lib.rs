@@ -21,7 +21,7 @@ pub mod standard;
 pub mod truc;
 
 pub use cluster::TxChunk;
-pub use entry::{Entry, NewEntry};
+pub use entry::{Entry, LockPoints, NewEntry};
 pub use feerate::{FeeFrac, FeeRate};
 pub use options::Options;
 pub use pool::{Event, Mempool, RemovalReason};

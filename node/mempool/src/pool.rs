@@ -1,7 +1,7 @@
 //! The pool: entries, their dependencies, and what changed.
 
 use crate::cluster::Clusters;
-use crate::entry::{Entry, NewEntry};
+use crate::entry::{Entry, LockPoints, NewEntry};
 use crate::feerate::FeeRate;
 use crate::options::Options;
 use bitcoin::{OutPoint, Transaction, Txid, Wtxid};
@@ -173,6 +173,13 @@ impl Mempool {
     /// All entries in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values()
+    }
+
+    /// Replaces the lock points of a transaction, after they were computed for another chain.
+    pub fn set_lock_points(&mut self, txid: &Txid, points: LockPoints) {
+        if let Some(entry) = self.entries.get_mut(txid) {
+            entry.new.lock_points = points;
+        }
     }
 
     /// The transaction here that spends an outpoint.

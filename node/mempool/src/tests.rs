@@ -5,7 +5,8 @@ use super::*;
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use bulkhead_consensus::sequence::SequenceLocks;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -30,7 +31,8 @@ fn coin(n: u8) -> OutPoint {
 }
 
 fn entry(tx: &Transaction, fee: i64, time: i64) -> NewEntry {
-    NewEntry { tx: Arc::new(tx.clone()), fee, time, height: 1, sequence: 1, spends_coinbase: false, sigop_cost: 1 }
+    let lock_points = LockPoints { locks: SequenceLocks { min_height: -1, min_time: -1 }, highest: (0, BlockHash::all_zeros()) };
+    NewEntry { tx: Arc::new(tx.clone()), fee, time, height: 1, sequence: 1, spends_coinbase: false, lock_points, sigop_cost: 1 }
 }
 
 /// Adds and announces.

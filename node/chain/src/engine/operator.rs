@@ -6,14 +6,15 @@ use super::{ChainManager, EngineError, NodeId};
 const MAX_KEPT_BLOCKS: u32 = 10;
 
 impl ChainManager {
-    /// Marks a block and all that build on it invalid and leaves them. Genesis cannot be marked.
+    /// Marks a block and all that build on it invalid and leaves them. Genesis cannot be marked: nothing happens then.
     pub fn invalidate_block(&self, id: NodeId) -> Result<(), EngineError> {
-        {
+        let is_genesis = self.lock().node(id).height == 0;
+        if !is_genesis {
             let _activation = self.activation.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let mut moved: u32 = 0;
             loop {
                 let mut state = self.lock();
-                if state.node(id).height == 0 || self.is_interrupted() || !state.is_active(id) {
+                if self.is_interrupted() || !state.is_active(id) {
                     break;
                 }
                 let Some(tip) = state.active.tip() else { break };
@@ -32,9 +33,6 @@ impl ChainManager {
                 }
             }
             let mut state = self.lock();
-            if state.node(id).height == 0 {
-                return Err(EngineError::Fatal("Genesis block cannot be invalidated"));
-            }
             state.remove_candidate(id);
             let node = state.index.get_mut(id);
             node.status = node.status.with_failed(true);

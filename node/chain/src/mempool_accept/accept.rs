@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bitcoin::{OutPoint, Transaction, TxOut, Txid, Wtxid};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid, Wtxid};
 use bulkhead_consensus::tx::{SpentFacts, check_inputs, check_transaction, is_final, signed_value};
 use bulkhead_consensus::{HeaderView, RejectKind, sequence, sigops};
 use bulkhead_mempool::ephemeral::check_ephemeral;
 use bulkhead_mempool::pool::RemovalReason;
 use bulkhead_mempool::replace::Candidate;
 use bulkhead_mempool::standard::{self, MAX_STANDARD_TX_SIGOPS_COST};
-use bulkhead_mempool::{FeeFrac, Kind, Mempool, NewEntry, Reject};
+use bulkhead_mempool::{FeeFrac, Kind, LockPoints, Mempool, NewEntry, Reject};
 use bulkhead_store::Coin;
 
 use super::coins::{MEMPOOL_HEIGHT, PackageCoins, find_coin};
@@ -86,6 +87,7 @@ pub(super) struct Workspace {
     pub vsize: i64,
     sigop_cost: i64,
     spends_coinbase: bool,
+    lock_points: LockPoints,
 }
 
 impl Workspace {
@@ -107,6 +109,7 @@ impl Workspace {
             height: state.height(),
             sequence,
             spends_coinbase: self.spends_coinbase,
+            lock_points: self.lock_points,
             sigop_cost: self.sigop_cost,
         }
     }
@@ -256,7 +259,12 @@ pub(super) fn pre_check(
         return Err(Reject::new(Kind::MempoolPolicy, "bip125-replacement-disallowed"));
     }
     let coins = find_coins(state, pool, package, tx, txid)?;
-    let fee = check_coins(state, tx, &coins)?;
+    let lock_points = lock_points(state, tx, &coins);
+    let median_time = state.index().view(state.active().tip()).median_time_past(state.height());
+    if !sequence::are_satisfied(lock_points.locks, state.height() + 1, median_time) {
+        return Err(Reject::new(Kind::PrematureSpend, "non-BIP68-final"));
+    }
+    let fee = check_amounts(state, tx, &coins)?;
     let spends_coinbase = coins.iter().any(|coin| coin.coinbase);
     let spent: Vec<TxOut> = coins.into_iter().map(|coin| coin.output).collect();
     let is_strict = pool.options().require_standard;
@@ -280,6 +288,7 @@ pub(super) fn pre_check(
         vsize: (adjusted_weight + 3) / 4,
         sigop_cost,
         spends_coinbase,
+        lock_points,
     };
     if is_strict {
         check_ephemeral(tx, pool.options().dust, fee, modified_fee)?;
@@ -360,11 +369,8 @@ fn find_coins(state: &State, pool: &Mempool, package: &PackageCoins, tx: &Transa
     Ok(coins)
 }
 
-/// Relative locks and amounts; gives the fee.
-fn check_coins(state: &State, tx: &Transaction, coins: &[Coin]) -> Result<i64, Reject> {
-    if !are_locks_satisfied(state, tx, coins) {
-        return Err(Reject::new(Kind::PrematureSpend, "non-BIP68-final"));
-    }
+/// Gives the fee.
+fn check_amounts(state: &State, tx: &Transaction, coins: &[Coin]) -> Result<i64, Reject> {
     let facts = coins.iter().map(|coin| SpentFacts {
         value: signed_value(&coin.output),
         height: coin.height as i32, // at most MEMPOOL_HEIGHT
@@ -373,14 +379,16 @@ fn check_coins(state: &State, tx: &Transaction, coins: &[Coin]) -> Result<i64, R
     check_inputs(tx, facts, state.height() + 1).map_err(from_consensus)
 }
 
-/// BIP68 in the next block. The pool keeps to it also where the chain does not yet.
-pub fn are_locks_satisfied(state: &State, tx: &Transaction, coins: &[Coin]) -> bool {
+/// BIP68 with the coins as they are at the tip. The pool keeps to it also where the chain does not yet.
+pub(super) fn lock_points(state: &State, tx: &Transaction, coins: &[Coin]) -> LockPoints {
     let next = state.height() + 1;
     let view = state.index().view(state.active().tip());
-    let heights: Vec<i32> =
-        coins.iter().map(|coin| if coin.height == MEMPOOL_HEIGHT { next } else { coin.height as i32 }).collect();
+    let height = |coin: &Coin| if coin.height == MEMPOOL_HEIGHT { next } else { coin.height as i32 };
+    let heights: Vec<i32> = coins.iter().map(height).collect();
     let locks = sequence::sequence_locks(tx, &heights, &view, true);
-    sequence::are_satisfied(locks, next, view.median_time_past(state.height()))
+    let highest = heights.iter().copied().filter(|&height| height != next).max().unwrap_or(0);
+    let hash = state.active_at(highest).map_or_else(BlockHash::all_zeros, |node| node.hash);
+    LockPoints { locks, highest: (highest, hash) }
 }
 
 pub(super) fn check_fee_rate(pool: &mut Mempool, vsize: i64, fee: i64, now: i64) -> Result<(), Reject> {

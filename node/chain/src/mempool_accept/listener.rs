@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bitcoin::{Transaction, Txid};
 use bulkhead_consensus::amount::format_money;
 use bulkhead_consensus::tx::is_final;
-use bulkhead_consensus::{HeaderView, Params, PreparedBlock};
+use bulkhead_consensus::{HeaderView, Params, PreparedBlock, sequence};
 use bulkhead_mempool::estimator::Estimator;
 use bulkhead_mempool::pool::RemovalReason;
-use bulkhead_mempool::{Entry, Event, Mempool, Options};
+use bulkhead_mempool::{Entry, Event, LockPoints, Mempool, Options};
 
-use super::accept::{AcceptOptions, Rules, accept, are_locks_satisfied, limit};
+use super::accept::{AcceptOptions, Rules, accept, limit, lock_points};
 use super::check::Checks;
 use super::coins::{PackageCoins, find_coin, is_mature};
 use crate::engine::{BlockNode, Listener, State};
@@ -218,27 +218,44 @@ impl Pool {
         }
         pool.link_children(&back);
         let median_time = state.index().view(state.active().tip()).median_time_past(state.height());
-        let is_bad = |entry: &&Entry| !self.is_still_valid(state, pool, entry, median_time);
-        let bad: Vec<Txid> = pool.iter().filter(is_bad).map(|entry| entry.txid).collect();
+        let (mut bad, mut moved) = (Vec::new(), Vec::new());
+        for entry in pool.iter() {
+            match after_reorganisation(state, pool, entry, median_time) {
+                Some(points) if points != entry.new.lock_points => moved.push((entry.txid, points)),
+                Some(_) => {}
+                None => bad.push(entry.txid),
+            }
+        }
+        for (txid, points) in moved {
+            pool.set_lock_points(&txid, points);
+        }
         pool.remove_recursive(&bad, RemovalReason::Reorg);
         limit(pool, now);
     }
+}
 
-    fn is_still_valid(&self, state: &State, pool: &Mempool, entry: &Entry, median_time: i64) -> bool {
-        let next = state.height() + 1;
-        let tx = &entry.new.tx;
-        if !is_final(tx, next, median_time) {
-            return false;
-        }
-        let has_relative_lock = tx.version.0 as u32 >= 2 && // a negative version counts as a large one
-             tx.input.iter().any(|input| input.sequence.is_relative_lock_time());
-        if !entry.new.spends_coinbase && !has_relative_lock {
-            return true;
-        }
-        let find = |input: &bitcoin::TxIn| find_coin(state, pool, &PackageCoins::default(), &input.previous_output);
-        let Ok(Some(coins)) = tx.input.iter().map(find).collect::<Result<Option<Vec<_>>, _>>() else { return false };
-        coins.iter().all(|coin| is_mature(coin, next)) && are_locks_satisfied(state, tx, &coins)
+/// The lock points of a transaction that may be in the next block of another chain, or `None` if it may not. As in Core, lock
+/// points stay what they were while the blocks that made what it spends are there: a transaction with a relative lock of zero
+/// blocks on an unconfirmed parent is dropped when the chain becomes shorter than it was at its acceptance.
+fn after_reorganisation(state: &State, pool: &Mempool, entry: &Entry, median_time: i64) -> Option<LockPoints> {
+    let next = state.height() + 1;
+    let new = &entry.new;
+    if !is_final(&new.tx, next, median_time) {
+        return None;
     }
+    let is_unlocked = |points: &LockPoints| sequence::are_satisfied(points.locks, next, median_time);
+    let (height, hash) = new.lock_points.highest;
+    let is_computed = state.active_at(height).is_some_and(|node| node.hash == hash);
+    if is_computed && !is_unlocked(&new.lock_points) {
+        return None;
+    }
+    if is_computed && !new.spends_coinbase {
+        return Some(new.lock_points);
+    }
+    let find = |input: &bitcoin::TxIn| find_coin(state, pool, &PackageCoins::default(), &input.previous_output);
+    let coins = new.tx.input.iter().map(find).collect::<Result<Option<Vec<_>>, _>>().ok()??;
+    let points = if is_computed { new.lock_points } else { lock_points(state, &new.tx, &coins) };
+    (coins.iter().all(|coin| is_mature(coin, next)) && is_unlocked(&points)).then_some(points)
 }
 
 impl Listener for Pool {

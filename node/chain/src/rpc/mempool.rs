@@ -65,11 +65,10 @@ fn entry_json(context: &Context, pool: &Mempool, entry: &Entry) -> Value {
     let (ancestors, ancestor_size, ancestor_fees) = pool.totals(&pool.ancestors(&entry.txid));
     let (descendants, descendant_size, descendant_fees) = pool.totals(&pool.descendants(&entry.txid));
     let chunk = pool.chunk_of(&entry.txid);
-    let names = |set: &BTreeSet<Txid>| {
-        let mut names: Vec<String> = set.iter().map(Txid::to_string).collect();
-        names.sort();
-        names
-    };
+    // Children come in the order of their ids as numbers, parents in that of their texts.
+    let names = |set: &BTreeSet<Txid>| -> Vec<String> { set.iter().map(Txid::to_string).collect() };
+    let mut parents = names(&entry.parents);
+    parents.sort();
     let mut out = json!({
         "vsize": entry.vsize(),
         "weight": entry.weight,
@@ -88,7 +87,7 @@ fn entry_json(context: &Context, pool: &Mempool, entry: &Entry) -> Value {
             "descendant": amount_to_json(descendant_fees),
             "chunk": amount_to_json(chunk.fee),
         },
-        "depends": names(&entry.parents),
+        "depends": parents,
         "spentby": names(&entry.children),
         "unbroadcast": pool.unbroadcast().contains(&entry.txid),
     });
