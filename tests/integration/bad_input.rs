@@ -31,6 +31,9 @@ fn bad_values() {
             "-assumevalid=xyz",
             "Error: Invalid assumevalid block hash specified (xyz), must be up to 64 hex digits (or 0 to disable)",
         ),
+        ("-limitclustercount=-1", "Error: limitclustercount must be less than or equal to 64"),
+        ("-externalip=0.0.0.0", "Error: Cannot resolve -externalip address: '0.0.0.0'"),
+        ("-i2psam=0", "Error: Invalid -i2psam address or hostname: '0'"),
         ("-sandbox=soft", "Error: Invalid -sandbox: unknown sandbox mode 'soft', choose strict, degraded or off"),
     ] {
         run(folder.path(), &[option]).is(text);

@@ -205,7 +205,7 @@ fn chain_and_mempool(options: &Options) -> Result<(), NodeError> {
         let chain = options.chain.name();
         return Err(init(format!("acceptnonstdtxn is not currently supported for {chain} chain")));
     }
-    if args.int_or("-limitclustercount", MAX_CLUSTER_COUNT) > MAX_CLUSTER_COUNT {
+    if !(0..=MAX_CLUSTER_COUNT).contains(&args.int_or("-limitclustercount", MAX_CLUSTER_COUNT)) {
         return Err(init(format!("limitclustercount must be less than or equal to {MAX_CLUSTER_COUNT}")));
     }
     Ok(())

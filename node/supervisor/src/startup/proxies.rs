@@ -4,22 +4,26 @@ use super::arguments::Options;
 use super::endpoints::split_host_port;
 use crate::error::{NodeError, init};
 use bulkhead_config::ArgsManager;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 
 const TOR_SOCKS_PORT: u16 = 9050;
 const SAM_PORT: u16 = 7656;
 /// The longest path of a unix socket, bytes.
 const MAX_UNIX_PATH: usize = 107;
 
-/// An address, or a name that resolves where names may be looked up.
+/// An address, or a name that resolves where names may be looked up, of something that can be reached.
 fn resolves(args: &ArgsManager, text: &str, default: u16) -> bool {
     let Some((host, port)) = split_host_port(text, default) else { return false };
-    if host.parse::<std::net::IpAddr>().is_ok() {
-        return true;
+    if let Ok(address) = host.parse() {
+        return is_somewhere(address);
     }
-    args.bool_or("-dns", true)
-        && !host.is_empty()
-        && (host.as_str(), port).to_socket_addrs().is_ok_and(|mut a| a.next().is_some())
+    let first = || (host.as_str(), port).to_socket_addrs().ok()?.next();
+    args.bool_or("-dns", true) && !host.is_empty() && first().is_some_and(|first| is_somewhere(first.ip()))
+}
+
+/// Not the address that stands for all of a machine's, nor that for all machines (Core: `CNetAddr::IsValid`).
+fn is_somewhere(address: IpAddr) -> bool {
+    !address.is_unspecified() && address != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn is_proxy(args: &ArgsManager, text: &str) -> bool {
