@@ -11,6 +11,10 @@ const MIN_DISK_SPACE: u64 = 550 << 20;
 const GUESSED_BLOCK: u64 = 1_000_000;
 /// Room for the next chunk of a block and of an undo file, in bytes.
 const CHUNKS: u64 = 0x0100_0000 + 0x0010_0000;
+/// What the log calls the chains (Core: `ChainstateRole`).
+const NORMAL: &str = "normal";
+const ASSUMED: &str = "assumedvalid";
+const BACKGROUND: &str = "background";
 
 impl ChainManager {
     /// Removes files whose blocks all lie at or below `height`.
@@ -22,7 +26,8 @@ impl ChainManager {
         let last = height.min(state.prune_locks.limit(state.height())).min(state.height() - MIN_BLOCKS_TO_KEEP);
         let files: Vec<u32> = prunable(&state, state.prune_start(), last).map(|(file, _)| file).collect();
         self.prune_files(&mut state, &files)?;
-        tracing::info!("Prune (Manual): prune_height={last} removed {} blk/rev pairs", files.len());
+        let role = if state.historical_range().is_some() { ASSUMED } else { NORMAL };
+        tracing::info!("[{role}] Prune (Manual): prune_height={last} removed {} blk/rev pairs", files.len());
         Ok(())
     }
 
@@ -43,16 +48,16 @@ impl ChainManager {
     pub(super) fn prune_to_target(&self, state: &mut State) -> Result<(), EngineError> {
         let Some(target) = self.options().prune.filter(|target| *target != u64::MAX) else { return Ok(()) };
         let (height, start) = (state.height(), state.prune_start());
-        let Some((tip, _)) = state.historical_range() else { return self.prune_chain(state, target, height, start) };
+        let Some((tip, _)) = state.historical_range() else { return self.prune_chain(state, target, NORMAL, height, start) };
         // Each of the two chains gets half of the room.
         let target = (target / 2).max(MIN_DISK_SPACE);
         let background_height = state.node(tip).height;
-        self.prune_chain(state, target, height, start)?;
-        self.prune_chain(state, target, background_height, 0)
+        self.prune_chain(state, target, ASSUMED, height, start)?;
+        self.prune_chain(state, target, BACKGROUND, background_height, 0)
     }
 
     /// Removes the oldest files of a chain of `height` whose blocks lie at or above `start`.
-    fn prune_chain(&self, state: &mut State, target: u64, height: i32, start: i32) -> Result<(), EngineError> {
+    fn prune_chain(&self, state: &mut State, target: u64, role: &str, height: i32, start: i32) -> Result<(), EngineError> {
         if height <= self.params().prune_after_height || !state.blockfiles_indexed {
             return Ok(());
         }
@@ -77,7 +82,13 @@ impl ChainManager {
         }
         let removed = files.len();
         self.prune_files(state, &files)?;
-        tracing::debug!(target: "prune", "[default] target={}MiB actual={}MiB diff={}MiB min_height={} removed {removed} blk/rev pairs", target >> 20, usage >> 20, (target as i64 - usage as i64) >> 20, height - MIN_BLOCKS_TO_KEEP);
+        tracing::debug!(
+            target: "prune",
+            "[{role}] target={}MiB actual={}MiB diff={}MiB min_height={start} max_prune_height={last} removed {removed} blk/rev pairs",
+            target >> 20,
+            usage >> 20,
+            (target as i64 - usage as i64) >> 20
+        );
         Ok(())
     }
 
