@@ -58,6 +58,9 @@ fn unreadable_configuration() {
     let conf = folder.path().join("bitcoin.conf");
     fs::write(&conf, "server=1\n\0garbage without value\n").unwrap();
     run(folder.path(), &[]).has("Error reading configuration file: parse error on line 2:");
+    fs::write(&conf, "testnet=1\n").unwrap();
+    run(folder.path(), &[])
+        .is("Error: Invalid combination of -regtest, -signet, -testnet, -testnet4 and -chain. Can use at most one.");
     fs::remove_file(&conf).unwrap();
     fs::create_dir(&conf).unwrap();
     run(folder.path(), &[])

@@ -4,7 +4,7 @@ use super::descriptors::Connections;
 use crate::error::{NodeError, init};
 use bulkhead_config::RealFiles;
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION, license_info};
-use bulkhead_config::{ArgsManager, CONF_FILENAME, Chain, options, parse_settings, write_settings};
+use bulkhead_config::{ArgsError, ArgsManager, CONF_FILENAME, Chain, ConfError, options, parse_settings, write_settings};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -53,8 +53,11 @@ pub(crate) fn read(mut arguments: Vec<String>) -> Result<Option<Options>, NodeEr
     }
     let original_datadir = args.datadir(&files);
     let original_conf = args.config_file(&files);
-    let warnings =
-        args.read_config_files(&files, true).map_err(|error| init(format!("Error reading configuration file: {error}")))?;
+    let warnings = args.read_config_files(&files, true).map_err(|error| match error {
+        // What is wrong is not how the file is written.
+        ConfError::Args(ArgsError::ChainCombination | ArgsError::UnknownChain(_)) => init(error.to_string()),
+        other => init(format!("Error reading configuration file: {other}")),
+    })?;
     for warning in warnings {
         eprintln!("{warning}");
     }
