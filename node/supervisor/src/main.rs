@@ -4,6 +4,7 @@
 mod broker;
 mod error;
 mod family;
+mod fresh;
 mod handout;
 mod listen;
 mod prepare;

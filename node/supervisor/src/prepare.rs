@@ -225,7 +225,7 @@ fn open_p2p(options: &Options) -> Result<Vec<p2p::Listener>, NodeError> {
 
 /// Starts the spawners, confines this process, and is ready for the first child.
 pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
-    let Prepared { outfit } = prepared;
+    let Prepared { mut outfit } = prepared;
     // The channel from the window must be taken before the spawners are forked: they close what they don't know.
     let gui = outfit.options.ipc_descriptor.map(bulkhead_sandbox::passing::inherited).transpose();
     let gui = gui.map_err(|error| NodeError::system("the channel of -ipcfd can't be used", error))?;
@@ -240,6 +240,12 @@ pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
     let report = enter(Component::Node, mode.name(), &[data], None).map_err(|error| init(error.to_string()))?;
     if mode == Mode::Off {
         tracing::warn!("-sandbox=off: no process is confined");
+    // Anew, because nobody can cut short what is opened from here on, whoever it is handed to.
+    if let Some(path) = outfit.log_path.as_deref() {
+        let file = log::open(path)?;
+        file.try_clone().map(bulkhead_control::log::replace_file).map_err(|error| NodeError::system("cannot keep the log", error))?;
+        outfit.log = Some(file);
+    }
     }
     let mut family = Family::new(outfit, spawner, commands, signals, report);
     if let Some(gui) = gui {

@@ -3,12 +3,25 @@
 use nix::libc;
 
 use super::{AT_FDCWD, Action, open};
+use crate::inject::{Held, InjectError};
+use crate::proc::descriptors;
 
 const CHAIN: (&str, &str) = ("chain", "keeps block files below its own directories");
 const KEYSTORE: (&str, &str) = ("keystore", "owns the directory of its wallet");
 const NODE: (&str, &str) = ("node", "opens files for users and children");
 const STAT: (&str, &str) = ("chain", "metadata is not governed by Landlock; contents are");
 const STAT_KEYSTORE: (&str, &str) = ("keystore", "metadata is not governed by Landlock; contents are");
+
+const F_SETFL: u64 = libc::F_SETFL as u64;
+/// Beyond the end of every log, so that nothing is lost where this works.
+const FAR: u64 = 1 << 40;
+
+/// The number under which a process holds debug.log.
+fn log(held: &Held) -> Result<u64, InjectError> {
+    let found = descriptors(held.pid()).map_err(|error| InjectError(error.to_string()))?;
+    let log = found.iter().find(|(_, target)| target.ends_with("/debug.log"));
+    log.map(|(number, _)| u64::from(number.unsigned_abs())).ok_or_else(|| InjectError("it has no debug.log".into()))
+}
 
 pub(super) const ACTIONS: &[Action] = &[
     Action::new("open a wallet file", |held, to| open(held, &to.wallet_file, libc::O_RDONLY)).but(&[KEYSTORE, NODE]),
@@ -80,6 +93,25 @@ pub(super) const ACTIONS: &[Action] = &[
         held.call(libc::SYS_newfstatat, &[AT_FDCWD, path, buffer, 0])
     })
     .but(&[STAT, STAT_KEYSTORE, NODE]),
+    Action::new("cut debug.log short", |held, _| {
+        let log = log(held)?;
+        // Longer than a file can be: whoever may cut is told so.
+        held.call(libc::SYS_ftruncate, &[log, i64::MAX.unsigned_abs()])
+    })
+    .of_log(),
+    Action::new("punch a hole into debug.log", |held, _| {
+        let log = log(held)?;
+        let mode = libc::FALLOC_FL_KEEP_SIZE | libc::FALLOC_FL_PUNCH_HOLE;
+        held.call(libc::SYS_fallocate, &[log, mode.unsigned_abs().into(), FAR, 4096])
+    })
+    .of_log(),
+    Action::new("write into debug.log instead of behind it", |held, _| {
+        let log = log(held)?;
+        let answer = held.call(libc::SYS_fcntl, &[log, F_SETFL, libc::O_WRONLY.unsigned_abs().into()])?;
+        held.call(libc::SYS_fcntl, &[log, F_SETFL, (libc::O_WRONLY | libc::O_APPEND).unsigned_abs().into()])?;
+        Ok(answer)
+    })
+    .of_log(),
     Action::new("change the working directory", |held, _| {
         let path = held.text("/")?;
         held.call(libc::SYS_chdir, &[path])

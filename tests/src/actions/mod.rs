@@ -109,16 +109,23 @@ pub struct Action {
     pub allowed_in: &'static [(&'static str, &'static str)],
     /// The filter ends the process: tried on a process that is not needed any more.
     pub deadly: bool,
+    /// Aims at debug.log, which a process of a node holds.
+    pub of_log: bool,
     attempt: Attempt,
 }
 
 impl Action {
     const fn new(name: &'static str, attempt: Attempt) -> Self {
-        Self { name, allowed_in: &[], deadly: false, attempt }
+        Self { name, allowed_in: &[], deadly: false, of_log: false, attempt }
     }
 
     const fn deadly(name: &'static str, attempt: Attempt) -> Self {
-        Self { name, allowed_in: &[], deadly: true, attempt }
+        Self { name, allowed_in: &[], deadly: true, of_log: false, attempt }
+    }
+
+    const fn of_log(mut self) -> Self {
+        self.of_log = true;
+        self
     }
 
     const fn but(mut self, allowed_in: &'static [(&'static str, &'static str)]) -> Self {

@@ -3,6 +3,7 @@
 use super::net_files::Step;
 use super::{code, is_inside};
 use crate::family::{Asked, Family};
+use crate::fresh::fresh;
 use bulkhead_config::RealFiles;
 use bulkhead_config::{Files, join};
 use bulkhead_control::OpenFile;
@@ -59,17 +60,12 @@ impl Save {
         let path = directory.join(name);
         let new = directory.join(format!("{name}.new"));
         let result = match self {
-            Self::InPlace(_) => replace(&path).map(Some),
-            Self::New(_) => replace(&new).map(Some),
+            Self::InPlace(_) => fresh(&path).map(Some),
+            Self::New(_) => fresh(&new).map(Some),
             Self::Finish(_) => std::fs::rename(&new, &path).map(|()| None),
         };
         (path, result)
     }
-}
-
-fn replace(path: &Path) -> io::Result<File> {
-    // Not through a link that somebody has put there.
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW).open(path)
 }
 
 pub(super) type Refusal = (i32, String);

@@ -3,10 +3,8 @@
 
 use super::code;
 use crate::family::{Asked, Family};
-use std::fs::{File, OpenOptions};
-use std::io;
+use crate::fresh::fresh;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Every name that net may write in the data directory of the network.
@@ -27,7 +25,7 @@ impl Family {
         }
         let path = self.outfit.options.datadir.join(name);
         let done = match step {
-            Step::Write => create(&path).map(Some),
+            Step::Write => fresh(&new_name(&path)).map(Some),
             Step::Finish => std::fs::rename(new_name(&path), &path).map(|()| None),
         };
         match done {
@@ -46,17 +44,6 @@ fn new_name(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// An empty file; what a kill left under this name goes.
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(nix::libc::O_NOFOLLOW)
-        .open(new_name(path))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -68,14 +55,14 @@ mod tests {
         let path = folder.path().join("peers.dat");
         std::fs::write(&path, "old").unwrap();
         std::fs::write(new_name(&path), "left by a kill, and longer").unwrap();
-        drop(create(&path).unwrap());
+        drop(fresh(&new_name(&path)).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read(new_name(&path)).unwrap(), b"");
         let elsewhere = folder.path().join("elsewhere");
         std::fs::write(&elsewhere, "untouched").unwrap();
         std::fs::remove_file(new_name(&path)).unwrap();
         std::os::unix::fs::symlink(&elsewhere, new_name(&path)).unwrap();
-        assert!(create(&path).is_err());
+        assert!(fresh(&new_name(&path)).is_err());
         assert_eq!(std::fs::read(&elsewhere).unwrap(), b"untouched");
     }
 }

@@ -2,12 +2,13 @@
 
 use super::descriptors::Connections;
 use crate::error::{NodeError, init};
+use crate::fresh::fresh;
 use bulkhead_config::RealFiles;
 use bulkhead_config::version::{CLIENT_NAME, FULL_VERSION, license_info};
 use bulkhead_config::{ArgsError, ArgsManager, CONF_FILENAME, Chain, ConfError, options, parse_settings, write_settings};
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// What the options say about where things are.
@@ -180,12 +181,7 @@ pub(crate) fn save_settings(args: &ArgsManager, path: &Path) -> Result<(), NodeE
     let temporary = PathBuf::from(temporary);
     let shown = temporary.display();
     let unwritable = |detail: String| init(format!("Settings file could not be written:\n- {detail}"));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)
+    let mut file = fresh(&temporary)
         .map_err(|_| unwritable(format!("Error: Unable to open settings file {shown} for writing")))?;
     file.write_all(write_settings(args.read_write_settings()).as_bytes())
         .map_err(|_| unwritable(format!("Error: Unable to write settings file {shown}")))?;
