@@ -173,7 +173,7 @@ fn attack(victim: &Victim, component: &str, mode: &str, seed: u64) {
     std::fs::remove_file(&log).unwrap();
     // Who only calls is not to fill the log, unless the user asks for every call. Where chain was taken over the log has to show how
     // the others ended.
-    let quiet = component != "chain" && ["flood", "deaf", "keep"].contains(&mode);
+    let quiet = component != "chain" && ["flood", "deaf", "keep", "warn"].contains(&mode);
     let arguments = if quiet { &["-wallet=w"][..] } else { &["-wallet=w", "-debug=ipc"] };
     let mut node = if component == "gui" {
         Node::spawn_window_from(folder.path(), datadir.path(), DESCRIPTORS_OF_WINDOW, arguments).unwrap()
@@ -227,6 +227,7 @@ fn attack(victim: &Victim, component: &str, mode: &str, seed: u64) {
         assert!(named > 0, "{what}: debug.log names no edge");
     }
     assert!(!told(&node, "gave a signature"), "{what}");
+    assert_eq!(told(&node, "says too much"), mode == "warn", "{what}");
     if mode == "control" {
         assert!(told(&node, "asked for what it may not have"), "{what}");
         assert!(!Path::new("/tmp/planted").exists(), "{what}");
@@ -261,7 +262,7 @@ const MODES: [&str; 11] = ["talk", "flood", "deaf", "keep", "half", "silence", "
 
 #[test]
 fn net_taken_over_harms_nobody() {
-    attacks("net", &MODES);
+    attacks("net", &[&MODES[..], &["warn"]].concat());
 }
 
 #[test]

@@ -12,3 +12,4 @@ mod minimality;
 mod mutation;
 mod rules;
 mod support;
+mod stop;

@@ -58,6 +58,8 @@ enum Mode {
     Control,
     /// What is said once on the control channel, again and again.
     Again,
+    /// Texts for the log and the terminal, without end.
+    Warn,
     /// Questions on the control channel, whose answers nobody reads.
     Ask,
     /// Leaves at a message of the control channel, or says half of it and stays.
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         "control" => Mode::Control,
         "again" => Mode::Again,
         "ask" => Mode::Ask,
+        "warn" => Mode::Warn,
         cut if cut.starts_with("cut") => Mode::Cut(cut.as_bytes()[3] - b'0'),
         _ => Mode::Keystore,
     };
@@ -112,10 +115,15 @@ fn run(component: Component, mode: Mode, seed: u64) -> Result<(), ControlError> 
     let control = birth_on::<Anything>(component, socket)?.confine(&[])?;
     control.send(&FromChild::Ready)?;
     tracing::warn!("{component} misbehaves");
-    if matches!(mode, Mode::Again | Mode::Ask) {
+    if matches!(mode, Mode::Again | Mode::Ask | Mode::Warn) {
         let again = [FromChild::Report(bulkhead_control::Report::default()), FromChild::Ready];
         let ask = [FromChild::Request(1, Request::SandboxInfo)];
-        let messages = if mode == Mode::Again { &again[..] } else { &ask[..] };
+        let warn = [FromChild::Warning("a warning".into()), FromChild::InitMessage("a message".into())];
+        let messages = match mode {
+            Mode::Again => &again[..],
+            Mode::Ask => &ask[..],
+            _ => &warn[..],
+        };
         return messages.iter().cycle().try_for_each(|message| control.send(message));
     }
     let (handle, events) = control.split()?;

@@ -123,3 +123,4 @@ impl Family {
         }
     }
 }
+            texts: 0,

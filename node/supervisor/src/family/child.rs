@@ -63,6 +63,8 @@ pub(crate) struct Child {
     /// What it said about a failed start.
     pub init_error: Option<String>,
 }
+    /// How many texts of it were shown.
+    pub texts: usize,
 
 impl Child {
     /// Sends a message. One that does not arrive is lost; the end of the child is noticed by its exit.

@@ -21,9 +21,8 @@ pub(super) struct Rebirth {
     delay: Duration,
 }
 
-/// Names for the next wallet process: what the last one was still to load, and what it had loaded.
-fn to_load_again(planned: &[String], complete: bool, loaded: Vec<String>) -> Vec<String> {
-    let planned = if complete { &[] } else { planned };
+/// Names for the next wallet process: what the last one was to load and did not release, and what it had loaded.
+fn to_load_again(planned: &[String], loaded: Vec<String>) -> Vec<String> {
     let mut names = planned.to_vec();
     for name in loaded {
         if !names.contains(&name) {
@@ -79,19 +78,19 @@ impl Family {
             Component::Chain | Component::Net | Component::Rpc | Component::Wallet | Component::Notify => {
                 tracing::warn!("{binary} ended with {how} and is started again");
                 if child.component == Component::Wallet {
-                    self.remember_wallets(child.state == State::Ready);
+                    self.remember_wallets();
                 }
                 self.schedule_rebirth(child.component, child.born.elapsed());
             }
         }
     }
 
-    /// The wallets that are loaded now are loaded again, locked, by the next wallet process. `complete`: the one that is gone had
-    /// loaded all that it was to load.
-    fn remember_wallets(&mut self, complete: bool) {
+    /// The wallets that are loaded now are loaded again, locked, by the next wallet process, and so are those that were to be loaded
+    /// and were not: that the one which is gone called itself ready proves nothing.
+    fn remember_wallets(&mut self) {
         let loaded = std::mem::take(&mut self.loaded_wallets);
         if let Some(wallet) = &mut self.outfit.wallet {
-            wallet.wallet = to_load_again(&wallet.wallet, complete, loaded);
+            wallet.wallet = to_load_again(&wallet.wallet, loaded);
             wallet.again = true;
         }
     }
@@ -158,9 +157,10 @@ mod tests {
     #[test]
     fn wallets_are_loaded_again_whatever_was_killed_first() {
         let names = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let again = |planned: &[&str], complete, loaded: &[&str]| to_load_again(&names(planned), complete, names(loaded));
-        assert_eq!(again(&["a", "b"], true, &["b"]), ["b"], "a was unloaded");
-        assert_eq!(again(&["a", "b"], false, &["b"]), ["a", "b"], "killed while it loaded a");
-        assert_eq!(again(&["a"], false, &["a", "c"]), ["a", "c"]);
+        let again = |planned: &[&str], loaded: &[&str]| to_load_again(&names(planned), names(loaded));
+        assert_eq!(again(&["b"], &["b"]), ["b"], "a was unloaded");
+        assert_eq!(again(&["a", "b"], &["b"]), ["a", "b"], "killed while it loaded a");
+        assert_eq!(again(&["a", "b"], &[]), ["a", "b"], "said that it is ready and loaded nothing");
+        assert_eq!(again(&["a"], &["a", "c"]), ["a", "c"]);
     }
 }

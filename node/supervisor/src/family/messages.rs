@@ -16,6 +16,8 @@ const LATEST: i64 = u32::MAX as i64;
 const LONGEST_STEP: i64 = 3600;
 /// Longest text that a child may have printed.
 const MAX_TEXT: usize = 4096;
+/// Most texts of one child: a wallet process that loads as many wallets as it can have says two of each.
+const MAX_TEXTS: usize = 2 * MAX_KEYSTORES + 100;
 /// Who asked so often for what it may not have does not do so by mistake.
 const MAX_REFUSALS: usize = 16;
 
@@ -72,12 +74,13 @@ impl Family {
             FromChild::InitError(text) if component == Component::Keystore => child.init_error = Some(text),
             FromChild::InitError(text) => self.fail(&shorten(&text)),
             FromChild::InitMessage(text) if component == Component::Node => self.echoed(id, text),
-            FromChild::InitMessage(text) => tracing::info!("init message: {}", shorten(&text)),
-            FromChild::Warning(text) => {
+            FromChild::InitMessage(text) if self.may_speak(id) => tracing::info!("init message: {}", shorten(&text)),
+            FromChild::Warning(text) if self.may_speak(id) => {
                 let text = shorten(&text);
                 tracing::warn!("{text}");
                 eprintln!("Warning: {text}");
             }
+            FromChild::InitMessage(_) | FromChild::Warning(_) => {}
             FromChild::Notify(command) if may_notify(component, &command.template) => self.notify(command),
             FromChild::Notify(_) => self.refused(id),
             FromChild::Applied => self.confirmed(id, false),
@@ -88,8 +91,23 @@ impl Family {
                     self.loaded_wallets.push(name);
                 }
             }
-            FromChild::WalletReleased(name) => self.loaded_wallets.retain(|other| *other != name),
+            FromChild::WalletReleased(name) => {
+                self.loaded_wallets.retain(|other| *other != name);
+                if let Some(wallet) = &mut self.outfit.wallet {
+                    wallet.wallet.retain(|other| *other != name);
+                }
+            }
         }
+    }
+
+    /// Whether one more text of a child is shown. The first that is not is told of.
+    fn may_speak(&mut self, id: ChildId) -> bool {
+        let Some(child) = self.by_id(id) else { return false };
+        child.texts = child.texts.saturating_add(1);
+        if child.texts == MAX_TEXTS + 1 {
+            tracing::error!("{} says too much: no more of its messages are shown", child.component.binary());
+        }
+        child.texts <= MAX_TEXTS
     }
 
     /// The start is over when everybody serves.

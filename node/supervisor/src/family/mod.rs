@@ -10,6 +10,7 @@ mod exits;
 mod messages;
 mod outfit;
 mod run;
+mod progress;
 mod signals;
 mod stop;
 mod wiring;

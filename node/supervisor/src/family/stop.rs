@@ -1,6 +1,7 @@
 //! An orderly end: the front door first, chain last.
 
 use super::Family;
+use super::progress::{LOOK, Progress};
 use bulkhead_control::message::ToChild;
 use bulkhead_control::{Command, Component};
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(super) struct Stop {
     step: usize,
     told: bool,
     deadline: Option<Instant>,
+    /// What chain does on its way out.
+    progress: Progress,
 }
 
 impl Family {
@@ -41,7 +44,7 @@ impl Family {
                 notify.send_unasked(&ToChild::Run(command), &[]);
             }
         }
-        self.stop = Some(Stop { step, told: false, deadline: None });
+        self.stop = Some(Stop { step, told: false, deadline: None, progress: Progress::default() });
         self.pending_opens.clear();
         self.pending_ends.clear();
     }
@@ -72,10 +75,19 @@ impl Family {
                 }
             }
             if anybody {
-                if !told && !components.contains(&Component::Chain) {
-                    stop.deadline = Some(Instant::now() + PATIENCE);
+                let of_chain = components.contains(&Component::Chain);
+                let patience = if of_chain { LOOK } else { PATIENCE };
+                if !told {
+                    stop.deadline = Some(Instant::now() + patience);
                 }
                 if stop.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    stop.deadline = Some(Instant::now() + patience);
+                    // However long it takes, chain is left in peace as long as it works.
+                    let chain = self.children.iter().find(|child| of_chain && child.component == Component::Chain);
+                    if chain.is_some_and(|chain| stop.progress.look(chain.pid)) {
+                        return false;
+                    }
+                    stop.progress = Progress::default();
                     let late: Vec<(i32, String)> = self
                         .children
                         .iter()
@@ -86,13 +98,12 @@ impl Family {
                         tracing::error!("{binary} does not end and is killed");
                         self.kill(pid);
                     }
-                    if let Some(stop) = &mut self.stop {
-                        stop.deadline = Some(Instant::now() + PATIENCE);
-                    }
+                    // What chain had not written is lost: the next start recovers.
+                    self.failed |= of_chain;
                 }
                 return false;
             }
-            *stop = Stop { step: stop.step + 1, told: false, deadline: None };
+            *stop = Stop { step: stop.step + 1, told: false, deadline: None, progress: Progress::default() };
         }
     }
 
