@@ -84,8 +84,10 @@ fn libraries_of_cpp_find_the_abort_that_says_why() {
 
 #[test]
 fn a_limit_that_is_none_stops_the_start() {
-    for text in ["rpc", "rpc:1", "nobody:100", "node:100", "rpc:99999999999999999999"] {
-        let error = Node::start(&[&format!("-processmemory={text}")]).err().expect("refused").to_string();
-        assert!(error.contains(&format!("Error: Invalid -processmemory='{text}'")), "{error}");
+    let memory = ["rpc", "rpc:1", "nobody:100", "node:100", "rpc:99999999999999999999"].map(|text| ("-processmemory", text));
+    let cpu = ["rpc:0", "gui:100", "rpc:x"].map(|text| ("-processcpu", text));
+    for (option, text) in memory.into_iter().chain(cpu) {
+        let error = Node::start(&[&format!("{option}={text}")]).err().expect("refused").to_string();
+        assert!(error.contains(&format!("Error: Invalid {option}='{text}'")), "{error}");
     }
 }

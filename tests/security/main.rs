@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod birth;
+mod cgroups;
 mod control_cuts;
 mod hostile;
 mod kills;
@@ -11,5 +12,5 @@ mod live;
 mod minimality;
 mod mutation;
 mod rules;
-mod support;
 mod stop;
+mod support;

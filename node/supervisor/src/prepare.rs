@@ -1,7 +1,7 @@
 //! Everything between the options and the first child, in Core's order (`AppInitMain`).
 
 use crate::error::{NodeError, init};
-use crate::family::{Family, Outfit, Signals};
+use crate::family::{Cgroups, Family, Outfit, Signals};
 use crate::handout;
 use crate::listen::{gateway, http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
@@ -124,6 +124,7 @@ fn open_all(
     let wallet = with_wallet.then(|| handout::wallet(&options, &walletdir)).transpose()?;
     let outfit = Outfit {
         memory: checks::process_memory(&options.args)?,
+        cpu: checks::process_cpu(&options.args)?,
         sandbox: options.args.get_or("-sandbox", "strict").parse::<Mode>().unwrap_or_default(),
         chain: handout::chain(&options, &blocksdir)?,
         net: handout::net(&options, &p2p)?,
@@ -229,6 +230,7 @@ pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
     // The channel from the window must be taken before the spawners are forked: they close what they don't know.
     let gui = outfit.options.ipc_descriptor.map(bulkhead_sandbox::passing::inherited).transpose();
     let gui = gui.map_err(|error| NodeError::system("the channel of -ipcfd can't be used", error))?;
+    let cgroups = take_cgroups(&outfit);
     let binaries = binaries()?;
     let mode = outfit.sandbox;
     let options = |runs_commands| spawner::Options { binaries: binaries.clone(), mode, runs_commands };
@@ -238,20 +240,38 @@ pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
     let signals = Signals::new()?;
     let data = PathGrant { name: "data", path: outfit.options.datadir.clone() };
     let report = enter(Component::Node, mode.name(), &[data], None).map_err(|error| init(error.to_string()))?;
-    if mode == Mode::Off {
-        tracing::warn!("-sandbox=off: no process is confined");
     // Anew, because nobody can cut short what is opened from here on, whoever it is handed to.
     if let Some(path) = outfit.log_path.as_deref() {
         let file = log::open(path)?;
         file.try_clone().map(bulkhead_control::log::replace_file).map_err(|error| NodeError::system("cannot keep the log", error))?;
         outfit.log = Some(file);
     }
+    if mode == Mode::Off {
+        tracing::warn!("-sandbox=off: no process is confined");
     }
-    let mut family = Family::new(outfit, spawner, commands, signals, report);
+    let mut family = Family::new(outfit, spawner, commands, cgroups, signals, report);
     if let Some(gui) = gui {
         family.adopt_gui(gui)?;
     }
     Ok(family)
+}
+
+/// Control groups for the children, where they are delegated to us.
+fn take_cgroups(outfit: &Outfit) -> Option<Cgroups> {
+    match Cgroups::take() {
+        Ok(cgroups) => {
+            tracing::info!("Control groups bound {}", cgroups.describe());
+            Some(cgroups)
+        }
+        Err(why) => {
+            tracing::info!("No control groups, so each process is bounded by its own limits only: {why}");
+            if !outfit.cpu.is_empty() {
+                tracing::warn!("-processcpu has no effect without control groups");
+                eprintln!("Warning: -processcpu has no effect without control groups");
+            }
+            None
+        }
+    }
 }
 
 /// The folder of this binary, where the others are.

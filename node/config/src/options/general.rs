@@ -125,6 +125,12 @@ pub(super) const TABLE: &[Opt] = &[
         "Delete old block files: 0 never, 1 by RPC only, from 550 on: keep them below this many MiB. Excludes -txindex; going back needs a new download (default: 0)",
     ),
     Opt::new(
+        "-processcpu",
+        "=<process>:<n>",
+        Options,
+        "Let a process (chain, net, rpc, wallet, keystore, notify) have at most n percent of the time of one processor. May be given for several; needs a delegated control group (cgroup v2), without which it has no effect (default: no limit)",
+    ),
+    Opt::new(
         "-processmemory",
         "=<process>:<n>",
         Options,

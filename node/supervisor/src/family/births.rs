@@ -1,7 +1,9 @@
 //! Starting a child: channel, spawn, configuration.
 
+use super::cgroups::Bounds;
 use super::child::{Asked, Child, State};
 use super::early::Early;
+use super::outfit::chosen;
 use super::{ChildId, Family};
 use crate::error::NodeError;
 use bulkhead_control::message::{Fields, ToChild};
@@ -88,7 +90,21 @@ impl Family {
         };
         let pid = spawner.spawn(component.word(), arguments, vec![(theirs, CONTROL_DESCRIPTOR)])?;
         tracing::debug!(target: "ipc", "Process {} spawned with pid {pid}", component.binary());
-        Ok(self.add(component, pid, channel))
+        let id = self.add(component, pid, channel);
+        self.bound(id);
+        Ok(id)
+    }
+
+    /// Puts a child into a control group of its own. It has no streams yet.
+    fn bound(&mut self, id: ChildId) {
+        let Some(cgroups) = &self.cgroups else { return };
+        let Some(child) = self.children.iter_mut().find(|child| child.id == id) else { return };
+        let component = child.component;
+        let bounds = Bounds::of(component, chosen(&self.outfit.memory, component), chosen(&self.outfit.cpu, component));
+        match cgroups.put(component, id, child.pid, &bounds) {
+            Ok(leaf) => child.cgroup = Some(leaf),
+            Err(error) => tracing::warn!("{} has no control group: {error}", component.binary()),
+        }
     }
 
     fn add(&mut self, component: Component, pid: i32, channel: Parent) -> ChildId {
@@ -111,6 +127,8 @@ impl Family {
             wires: Vec::new(),
             asked: None,
             init_error: None,
+            cgroup: None,
+            texts: 0,
         });
         id
     }
@@ -123,4 +141,3 @@ impl Family {
         }
     }
 }
-            texts: 0,

@@ -1,6 +1,7 @@
 //! One child as the supervisor sees it.
 
 use super::ChildId;
+use super::cgroups::Leaf;
 use super::early::Early;
 use bulkhead_control::message::ToChild;
 use bulkhead_control::{Component, ControlError, Edge, Parent, Report};
@@ -62,9 +63,11 @@ pub(crate) struct Child {
     pub asked: Option<Asked>,
     /// What it said about a failed start.
     pub init_error: Option<String>,
-}
+    /// Its control group, where there are any.
+    pub cgroup: Option<Leaf>,
     /// How many texts of it were shown.
     pub texts: usize,
+}
 
 impl Child {
     /// Sends a message. One that does not arrive is lost; the end of the child is noticed by its exit.

@@ -1,5 +1,6 @@
 //! What happens when a process ends.
 
+use super::cgroups::Leaf;
 use super::{ChildId, Family, State};
 use bulkhead_control::Component;
 use bulkhead_sandbox::spawner::{Exit, Outcome};
@@ -51,6 +52,9 @@ impl Family {
         self.confirmed(id, true);
         let how = describe(exit.outcome);
         tracing::debug!(target: "ipc", "Process {} pid {} ended with {how}", child.component.binary(), exit.pid);
+        if child.cgroup.as_ref().is_some_and(Leaf::exceeded) {
+            tracing::error!("{} exceeded the memory of its control group", child.component.binary());
+        }
         if let Some(asked) = child.asked {
             let text = child.init_error.unwrap_or_else(|| format!("{} ended with {how}", child.component.binary()));
             self.reply(asked.child, asked.request, Err((-4, text)), &[]);

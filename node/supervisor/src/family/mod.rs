@@ -4,17 +4,19 @@
 
 mod births;
 mod broadcast;
+mod cgroups;
 mod child;
 mod early;
 mod exits;
 mod messages;
 mod outfit;
-mod run;
 mod progress;
+mod run;
 mod signals;
 mod stop;
 mod wiring;
 
+pub(crate) use cgroups::Cgroups;
 pub(crate) use child::{Asked, Child, KeystoreDirectory, State};
 pub(crate) use outfit::Outfit;
 pub(crate) use signals::Signals;
@@ -41,6 +43,7 @@ pub(crate) struct Family {
     spawner: SpawnerHandle,
     /// Gives birth to notify when commands are set.
     commands: Option<SpawnerHandle>,
+    cgroups: Option<Cgroups>,
     signals: Signals,
     /// What the supervisor's own confinement achieved.
     pub own_report: Report,
@@ -70,6 +73,7 @@ impl Family {
         outfit: Outfit,
         spawner: SpawnerHandle,
         commands: Option<SpawnerHandle>,
+        cgroups: Option<Cgroups>,
         signals: Signals,
         own_report: Report,
     ) -> Self {
@@ -77,6 +81,7 @@ impl Family {
             outfit,
             spawner,
             commands,
+            cgroups,
             signals,
             own_report,
             children: Vec::new(),

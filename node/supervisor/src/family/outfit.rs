@@ -3,6 +3,7 @@
 use crate::listen::{http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::Credentials;
+use crate::startup::checks::ByProcess;
 use bulkhead_control::message::{Configure, LogOptions};
 use bulkhead_control::{ChainConfig, Component, NetConfig, NotifyConfig, RpcConfig, TypedConfig, WalletConfig};
 use std::fs::File;
@@ -15,7 +16,9 @@ pub(crate) struct Outfit {
     pub options: Options,
     pub sandbox: bulkhead_sandbox::Mode,
     /// Limits of memory that the user chose, bytes.
-    pub memory: Vec<(Component, u64)>,
+    pub memory: ByProcess,
+    /// Limits of processor time that the user chose, percent of one processor.
+    pub cpu: ByProcess,
     pub log_options: LogOptions,
     pub log_path: Option<PathBuf>,
     pub log: Option<OwnedFd>,
@@ -40,6 +43,11 @@ pub(crate) struct Outfit {
     /// Locks on directories, held until the end.
     #[expect(dead_code, reason = "a lock works by being open")]
     pub locks: Vec<File>,
+}
+
+/// The last choice for a process counts.
+pub(super) fn chosen(choices: &ByProcess, component: Component) -> Option<u64> {
+    choices.iter().rev().find(|(of, _)| *of == component).map(|(_, choice)| *choice)
 }
 
 /// A configuration with the descriptors beside it.
@@ -91,7 +99,7 @@ impl Outfit {
         let configure = Configure {
             component: component.word().to_owned(),
             sandbox: self.sandbox.name().to_owned(),
-            memory: self.memory.iter().rev().find(|(of, _)| *of == component).map(|(_, bytes)| *bytes),
+            memory: chosen(&self.memory, component),
             fields,
             log: self.log_options.clone(),
             descriptors,
