@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bulkhead_tests::node::{PATIENCE, binaries};
@@ -34,7 +35,8 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// An X server without a screen, and its display.
 fn display() -> (Running, String) {
-    let number = 90 + std::process::id() % 400;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = 90 + 2 * (std::process::id() % 400) + NEXT.fetch_add(1, Ordering::Relaxed);
     let display = format!(":{number}");
     let server = Command::new("Xvfb")
         .args([&display, "-screen", "0", "1200x700x24", "-nolisten", "tcp"])
@@ -64,17 +66,15 @@ fn picture(display: &str) -> (usize, usize) {
     (colours.len(), different)
 }
 
-#[test]
-fn the_window_shows_a_node_that_it_spawned_and_is_confined() {
-    let (_server, display) = display();
-    let datadir = tempfile::tempdir().unwrap();
+/// A window with a node on a data directory, when it is there.
+fn window(display: &str, datadir: &Path) -> Running {
     let (rpc, p2p) = (reserve_port().unwrap(), reserve_port().unwrap());
     let gui = Command::new(binaries().join("bitcoin-gui"))
         .args(["-regtest", "-listenonion=0", "-dnsseed=0", "-fixedseeds=0", "-discover=0", "-debug=ipc"])
-        .arg(format!("-datadir={}", datadir.path().display()))
+        .arg(format!("-datadir={}", datadir.display()))
         .arg(format!("-rpcport={rpc}"))
         .arg(format!("-bind=127.0.0.1:{p2p}"))
-        .env("DISPLAY", &display)
+        .env("DISPLAY", display)
         .env_remove("WAYLAND_DISPLAY")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -84,15 +84,25 @@ fn the_window_shows_a_node_that_it_spawned_and_is_confined() {
     let pid = i32::try_from(gui.0.id()).unwrap();
     wait_for("the window", || {
         assert!(is_alive(pid), "bitcoin-gui ended");
-        let tree = String::from_utf8_lossy(&output(&display, "xwininfo", &["-root", "-tree"])).into_owned();
+        let tree = String::from_utf8_lossy(&output(display, "xwininfo", &["-root", "-tree"])).into_owned();
         tree.contains("\"Bulkhead\"").then_some(())
     });
     // The figures come over gui-rpc: the log shows the call and its answer.
-    let log = datadir.path().join("regtest/debug.log");
-    wait_for("an answer on gui-rpc", || {
-        let text = std::fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-        text.contains("IPC client recv GuiRpc.overview$Results").then_some(())
-    });
+    wait_for("an answer on gui-rpc", || log(datadir).contains("IPC client recv GuiRpc.overview$Results").then_some(()));
+    gui
+}
+
+fn log(datadir: &Path) -> String {
+    let bytes = std::fs::read(datadir.join("regtest/debug.log")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn the_window_shows_a_node_that_it_spawned_and_is_confined() {
+    let (_server, display) = display();
+    let datadir = tempfile::tempdir().unwrap();
+    let gui = window(&display, datadir.path());
+    let pid = i32::try_from(gui.0.id()).unwrap();
     // Text has many shades between its colour and the background; an empty window has one or two colours.
     let (colours, different) = wait_for("a drawn page", || Some(picture(&display)).filter(|(colours, _)| *colours > 20));
     assert!(different > 2000, "{colours} colours, {different} pixels");
@@ -112,4 +122,23 @@ fn the_window_shows_a_node_that_it_spawned_and_is_confined() {
     assert!(!children.is_empty(), "bitcoin-gui spawned no node");
     drop(gui);
     wait_for("the end of the node", || children.iter().all(|child| !is_alive(*child)).then_some(()));
+}
+
+#[test]
+fn a_window_that_gets_no_memory_says_so_and_the_node_stops() {
+    if !nix::unistd::geteuid().is_root() {
+        // Limits of a process that is not dumpable are root's to change.
+        return;
+    }
+    let (_server, display) = display();
+    let datadir = tempfile::tempdir().unwrap();
+    let mut gui = window(&display, datadir.path());
+    let starve = Command::new("prlimit").args(["--pid", &gui.0.id().to_string(), "--data=1"]).status().unwrap();
+    assert!(starve.success());
+    // A larger window takes larger pictures.
+    output(&display, "xdotool", &["search", "--name", "Bulkhead", "windowsize", "1190", "690"]);
+    let ended = wait_for("the end of the window", || gui.0.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(134));
+    assert!(log(datadir.path()).contains(" [error] bitcoin-gui ends: out of memory: "), "{}", log(datadir.path()));
+    wait_for("the end of the node", || log(datadir.path()).contains("Shutdown done").then_some(()));
 }

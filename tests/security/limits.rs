@@ -42,12 +42,20 @@ const GREEDY: [Greed; 5] = [
     }),
 ];
 
-/// Notify, the window and the supervisor take no large message from anybody; what they do when memory is refused to them is tested
-/// with the filters of each in `sandbox/tests/confinement.rs`.
+/// Takes all further memory from a process. False: we may not.
+fn starve(pid: i32) -> bool {
+    // Limits of a process that is not dumpable are root's to change.
+    let root = nix::unistd::geteuid().is_root();
+    let limit = ["--pid", &pid.to_string(), "--data=1"];
+    assert!(!root || std::process::Command::new("prlimit").args(limit).status().unwrap().success());
+    root
+}
+
+/// Notify takes no large message from anybody and keeps none; what it does when memory is refused to it is tested with its filter in
+/// `sandbox/tests/confinement.rs`.
 #[test]
 fn whoever_gets_no_memory_says_so_and_ends() {
     if !nix::unistd::geteuid().is_root() {
-        // Limits of a process that is not dumpable are root's to change.
         return;
     }
     std::thread::scope(|scope| {
@@ -56,8 +64,7 @@ fn whoever_gets_no_memory_says_so_and_ends() {
                 let mut node = Node::start(&["-debug=ipc"]).unwrap();
                 node.call("createwallet", json!(["w"])).unwrap();
                 let pid = node.pid_of(component).unwrap();
-                let limit = ["--pid", &pid.to_string(), "--data=1"];
-                assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
+                assert!(starve(pid));
                 greed(&node);
                 let word = format!(" [error] bitcoin-{component} ends: out of memory: ");
                 node.wait_for(&word, |node| node.log().contains(&word)).unwrap();
@@ -72,6 +79,28 @@ fn whoever_gets_no_memory_says_so_and_ends() {
             });
         }
     });
+}
+
+/// A directory of many wallets is a long answer; the supervisor makes it.
+#[test]
+fn a_supervisor_that_gets_no_memory_says_so_and_takes_everybody_along() {
+    const WALLETS: usize = 2000;
+    let mut node = Node::start(&[]).unwrap();
+    for number in 0..WALLETS {
+        let folder = node.datadir().join(format!("regtest/wallets/{number:0200}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("wallet.dat"), [&b"SQLite format 3\0"[..], &[0; 496]].concat()).unwrap();
+    }
+    let members = family(node.pid().cast_signed());
+    if !starve(node.pid().cast_signed()) {
+        return;
+    }
+    drop(node.call("listwalletdir", json!([])));
+    assert_eq!(node.wait_for_end().unwrap().status.code(), Some(134));
+    assert!(node.log().contains(" [error] bitcoin-node ends: out of memory: "), "{}", node.log());
+    for member in members {
+        crate::support::wait_for_end(member.pid);
+    }
 }
 
 /// An exception of C++ that nobody catches, as for memory that is refused, ends in `abort` of the library of C++.
