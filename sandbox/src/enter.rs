@@ -62,7 +62,9 @@ pub fn enter_within(policy: &Policy, grants: &[PathGrant], mode: Mode, memory: O
     layers.seccomp(&mut report)?;
 
     report.no_new_privs = true;
-    if let Some(text) = status.as_mut().and_then(read_fresh) {
+    if let Some(file) = &mut status {
+        // What the kernel was asked for and does not show is not there.
+        let text = read_fresh(file)?;
         report.seccomp_mode = seccomp::mode(&text)?;
         report.capabilities = process::status_field(&text, "CapEff").unwrap_or_default().to_owned();
         report.no_new_privs = process::status_field(&text, "NoNewPrivs") == Some("1");
@@ -72,11 +74,11 @@ pub fn enter_within(policy: &Policy, grants: &[PathGrant], mode: Mode, memory: O
 
 /// What the kernel says about us now, through a descriptor from before the confinement. Nothing was read from
 /// it before, so that no seek is needed; a plain read, because the convenient ones ask for more system calls.
-fn read_fresh(file: &mut File) -> Option<String> {
+fn read_fresh(file: &mut File) -> Result<String, SandboxError> {
     let mut buffer = vec![0u8; 8192];
-    let length = file.read(&mut buffer).ok()?;
+    let length = file.read(&mut buffer).map_err(SandboxError::Status)?;
     buffer.truncate(length);
-    String::from_utf8(buffer).ok()
+    String::from_utf8(buffer).map_err(|_| SandboxError::Malformed)
 }
 
 /// The layers that a kernel may lack.

@@ -62,6 +62,9 @@ pub enum SandboxError {
         /// What was tried.
         probe: &'static str,
     },
+    /// The kernel does not say any more what it enforces.
+    #[error("sandbox: cannot read /proc/self/status: {0}")]
+    Status(io::Error),
     /// An argument, program path or environment entry contains a zero byte.
     #[error("sandbox: {0} contains a zero byte")]
     ZeroByte(&'static str),
