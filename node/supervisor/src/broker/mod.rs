@@ -19,6 +19,7 @@ pub(crate) use sandbox_info::sandbox_info;
 pub(crate) use snapshot::activate_snapshot;
 pub(crate) use wallet_dir::list_wallets;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Codes of the RPC interface that suit refusals.
@@ -39,11 +40,18 @@ pub(crate) mod code {
 /// so that a link does not lead around the rule.
 pub(crate) fn is_inside(path: &Path, directory: &Path) -> bool {
     let resolve = |path: &Path| {
-        path.ancestors().find_map(|ancestor| {
-            let resolved = std::fs::canonicalize(ancestor).ok()?;
-            let rest = path.strip_prefix(ancestor).ok()?;
-            Some(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) })
-        })
+        for ancestor in path.ancestors() {
+            match std::fs::canonicalize(ancestor) {
+                Ok(resolved) => {
+                    let rest = path.strip_prefix(ancestor).ok()?;
+                    return Some(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) });
+                }
+                Err(error) if [ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {}
+                // It is there: what is above it says nothing about it.
+                Err(_) => return None,
+            }
+        }
+        None
     };
     match (resolve(path), resolve(directory)) {
         (Some(path), Some(directory)) => path.starts_with(directory),
@@ -66,5 +74,7 @@ mod tests {
         assert!(is_inside(&folder.path().join("link/x"), &blocks));
         assert!(is_inside(&blocks, &blocks));
         assert!(!is_inside(&folder.path().join("blocksx"), &blocks));
+        std::os::unix::fs::symlink(folder.path().join("circle"), folder.path().join("circle")).unwrap();
+        assert!(is_inside(&folder.path().join("circle/x"), &blocks), "nobody knows where that is");
     }
 }
