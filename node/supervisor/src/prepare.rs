@@ -243,7 +243,9 @@ pub(crate) fn start(prepared: Prepared) -> Result<Family, NodeError> {
     // Anew, because nobody can cut short what is opened from here on, whoever it is handed to.
     if let Some(path) = outfit.log_path.as_deref() {
         let file = log::open(path)?;
-        file.try_clone().map(bulkhead_control::log::replace_file).map_err(|error| NodeError::system("cannot keep the log", error))?;
+        file.try_clone()
+            .map(bulkhead_control::log::replace_file)
+            .map_err(|error| NodeError::system("cannot keep the log", error))?;
         outfit.log = Some(file);
     }
     if mode == Mode::Off {
