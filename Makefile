@@ -92,7 +92,7 @@ kill-test: build
 glibc-test: build
 	tests/glibc/run.sh $(or $(RELEASE),trixie)
 
-# `make unit` takes a few rules out of the filters; this takes out each in turn (half an hour) and shows what nobody
+# `make unit` takes a few rules out of the filters; this takes out each in turn (a quarter of an hour) and finds what nobody
 # missed. PROCESS=net: of one process.
 mutation: build
 	BULKHEAD_MUTATIONS=$(or $(PROCESS),all) $(CARGO) test --release --locked -p bulkhead-tests --test security -- --nocapture mutation::

@@ -129,10 +129,11 @@ fn rules(entries: &[Rule], filters: &Filters) -> Result<String, Box<dyn Error>> 
         let number = filters.numbers[&rule.syscall];
         let args = list(&rule.args, condition)?;
         Ok(format!(
-            "SyscallRule {{ name: {:?}, number: {number}, args: {args}, reason: {:?}, proof: Proof::{} }}",
+            "SyscallRule {{ name: {:?}, number: {number}, args: {args}, reason: {:?}, proof: Proof::{}, unmissed: {:?} }}",
             rule.syscall,
             rule.comment,
-            proof(rule)
+            proof(rule),
+            rule.unmissed
         ))
     })
 }

@@ -29,6 +29,9 @@ pub struct Rule {
     /// Why it depends on timing or load whether a test makes one.
     #[serde(default)]
     pub by_chance: Option<String>,
+    /// What is lost when the call is refused, though no test can see it.
+    #[serde(default)]
+    pub unmissed: Option<String>,
     /// Taken over from a child's list.
     #[serde(skip)]
     pub inherited: bool,
@@ -88,6 +91,9 @@ pub fn read(name: &str) -> Result<Vec<Rule>, Box<dyn Error>> {
         let excuses: Vec<_> = rule.unexercised.iter().chain(&rule.by_chance).collect();
         if excuses.len() > 1 || excuses.iter().any(|excuse| excuse.trim().is_empty()) {
             return Err(format!("{path}: {} needs one excuse with words in it, or none", rule.syscall).into());
+        }
+        if rule.unmissed.as_ref().is_some_and(|loss| loss.trim().is_empty() || !excuses.is_empty()) {
+            return Err(format!("{path}: {} is made in tests and says what is lost without it, or neither", rule.syscall).into());
         }
     }
     Ok(filter.filter)

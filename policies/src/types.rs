@@ -178,6 +178,8 @@ pub struct SyscallRule {
     pub reason: &'static str,
     /// Who proves that the rule is needed.
     pub proof: Proof,
+    /// What is lost when the call is refused, though no test can see it (`unmissed` in the list). The call is made all the same.
+    pub unmissed: Option<&'static str>,
 }
 
 /// What the test of minimality demands of a rule.

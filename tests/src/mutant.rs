@@ -5,14 +5,21 @@ use bulkhead_policies::{Instruction, Policy};
 
 use crate::bpf::{Call, Verdict, run, satisfying};
 
-/// What `RET` answers for EPERM.
-const REFUSE: u32 = 0x0005_0001;
+/// What a mutant answers where the rule admitted a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Instead {
+    /// EPERM, as the filter would without the rule.
+    Refuse = 0x0005_0001,
+    /// The process ends, so that nobody can make the call unnoticed.
+    Kill = 0x8000_0000,
+}
 
 /// The filter of a policy without one of its rules, and where it differs.
 ///
 /// # Errors
 /// When the rule's answer cannot be told from others'.
-pub fn without(policy: &Policy, rule: usize) -> Result<(Vec<Instruction>, usize), String> {
+pub fn without(policy: &Policy, rule: usize, instead: Instead) -> Result<(Vec<Instruction>, usize), String> {
     let removed = policy.rules.get(rule).ok_or("no such rule")?;
     let mut program = policy.allow.to_vec();
     // A call may be admitted by several rules: all but the first of these stay as they are, so look for an own answer.
@@ -20,7 +27,7 @@ pub fn without(policy: &Policy, rule: usize) -> Result<(Vec<Instruction>, usize)
     if verdict != Verdict::Allow {
         return Err(format!("the rule answers {verdict:?}"));
     }
-    program[at].k = REFUSE;
+    program[at].k = instead as u32;
     for (index, other) in policy.rules.iter().enumerate().filter(|(index, _)| *index != rule) {
         let (verdict, _) = run(&program, &Call::new(other.number, satisfying(other)))?;
         if verdict != Verdict::Allow {
@@ -43,8 +50,8 @@ fn bytes(program: &[Instruction]) -> Vec<u8> {
 ///
 /// # Errors
 /// As [`without`]; or when the filter is not in the binary exactly once.
-pub fn mutate(binary: &mut [u8], policy: &Policy, rule: usize) -> Result<(), String> {
-    let (program, _) = without(policy, rule)?;
+pub fn mutate(binary: &mut [u8], policy: &Policy, rule: usize, instead: Instead) -> Result<(), String> {
+    let (program, _) = without(policy, rule, instead)?;
     let (original, mutant) = (bytes(policy.allow), bytes(&program));
     let mut places = Vec::new();
     let mut from = 0;
@@ -70,10 +77,10 @@ mod tests {
     fn every_rule_can_be_taken_out_alone() {
         for policy in bulkhead_policies::ALL {
             for rule in 0..policy.rules.len() {
-                let (program, at) = without(policy, rule)
+                let (program, at) = without(policy, rule, Instead::Refuse)
                     .unwrap_or_else(|error| unreachable!("{} {}: {error}", policy.name, policy.rules[rule].name));
                 assert_eq!(program.iter().zip(policy.allow).filter(|(one, other)| one != other).count(), 1);
-                assert_eq!(program[at].k, REFUSE);
+                assert_eq!(program[at].k, Instead::Refuse as u32);
             }
         }
     }

@@ -108,12 +108,15 @@ impl Node {
         Ok(node)
     }
 
-    /// Starts a node whose binaries are in another folder, and does not wait.
+    /// Starts a node whose binaries are in another folder, in its data directory, and does not wait.
     ///
     /// # Errors
     /// When the binary cannot be started.
     pub fn spawn_from(binaries: &Path, datadir: &Path, arguments: &[&str]) -> Result<Self, String> {
-        Self::spawn(Command::new(binaries.join("bitcoin-node")), datadir, arguments)
+        let program = std::path::absolute(binaries.join("bitcoin-node")).map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        command.current_dir(datadir);
+        Self::spawn(command, datadir, arguments)
     }
 
     /// Starts the window of a folder of binaries, which starts the node, and does not wait. [`Node::pid`] is the window's.

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn rule(proof: Proof) -> SyscallRule {
-        SyscallRule { name: "mremap", number: 25, args: &[], reason: "realloc", proof }
+        SyscallRule { name: "mremap", number: 25, args: &[], reason: "realloc", proof, unmissed: None }
     }
 
     #[test]
