@@ -198,7 +198,8 @@ fn judge(policy: &Policy, rule: usize) -> Result<String, String> {
     let unmissed = policy.rules[rule].unmissed;
     match (without(policy, rule, Instead::Refuse), unmissed) {
         (Some(failure), None) => Ok(failure),
-        (Some(failure), Some(why)) => Err(format!("is missed ({failure}), in spite of \"{why}\"")),
+        // Chance decides whether a test sees some of these losses.
+        (Some(failure), Some(_)) => Ok(format!("missed this time: {failure}")),
         // Refused without a trace: then it must be made, and what is lost must be said.
         (None, unmissed) => match (without(policy, rule, Instead::Kill), unmissed) {
             (Some(end), Some(_)) => Ok(format!("unmissed, but made: {end}")),

@@ -23,8 +23,9 @@ impl Progress {
     pub(super) fn look(&mut self, pid: i32) -> bool {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
         let seen = threads.filter_map(|thread| parse(&fs::read_to_string(thread.path().join("stat")).ok()?));
-        let (ticks, waits) = seen.fold((0, false), |(sum, any), (ticks, waits)| (sum + ticks, any || waits));
-        self.seen(ticks, waits)
+        let seen = seen.reduce(|(sum, any), (ticks, waits)| (sum + ticks, any || waits));
+        // A process that /proc hides may do anything.
+        seen.is_none_or(|(ticks, waits)| self.seen(ticks, waits))
     }
 
     /// `ticks`: processor time of all threads. `waits`: one of them waits for a disk.
@@ -70,5 +71,7 @@ mod tests {
         assert_eq!(looks(|look| (look * 20, false)), 10_000);
         assert_eq!(looks(|look| (look / 20, look % 50 == 0)), 10_000, "a slow disk");
         assert_eq!(looks(|look| (look / 20, false)), 59, "timers");
+        let mut unseen = Progress::default();
+        assert!((0..1000).all(|_| unseen.look(i32::MAX)), "nothing is known of it");
     }
 }
