@@ -285,6 +285,26 @@ fn wallet_taken_over_gets_no_key_and_no_signature() {
     attacks("wallet", &["keystore", "talk", "flood", "half", "silence", "huge", "descriptors", "control"]);
 }
 
+/// It says that it is ready and has loaded nothing: the next one loads what there was to load.
+#[test]
+fn wallet_taken_over_makes_nobody_forget_the_wallets() {
+    let victim = victim();
+    let folder = replaced("wallet", "wallet silence 1");
+    let mut node = Node::spawn_from(folder.path(), victim.datadir.path(), &["-wallet=w"]).unwrap();
+    node.wait_until_ready().unwrap();
+    let ready = |node: &Node| {
+        node.processes().is_ok_and(|rows| rows.iter().any(|row| row["process"] == "wallet" && row["state"] == "ready"))
+    };
+    node.wait_for("the wallet that was taken over", |node| ready(node) && node.log().contains("misbehaves")).unwrap();
+    let binary = folder.path().join("bitcoin-wallet");
+    std::fs::remove_file(&binary).unwrap();
+    std::fs::copy(binaries().join("bitcoin-wallet"), &binary).unwrap();
+    kill(Pid::from_raw(node.pid_of("wallet").unwrap()), Signal::SIGKILL).unwrap();
+    let loaded = |node: &Node| node.call("listwallets", json!([])).is_ok_and(|list| list == json!(["w"]));
+    node.wait_for("the wallet in the next process", loaded).unwrap();
+    assert!(node.stop().unwrap().status.success());
+}
+
 /// The key store decrypts a key for the moment in which it signs, so not even its own memory holds one in between.
 #[test]
 fn keys_of_an_unlocked_wallet_are_in_no_memory() {

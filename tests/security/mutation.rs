@@ -108,14 +108,18 @@ fn look(node: &Node) -> Result<(), String> {
     own.then_some(()).ok_or_else(|| format!("getsandboxinfo does not show the supervisor: {rows:?}"))
 }
 
-/// Databases remove what they do not need any more.
+/// Databases remove what they do not need any more: old lists of tables, journals of wallets.
 fn tidy(folder: &Path) -> Result<(), String> {
     let mut lists = 0;
     for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())?.flatten() {
         if entry.path().is_dir() {
             tidy(&entry.path())?;
         }
-        lists += u32::from(entry.file_name().to_string_lossy().starts_with("MANIFEST-"));
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.ends_with("-journal") {
+            return Err(format!("{name} was left in {}", folder.display()));
+        }
+        lists += u32::from(name.starts_with("MANIFEST-"));
     }
     if lists > 1 { Err(format!("{} has {lists} lists of tables", folder.display())) } else { Ok(()) }
 }
@@ -145,7 +149,9 @@ fn live(folder: &Path) -> Result<(), String> {
     let path = datadir.path();
     let notified = path.join("notified");
     let command = format!("-blocknotify=touch {}", notified.display());
-    let arguments = ["-debug=ipc", &command, "-txindex", "-coinstatsindex", "-blockfilterindex"];
+    let late = path.join("late");
+    let last = format!("-shutdownnotify=sleep 0.2; touch {}", late.display());
+    let arguments = ["-debug=ipc", &command, &last, "-txindex", "-coinstatsindex", "-blockfilterindex"];
     let node = start(folder, path, &arguments)?;
     let call = |method: &str, params: Value| node.call(method, params).map_err(failed(method));
     let wallet = |method: &str, params: Value| node.wallet("w", method, params).map_err(failed(method));
@@ -175,6 +181,9 @@ fn live(folder: &Path) -> Result<(), String> {
     call("echoipc", json!(["text"]))?;
     node.wait_for("a notification", |_| notified.exists())?;
     stop(node, path)?;
+    if !late.exists() {
+        return Err("the last command was not waited for".into());
+    }
     // As after a crash of the key store.
     std::fs::write(path.join("regtest/wallets/w/wallet.dat-journal"), [0; 512]).map_err(|error| error.to_string())?;
     let node = start(folder, path, &["-debug=ipc", "-wallet=w"])?;
