@@ -93,7 +93,7 @@ glibc-test: build
 	tests/glibc/run.sh $(or $(RELEASE),trixie)
 
 # `make unit` takes a few rules out of the filters; this takes out each in turn (a quarter of an hour) and finds what nobody
-# missed. PROCESS=net: of one process.
+# missed. PROCESS=net,rpc:close: of one process and of one call.
 mutation: build
 	BULKHEAD_MUTATIONS=$(or $(PROCESS),all) $(CARGO) test --release --locked -p bulkhead-tests --test security -- --nocapture mutation::
 
