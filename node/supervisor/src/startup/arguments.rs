@@ -181,8 +181,8 @@ pub(crate) fn save_settings(args: &ArgsManager, path: &Path) -> Result<(), NodeE
     let temporary = PathBuf::from(temporary);
     let shown = temporary.display();
     let unwritable = |detail: String| init(format!("Settings file could not be written:\n- {detail}"));
-    let mut file = fresh(&temporary)
-        .map_err(|_| unwritable(format!("Error: Unable to open settings file {shown} for writing")))?;
+    let mut file =
+        fresh(&temporary).map_err(|_| unwritable(format!("Error: Unable to open settings file {shown} for writing")))?;
     file.write_all(write_settings(args.read_write_settings()).as_bytes())
         .map_err(|_| unwritable(format!("Error: Unable to write settings file {shown}")))?;
     drop(file);
