@@ -20,7 +20,7 @@ pub(crate) use snapshot::activate_snapshot;
 pub(crate) use wallet_dir::list_wallets;
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Codes of the RPC interface that suit refusals.
 pub(crate) mod code {
@@ -41,7 +41,8 @@ pub(crate) mod code {
 pub(crate) fn is_inside(path: &Path, directory: &Path) -> bool {
     let resolve = |path: &Path| {
         for ancestor in path.ancestors() {
-            match std::fs::canonicalize(ancestor) {
+            // Without a slash or a dot at the end: the library would ask whether that is a folder, with a call that is refused here.
+            match std::fs::canonicalize(ancestor.components().collect::<PathBuf>()) {
                 Ok(resolved) => {
                     let rest = path.strip_prefix(ancestor).ok()?;
                     return Some(if rest.as_os_str().is_empty() { resolved } else { resolved.join(rest) });
