@@ -25,7 +25,7 @@ node/store/src/codec.rs node/store/src/coin.rs node/store/src/undo.rs node/store
 node/store/src/snapshot.rs node/chain/src/mempool_accept/persist.rs
 node/rpc-util/src/codec.rs node/rpc-util/src/bech32.rs node/rpc-util/src/address.rs node/rpc-util/src/amount.rs
 node/rpc-util/src/psbt/*.rs node/rpc-util/src/descriptor/*.rs
-wallet/core/src/codec.rs wallet/core/src/record/*.rs wallet/core/src/descriptor/*.rs wallet/spend-policy/src/text.rs
+wallet/core/src/codec.rs wallet/core/src/record/*.rs node/descriptor/src/*.rs wallet/spend-policy/src/text.rs
 """
 HANDLERS = """
 schema/link/src/*.rs node/chain/src/serve/*.rs node/net/src/process/chain.rs node/net/src/process/events.rs

@@ -37,14 +37,14 @@ def differs(what, core, ours):
 
 
 class Node:
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, *options):
         self.folder = pathlib.Path(folder)
         with socket.socket() as reserved:
             reserved.bind(("127.0.0.1", 0))
             self.port = reserved.getsockname()[1]
         self.process = subprocess.Popen([
             binary, "-regtest", f"-datadir={folder}", f"-rpcport={self.port}", "-rpcuser=u", "-rpcpassword=p", "-listen=0",
-            "-connect=0", "-dnsseed=0", "-fallbackfee=0.0002", "-keypool=10", "-printtoconsole=0",
+            "-connect=0", "-dnsseed=0", "-fallbackfee=0.0002", "-keypool=10", "-printtoconsole=0", *options,
         ])
         deadline = time.monotonic() + LIMIT
         while True:
@@ -56,16 +56,20 @@ class Node:
                     raise
                 time.sleep(0.05)
 
-    def call(self, method, *arguments, wallet=None):
+    def answer(self, method, arguments, wallet=None):
+        """The status and the text of the answer."""
         body = json.dumps({"id": 1, "method": method, "params": arguments}).encode()
         path = "" if wallet is None else f"wallet/{wallet}"
         secret = "Basic " + base64.b64encode(b"u:p").decode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/{path}", body, {"Authorization": secret})
         try:
             with urllib.request.urlopen(request, timeout=LIMIT) as reply:
-                answer = json.load(reply)
+                return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
-            answer = json.load(error)
+            return error.code, error.read().decode()
+
+    def call(self, method, *arguments, wallet=None):
+        answer = json.loads(self.answer(method, arguments, wallet)[1])
         if answer["error"]:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]

@@ -3,6 +3,7 @@
 use crate::bech32::{self, Variant};
 use crate::solver::Destination;
 use bitcoin::{Network, base58};
+use serde_json::{Map, Value};
 
 /// Prefixes of one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +190,39 @@ pub fn decode_wif(text: &str, network: Network) -> Option<([u8; 32], bool)> {
         (33, Some(1)) => Some((rest[..32].try_into().ok()?, true)),
         _ => None,
     }
+}
+
+/// What an address stands for, as `validateaddress` and `getaddressinfo` tell it.
+pub fn describe_destination(destination: &Destination) -> Map<String, Value> {
+    let mut out = Map::new();
+    let mut add = |name: &str, value: Value| {
+        out.insert(name.into(), value);
+    };
+    match destination {
+        Destination::PubKeyHash(_) => {
+            add("isscript", false.into());
+            add("iswitness", false.into());
+        }
+        Destination::ScriptHash(_) => {
+            add("isscript", true.into());
+            add("iswitness", false.into());
+        }
+        Destination::Witness(1, program) if program == &[0x4e, 0x73] => {
+            add("isscript", true.into());
+            add("iswitness", true.into());
+        }
+        Destination::Witness(version, program) => {
+            match (version, program.len()) {
+                (0, 20) => add("isscript", false.into()),
+                (0, 32) | (1, 32) => add("isscript", true.into()),
+                _ => {}
+            }
+            add("iswitness", true.into());
+            add("witness_version", (*version).into());
+            add("witness_program", hex::encode(program).into());
+        }
+    }
+    out
 }
 
 #[cfg(test)]

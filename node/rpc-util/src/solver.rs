@@ -69,8 +69,8 @@ impl ScriptType {
     }
 }
 
-/// What an address stands for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What an address stands for. Ordered as in Core, whose lists of addresses are in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// Hash of a public key.
     PubKeyHash([u8; 20]),
@@ -80,7 +80,37 @@ pub enum Destination {
     Witness(u8, Vec<u8>),
 }
 
+impl Ord for Destination {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Destination {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Destination {
+    /// The kind as Core numbers them, then what stands in the address.
+    fn rank(&self) -> (u8, u8, &[u8]) {
+        match self {
+            Destination::PubKeyHash(hash) => (0, 0, hash),
+            Destination::ScriptHash(hash) => (1, 0, hash),
+            Destination::Witness(version, program) => {
+                let kind = match (version, program.as_slice()) {
+                    (0, _) if program.len() == 32 => 2,
+                    (0, _) => 3,
+                    (1, _) if program.len() == 32 => 4,
+                    (1, [0x4e, 0x73]) => 5,
+                    _ => 6,
+                };
+                (kind, *version, program)
+            }
+        }
+    }
+
     /// The output script that pays it.
     pub fn script(&self) -> ScriptBuf {
         match self {
@@ -218,6 +248,23 @@ mod tests {
         ] {
             assert_eq!(solve(&hex::decode(&script).unwrap()).name(), name, "{script}");
         }
+    }
+
+    /// Core's kinds, then what stands in the address.
+    #[test]
+    fn destinations_are_ordered_as_in_core() {
+        let ordered = [
+            Destination::PubKeyHash([1; 20]),
+            Destination::PubKeyHash([2; 20]),
+            Destination::ScriptHash([0; 20]),
+            Destination::Witness(0, vec![9; 32]),
+            Destination::Witness(0, vec![1; 20]),
+            Destination::Witness(1, vec![1; 32]),
+            Destination::Witness(1, vec![0x4e, 0x73]),
+            Destination::Witness(1, vec![0; 2]),
+            Destination::Witness(16, vec![0; 2]),
+        ];
+        assert!(ordered.is_sorted_by(|left, right| left < right));
     }
 
     #[test]

@@ -197,7 +197,8 @@ impl App {
                 // Marked before the question, so that what happens meanwhile is not missed.
                 changes.borrow_and_update();
                 let state = self.chain.state().await.ok()?;
-                if loaded.wallet.borrow().tip.hash == state.tip.block.hash {
+                let reached = loaded.wallet.borrow().tip.hash == state.tip.block.hash;
+                if reached || crate::ipc::events::waits_for_blocks(self, loaded).await.ok()? {
                     return Some(state);
                 }
                 changes.changed().await.ok()?;

@@ -1,7 +1,7 @@
 //! Wallet logic without I/O, clock or threads, shared by `bitcoin-wallet` and `bitcoin-keystore`.
 //!
 //! - [`record`]: keys and values of `wallet.dat`, byte for byte those of Bitcoin Core.
-//! - [`descriptor`]: output descriptors, their ids, their expansion from caches or private keys.
+//! - [`descriptor`]: output descriptors, the crate `bulkhead-descriptor`, which chain reads them with too.
 //! - [`defaults`]: the eight descriptors of a new wallet.
 //! - [`output_type`]: the address types.
 //! - [`flags`]: wallet flags.
@@ -10,10 +10,7 @@
 
 pub mod codec;
 pub mod defaults;
-pub mod descriptor;
 pub mod flags;
-pub mod output_type;
 pub mod record;
 
-pub use descriptor::Descriptor;
-pub use output_type::OutputType;
+pub use bulkhead_descriptor::{self as descriptor, Descriptor, OutputType, output_type};

@@ -103,6 +103,13 @@ impl Draft {
         Ok(id)
     }
 
+    /// A wallet that made a descriptor of its own is not blank any more.
+    pub fn end_blank(&mut self, loaded: &Loaded) {
+        if loaded.has(flags::BLANK_WALLET) {
+            self.records.push(raw(&Record::Flags(loaded.flags & !flags::BLANK_WALLET)));
+        }
+    }
+
     /// Makes a descriptor the one that addresses of a type are taken from.
     pub fn activate(&mut self, id: DescriptorId, output_type: OutputType, internal: bool) {
         self.records.push(raw(&Record::Active { output_type: output_type as u8, internal, id }));
@@ -169,9 +176,7 @@ pub fn defaults(loaded: &Loaded, vault: &mut Vault, network: Network, keypool: i
         draft.activate(id, output_type, internal);
     }
     master.private_key.non_secure_erase();
-    if loaded.has(flags::BLANK_WALLET) {
-        draft.records.push(raw(&Record::Flags(loaded.flags & !flags::BLANK_WALLET)));
-    }
+    draft.end_blank(loaded);
     Ok(draft)
 }
 

@@ -63,15 +63,15 @@ fn script_of_descriptor(context: &Context, text: &str) -> RpcResult<ScriptBuf> {
     if descriptor.is_range() {
         return Err(RpcError::parameter("Ranged descriptor not accepted. Maybe pass through deriveaddresses first?"));
     }
-    let scripts = descriptor.expand(0).ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
+    let expanded = descriptor.expand(0).ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
     // combo(): P2WPKH where the key allows it, else P2PKH.
-    let index = match scripts.len() {
+    let index = match expanded.scripts.len() {
         4 => 2,
         1 => 0,
         _ => 1,
     };
-    let chosen = scripts.into_iter().nth(index);
-    chosen.map(|expanded| expanded.script).ok_or_else(|| RpcError::internal("descriptor without script"))
+    let chosen = expanded.scripts.into_iter().nth(index);
+    chosen.ok_or_else(|| RpcError::internal("descriptor without script"))
 }
 
 fn generatetodescriptor(context: &Context, params: &Params) -> RpcResult<Value> {

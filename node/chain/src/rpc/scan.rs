@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 
 use bitcoin::{OutPoint, ScriptBuf};
-use bulkhead_rpc_util::descriptor::{Descriptor, parse_range};
+use bulkhead_rpc_util::descriptor::{Descriptor, Solution, parse_range};
 use bulkhead_rpc_util::error::MISC_ERROR;
 use bulkhead_rpc_util::{Params, RpcError, RpcResult, amount_to_json, infer_descriptor, params};
 use bulkhead_store::{Coin, StoreError};
@@ -29,8 +29,8 @@ pub(super) fn read_scan_object(object: &Value) -> RpcResult<(&str, Option<(u32, 
     }
 }
 
-/// Scripts of such a descriptor; up to 1001 without a range.
-pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcResult<Vec<(ScriptBuf, String)>> {
+/// Scripts of such a descriptor, up to 1001 without a range, and what is known of how each is spent.
+pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcResult<Vec<(ScriptBuf, Option<Solution>)>> {
     let (text, range) = read_scan_object(object)?;
     let descriptors = Descriptor::parse(text, context.network, false).map_err(RpcError::address_or_key)?;
     let is_range = descriptors.first().is_some_and(Descriptor::is_range);
@@ -38,13 +38,11 @@ pub(super) fn scripts_of_scan_object(context: &Context, object: &Value) -> RpcRe
     let mut found = Vec::new();
     for position in low..=high {
         for descriptor in &descriptors {
-            let scripts = descriptor
+            let expanded = descriptor
                 .expand(position)
                 .ok_or_else(|| RpcError::address_or_key(format!("Cannot derive script without private keys: '{text}'")))?;
-            for (i, expanded) in scripts.into_iter().enumerate() {
-                let label =
-                    descriptor.describe(position, i).unwrap_or_else(|| infer_descriptor(&expanded.script, context.network));
-                found.push((expanded.script, label));
+            for (i, script) in expanded.scripts.iter().enumerate() {
+                found.push((script.clone(), expanded.solution(i)));
             }
         }
     }
@@ -65,7 +63,8 @@ fn scantxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
 fn start(context: &Context, objects: &[Value]) -> RpcResult<Value> {
     let mut needles: HashMap<ScriptBuf, String> = HashMap::new();
     for object in objects {
-        for (script, description) in scripts_of_scan_object(context, object)? {
+        for (script, solution) in scripts_of_scan_object(context, object)? {
+            let description = solution.map_or_else(|| infer_descriptor(&script, context.network), |known| known.descriptor());
             needles.entry(script).or_insert(description);
         }
     }

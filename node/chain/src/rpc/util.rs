@@ -4,8 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bitcoin::hashes::{Hash, hash160, sha256};
 use bitcoin::{PublicKey, ScriptBuf};
+use bulkhead_rpc_util::address::describe_destination;
 use bulkhead_rpc_util::codec::parse_hex;
-use bulkhead_rpc_util::descriptor::{Descriptor, multisig_script, parse_range, split_checksum, with_checksum};
+use bulkhead_rpc_util::descriptor::{Descriptor, checksum, multisig_script, parse_range, with_checksum};
 use bulkhead_rpc_util::params::as_str;
 use bulkhead_rpc_util::{Destination, Params, RpcError, RpcResult, decode_address, encode_address};
 use serde_json::{Map, Value, json};
@@ -23,39 +24,6 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
 
 const MAX_MULTISIG_KEYS: usize = 20;
 const MAX_ELEMENT_SIZE: usize = 520;
-
-/// What an address stands for, as `validateaddress` and `getaddressinfo` tell it.
-pub fn describe_destination(destination: &Destination) -> Map<String, Value> {
-    let mut out = Map::new();
-    let mut add = |name: &str, value: Value| {
-        out.insert(name.into(), value);
-    };
-    match destination {
-        Destination::PubKeyHash(_) => {
-            add("isscript", false.into());
-            add("iswitness", false.into());
-        }
-        Destination::ScriptHash(_) => {
-            add("isscript", true.into());
-            add("iswitness", false.into());
-        }
-        Destination::Witness(1, program) if program == &[0x4e, 0x73] => {
-            add("isscript", true.into());
-            add("iswitness", true.into());
-        }
-        Destination::Witness(version, program) => {
-            match (version, program.len()) {
-                (0, 20) => add("isscript", false.into()),
-                (0, 32) | (1, 32) => add("isscript", true.into()),
-                _ => {}
-            }
-            add("iswitness", true.into());
-            add("witness_version", (*version).into());
-            add("witness_program", hex::encode(program).into());
-        }
-    }
-    out
-}
 
 fn validateaddress(context: &Context, params: &Params) -> RpcResult<Value> {
     let mut out = Map::new();
@@ -78,7 +46,6 @@ fn validateaddress(context: &Context, params: &Params) -> RpcResult<Value> {
 fn getdescriptorinfo(context: &Context, params: &Params) -> RpcResult<Value> {
     let text = params.str(0)?;
     let descriptors = Descriptor::parse(text, context.network, false).map_err(RpcError::address_or_key)?;
-    let (_, checksum) = split_checksum(text, false).map_err(RpcError::address_or_key)?;
     let first = descriptors.first().ok_or_else(|| RpcError::internal("descriptor without expansion"))?;
     let mut out = Map::new();
     out.insert("descriptor".into(), first.public_text().into());
@@ -86,7 +53,7 @@ fn getdescriptorinfo(context: &Context, params: &Params) -> RpcResult<Value> {
         let all = descriptors.iter().map(|descriptor| Value::from(descriptor.public_text()));
         out.insert("multipath_expansion".into(), all.collect());
     }
-    out.insert("checksum".into(), checksum.into());
+    out.insert("checksum".into(), text.split('#').next().and_then(checksum).into());
     out.insert("isrange".into(), first.is_range().into());
     out.insert("issolvable".into(), first.is_solvable().into());
     let has_keys = descriptors.iter().any(Descriptor::has_private_keys);
@@ -118,10 +85,10 @@ fn deriveaddresses(context: &Context, params: &Params) -> RpcResult<Value> {
 fn derive(context: &Context, descriptor: &Descriptor, (low, high): (u32, u32)) -> RpcResult<Value> {
     let mut addresses = Vec::new();
     for position in low..=high {
-        let scripts =
+        let expanded =
             descriptor.expand(position).ok_or_else(|| RpcError::address_or_key("Cannot derive script without private keys"))?;
-        for (i, expanded) in scripts.iter().enumerate() {
-            match Destination::from_script(&expanded.script) {
+        for (i, script) in expanded.scripts.iter().enumerate() {
+            match Destination::from_script(script) {
                 Some(destination) => addresses.push(Value::from(encode_address(&destination, context.network))),
                 // The bare key of combo() has no address.
                 None if descriptor.is_combo() && i == 0 => {}

@@ -1,6 +1,6 @@
 //! The descriptor that best describes an output script when nothing else is known.
 
-use super::checksum::with_checksum;
+use super::with_checksum;
 use crate::address::encode_address;
 use crate::solver::{ScriptType, solve};
 use bitcoin::{Network, Script, XOnlyPublicKey};

@@ -4,6 +4,7 @@ use bulkhead_control::{OpenKeystore, Request};
 use bulkhead_keystore_edge::{ClientError, KeystoreClient};
 use serde_json::Value;
 
+use super::sign_raw::check_key;
 use super::{ask, param};
 use crate::door::Door;
 use crate::jsonrpc::{CallError, CallResult, code};
@@ -24,7 +25,7 @@ pub(super) async fn with_keystore<T: Send + 'static>(
 
 pub(super) async fn sign_message(door: &Door, params: &[Value]) -> CallResult {
     let text = |index| param(params, index).as_str().unwrap_or_default().to_owned();
-    let (key, message) = (text(0), text(1));
-    let signature = with_keystore(door, move |keystore| keystore.one_shot_sign_message(&key, &message)).await?;
+    let (key, message) = (check_key(&text(0), &door.config.network)?, text(1));
+    let signature = with_keystore(door, move |keystore| keystore.one_shot_sign_message(key.as_str(), &message)).await?;
     Ok(Value::String(signature).to_string())
 }

@@ -2,12 +2,12 @@
 //! descriptors, which may hold private keys.
 
 use bitcoin::psbt::Input;
-use bitcoin::{OutPoint, Psbt, Transaction};
+use bitcoin::{Network, OutPoint, Psbt, Transaction};
 use bulkhead_keystore_edge::OneShotDescriptor;
 use bulkhead_rpc_util::codec::tx_to_hex;
-use bulkhead_rpc_util::descriptor::parse_range;
+use bulkhead_rpc_util::descriptor::{parse_range, split_multipath};
 use bulkhead_rpc_util::psbt::{decode, encode, is_final};
-use bulkhead_rpc_util::{Params, RpcError, params};
+use bulkhead_rpc_util::{Params, RpcError, network_from_name, params};
 use bulkhead_schema::methods::Owner;
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ use crate::jsonrpc::{CallError, CallResult, code};
 const DEFAULT_END: u32 = 1000;
 
 /// A descriptor as text, or as an object with a range (Core: `EvalDescriptorStringOrObject`).
-fn descriptor(value: &Value) -> Result<OneShotDescriptor, RpcError> {
+fn descriptors(value: &Value, network: Network) -> Result<Vec<OneShotDescriptor>, RpcError> {
     let (text, (first, last)) = match value {
         Value::String(text) => (text.as_str(), (0, DEFAULT_END)),
         Value::Object(object) => {
@@ -33,11 +33,10 @@ fn descriptor(value: &Value) -> Result<OneShotDescriptor, RpcError> {
         _ => return Err(RpcError::parameter("Scan object needs to be either a string or an object")),
     };
     let bound = |index: u32| i32::try_from(index).map_err(|_| RpcError::parameter("End of range is too high"));
-    Ok(OneShotDescriptor {
-        descriptor: text.to_owned().into(),
-        range_start: bound(first)?,
-        range_end: bound(last)?.saturating_add(1),
-    })
+    let (range_start, range_end) = (bound(first)?, bound(last)?.saturating_add(1));
+    let texts = split_multipath(text, false, network).map_err(|error| RpcError::address_or_key(error.to_string()))?;
+    let one = |text: String| OneShotDescriptor { descriptor: text.into(), range_start, range_end };
+    Ok(texts.into_iter().map(one).collect())
 }
 
 fn lacks_coin(input: &Input) -> bool {
@@ -84,7 +83,11 @@ fn drop_legacy(psbt: &mut Psbt, added: &[usize]) {
 
 pub(super) async fn process(door: &Door, params: &[Value]) -> CallResult {
     let params = Params::new(params.to_vec());
-    let descriptors = params.array(1)?.iter().map(descriptor).collect::<Result<Vec<_>, _>>()?;
+    let network = network_from_name(&door.config.network).ok_or_else(|| RpcError::internal("a network without name"))?;
+    let mut found = Vec::new();
+    for value in params.array(1)? {
+        found.extend(descriptors(value, network)?);
+    }
     let sighash = sighash(&params, 2)?;
     let derivations = params.opt_bool(3)?.unwrap_or(true);
     let finalize = params.opt_bool(4)?.unwrap_or(true);
@@ -97,7 +100,7 @@ pub(super) async fn process(door: &Door, params: &[Value]) -> CallResult {
     let added = add_nested(door, psbt).await?;
     let bytes = psbt.serialize(); // the key store knows version 0
     let signed = with_keystore(door, move |keystore| {
-        keystore.one_shot_sign_transaction(bytes, Vec::new(), descriptors, sighash, finalize, derivations)
+        keystore.one_shot_sign_transaction(bytes, Vec::new(), found, sighash, finalize, derivations)
     });
     let signed = Psbt::deserialize(&signed.await?.psbt).ok().filter(|signed| signed.unsigned_tx == psbt.unsigned_tx);
     *psbt = signed.ok_or_else(|| broken("key store"))?;
@@ -121,11 +124,12 @@ mod tests {
 
     #[test]
     fn ranges_are_given_or_end_at_a_thousand() {
-        let bounds = |value: Value| descriptor(&value).map(|found| (found.range_start, found.range_end));
-        assert_eq!(bounds(json!("wpkh(x)")), Ok((0, 1001)));
-        assert_eq!(bounds(json!({"desc": "wpkh(x)"})), Ok((0, 1001)));
-        assert_eq!(bounds(json!({"desc": "wpkh(x)", "range": 3})), Ok((0, 4)));
-        assert_eq!(bounds(json!({"desc": "wpkh(x)", "range": [2, 3]})), Ok((2, 4)));
+        let bounds = |value: Value| descriptors(&value, Network::Regtest).map(|found| (found[0].range_start, found[0].range_end));
+        assert_eq!(bounds(json!("raw(51)")), Ok((0, 1001)));
+        assert_eq!(bounds(json!({"desc": "raw(51)"})), Ok((0, 1001)));
+        assert_eq!(bounds(json!({"desc": "raw(51)", "range": 3})), Ok((0, 4)));
+        assert_eq!(bounds(json!({"desc": "raw(51)", "range": [2, 3]})), Ok((2, 4)));
+        assert_eq!(bounds(json!("wpkh(x)")).unwrap_err().message, "wpkh(): key 'x' is not valid");
         assert_eq!(bounds(json!({"range": 3})).unwrap_err().message, "Descriptor needs to be provided in scan object");
         assert_eq!(bounds(json!(1)).unwrap_err().message, "Scan object needs to be either a string or an object");
         assert_eq!(bounds(json!({"desc": "x", "range": [3, 2]})).unwrap_err().code, -8);

@@ -112,7 +112,7 @@ impl wallet_events::Server for Events {
         for loaded in self.app.all() {
             loaded.best_block_time.set(clock::now());
             let stands = loaded.wallet.borrow().tip;
-            if stands.hash != tip.block.hash {
+            if stands.hash != tip.block.hash && !waits_for_blocks(&self.app, &loaded).await.map_err(bulkhead_link::failed)? {
                 // Chain dropped what we were too slow to take.
                 catch_up(&self.app, &loaded, &[stands.hash]).await.map_err(bulkhead_link::failed)?;
                 read_mempool(&self.app, &loaded).await.map_err(bulkhead_link::failed)?;
@@ -172,12 +172,23 @@ pub async fn write_position(app: &App, loaded: &Loaded) {
     wallet.push(new);
 }
 
+/// Whether blocks behind the position of a wallet are still to come, because chain started from a snapshot of the coins. As in
+/// Core, the wallet then goes on with the blocks that there are; a scan of the others has to be asked for.
+pub async fn waits_for_blocks(app: &App, loaded: &Loaded) -> Result<bool, ChainError> {
+    let state = app.chain.state().await?;
+    let height = loaded.wallet.borrow().tip.height;
+    if state.pruned || height < 0 || state.tip.block.height <= height + 1 {
+        return Ok(false);
+    }
+    Ok(app.chain.blocks_from().await? > height + 1)
+}
+
 async fn connect(app: &App, loaded: &Loaded, block: &Block, at: BlockRef) -> Result<(), SyncError> {
     let tip = loaded.wallet.borrow().tip;
     if tip.hash == at.hash {
         return Ok(());
     }
-    if tip.hash != block.header.prev_blockhash && tip.height >= 0 {
+    if tip.hash != block.header.prev_blockhash && tip.height >= 0 && !waits_for_blocks(app, loaded).await? {
         // We missed something: go over everything from the fork.
         return catch_up(app, loaded, &[tip.hash]).await;
     }

@@ -2,9 +2,11 @@
 
 use bitcoin::Script;
 use bitcoin::hashes::Hash;
-use bulkhead_rpc_util::solver::witness_program;
+use bulkhead_rpc_util::address::describe_destination;
 use bulkhead_rpc_util::{Destination, RpcError, RpcResult, decode_address, encode_address, solve};
-use bulkhead_wallet_core::descriptor::Solution;
+use bulkhead_wallet_core::descriptor::{DerivedKey, Solution, SolutionForm};
+use miniscript::Descriptor as Miniscript;
+use miniscript::descriptor::ShInner;
 use serde_json::{Map, Value, json};
 
 use super::Call;
@@ -19,34 +21,13 @@ fn single_key(solution: &Solution) -> Option<bitcoin::PublicKey> {
     }
 }
 
-/// What the script of an address is, without the wallet.
-fn describe_destination(script: &Script, out: &mut Map<String, Value>) {
-    if let Some((version, program)) = witness_program(script.as_bytes()) {
-        let is_script = match (version, program.len()) {
-            (0, 32) | (1, 32) => Some(true),
-            (0, 20) => Some(false),
-            _ => None,
-        };
-        if let Some(is_script) = is_script {
-            out.insert("isscript".into(), json!(is_script));
-        }
-        out.insert("iswitness".into(), json!(true));
-        out.insert("witness_version".into(), json!(version));
-        out.insert("witness_program".into(), json!(hex::encode(program)));
-        return;
-    }
-    out.insert("isscript".into(), json!(script.is_p2sh()));
-    out.insert("iswitness".into(), json!(false));
-}
-
 /// The script behind an address, and what is embedded in it.
 fn describe_script(call: &Call, script: &Script, solution: &Solution, out: &mut Map<String, Value>) {
     let kind = solve(script.as_bytes());
     out.insert("script".into(), json!(kind.name()));
     out.insert("hex".into(), json!(script.to_hex_string()));
     if let Some(destination) = Destination::from_script(script) {
-        let mut inner = Map::new();
-        describe_destination(script, &mut inner);
+        let mut inner = describe_destination(&destination);
         describe_inner(call, script, solution, &mut inner);
         inner.insert("address".into(), json!(encode_address(&destination, call.app.network)));
         inner.insert("scriptPubKey".into(), json!(script.to_hex_string()));
@@ -101,16 +82,16 @@ pub(super) async fn address_info(call: &Call) -> RpcResult {
         out.insert("parent_desc".into(), json!(spkm.descriptor.normalized()));
     }
     out.insert("iswatchonly".into(), json!(false));
-    describe_destination(&script, &mut out);
+    out.extend(describe_destination(&destination));
     if let Some(solution) = &solution {
         describe_inner(call, &script, solution, &mut out);
     }
     out.insert("ischange".into(), json!(is_change(&wallet, &script)));
-    if let Some(spkm) = parent.and_then(|id| wallet.spkms.get(&id)) {
+    if let Some(spkm) = parent.and_then(|id| wallet.spkms.get(&id))
+        && let Some(key) = solution.as_ref().and_then(address_key)
+    {
         out.insert("timestamp".into(), json!(spkm.creation));
-        if let Some(solution) = &solution {
-            push_origin(solution, &mut out);
-        }
+        push_origin(key, &mut out);
     }
     let address = encode_address(&destination, call.app.network);
     let labels: Vec<String> = wallet.book_entry(&address).and_then(|entry| entry.label.clone()).into_iter().collect();
@@ -122,9 +103,22 @@ fn is_change(wallet: &Wallet, script: &Script) -> bool {
     wallet.is_change(&bitcoin::TxOut { value: bitcoin::Amount::ZERO, script_pubkey: script.to_owned() })
 }
 
+/// The key that an address stands for, when it is one key and no script: what Core keeps dates and paths of.
+fn address_key(solution: &Solution) -> Option<&DerivedKey> {
+    let SolutionForm::Script(script) = &solution.form else { return None };
+    let one_key = match script.as_ref() {
+        Miniscript::Pkh(_) | Miniscript::Wpkh(_) => true,
+        Miniscript::Sh(sh) => matches!(sh.as_inner(), ShInner::Wpkh(_)),
+        Miniscript::Tr(tr) => tr.leaves().next().is_none(),
+        Miniscript::Bare(_) | Miniscript::Wsh(_) => false,
+    };
+    // Of a `musig()` it is the aggregate.
+    let key = solution.aggregates.first().map(|aggregate| &aggregate.key).or(solution.keys.first());
+    key.filter(|_| one_key)
+}
+
 /// Key path of an address that one key makes.
-fn push_origin(solution: &Solution, out: &mut Map<String, Value>) {
-    let [key] = solution.keys.as_slice() else { return };
+fn push_origin(key: &DerivedKey, out: &mut Map<String, Value>) {
     out.insert("hdkeypath".into(), json!(key.path_text()));
     out.insert("hdseedid".into(), json!(bitcoin::hashes::hash160::Hash::all_zeros().to_string()));
     out.insert("hdmasterfingerprint".into(), json!(key.fingerprint.to_string()));

@@ -15,6 +15,7 @@ use crate::app::Loaded;
 use crate::records::{self, DescId};
 use crate::state::OutputType;
 use crate::state::descriptor::PublicDescriptor;
+use crate::state::flags;
 use crate::state::keys::Spkm;
 use crate::state::load::DescriptorSet;
 use crate::wallets::{all_records, keystore_error};
@@ -153,8 +154,8 @@ pub(super) async fn export_hd_keys(loaded: &Loaded, consent: bool) -> RpcResult<
 pub(super) async fn hd_keys(call: &Call) -> RpcResult {
     let loaded = wallet_of(call)?;
     let options = object_or_empty(call.params.get(0))?;
-    let flag = |name: &str| options.get(name).and_then(Value::as_bool).unwrap_or(false);
-    let (active_only, private) = (flag("active_only"), flag("private"));
+    let flag = |name: &str| options.get(name).map(as_bool).transpose().map(Option::unwrap_or_default);
+    let (active_only, private) = (flag("active_only")?, flag("private")?);
     if private {
         ensure_unlocked(&loaded).await?;
     }
@@ -211,7 +212,12 @@ pub(super) async fn create(call: &Call) -> RpcResult {
     for internal in sides {
         let Some(info) = generate(&loaded, hd_key, kind, internal).await? else { continue };
         take_over(call, &loaded, &info)?;
-        loaded.wallet.borrow_mut().activate(&info.id, kind, internal);
+        {
+            let mut wallet = loaded.wallet.borrow_mut();
+            wallet.activate(&info.id, kind, internal);
+            let flags = wallet.flags & !flags::BLANK_WALLET;
+            wallet.set_flags(flags);
+        }
         persist(&call.app, &loaded).await?;
         if let Some(spkm) = loaded.wallet.borrow().spkms.get(&info.id) {
             made.push(spkm.descriptor.normalized());

@@ -148,9 +148,12 @@ pub(super) async fn restore(call: &Call) -> RpcResult {
     if name.is_empty() {
         return Err(RpcError::parameter("Wallet name cannot be empty"));
     }
+    let missing = || RpcError::parameter("Backup file does not exist");
+    if path.is_empty() {
+        return Err(missing());
+    }
     let request = ControlRequest::OpenFile(OpenFile { purpose: "restoreWallet".into(), path });
-    let source = wallets::ask_supervisor(&call.app, request).await?.1;
-    let source = source.ok_or_else(|| RpcError::parameter("Backup file does not exist"))?;
+    let source = wallets::ask_supervisor(&call.app, request).await?.1.ok_or_else(missing)?;
     wallets::restore(&call.app, &name, source).await?;
     let mut warnings = wallets::option_warnings(&call.app);
     warnings.extend(wallets::remember(&call.app, &name, call.params.opt_bool(2)?).await);

@@ -3,7 +3,7 @@
 use bitcoin::bip32::Xpub;
 use bulkhead_keystore_edge::{Reply, Request};
 use bulkhead_rpc_util::error as code;
-use bulkhead_rpc_util::params::{as_array, as_bool, as_int, as_object, as_str, type_name};
+use bulkhead_rpc_util::params::{as_array, as_bool, as_int, as_str, type_name};
 use bulkhead_rpc_util::{RpcError, RpcResult};
 use bulkhead_wallet_core::Descriptor;
 use bulkhead_wallet_core::descriptor::{Cache, KeyExpression, KeyKind, Keys, split_multipath, with_checksum};
@@ -98,11 +98,11 @@ async fn import_one(
     warnings: &mut Vec<String>,
 ) -> RpcResult<()> {
     let field = |name: &str| object.get(name).filter(|value| !value.is_null());
-    let text = as_str(field("desc").ok_or_else(|| RpcError::parameter("Descriptor not found."))?)?;
+    let whole = as_str(field("desc").ok_or_else(|| RpcError::parameter("Descriptor not found."))?)?;
     let active = field("active").map(as_bool).transpose()?.unwrap_or(false);
     let label = label(object.get("label").unwrap_or(&Value::Null))?;
     let mut keys = Keys::default();
-    let texts = split_multipath(text, true).map_err(|error| RpcError::address_or_key(error.to_string()))?;
+    let texts = split_multipath(whole, true, call.app.network).map_err(|error| RpcError::address_or_key(error.to_string()))?;
     let mut parsed = Vec::with_capacity(texts.len());
     for text in texts {
         let descriptor = Descriptor::parse(&text, &mut keys).map_err(|error| RpcError::address_or_key(error.to_string()))?;
@@ -139,7 +139,7 @@ async fn import_one(
     for (position, (text, descriptor)) in parsed.iter().enumerate() {
         check_one(loaded, descriptor, &keys, private, warnings).await?;
         let internal = if pair { position == 1 } else { internal.unwrap_or(false) };
-        let how = How { range: &range, timestamp, active, internal, label: &label };
+        let how = How { given: whole, range: &range, timestamp, active, internal, label: &label };
         add(call, loaded, text, &how, warnings).await?;
     }
     Ok(())
@@ -198,6 +198,8 @@ pub(super) async fn has_private_key(loaded: &Loaded, key: &bitcoin::PublicKey) -
 }
 
 struct How<'a> {
+    /// The text of the request.
+    given: &'a str,
     range: &'a Range,
     timestamp: i64,
     active: bool,
@@ -206,7 +208,7 @@ struct How<'a> {
 }
 
 async fn add(call: &Call, loaded: &Loaded, text: &str, how: &How<'_>, warnings: &mut Vec<String>) -> RpcResult<()> {
-    let How { range, timestamp, active, internal, label } = *how;
+    let How { given, range, timestamp, active, internal, label } = *how;
     let request = Request::AddDescriptor {
         descriptor: text.to_owned().into(),
         range_start: range.start,
@@ -215,7 +217,7 @@ async fn add(call: &Call, loaded: &Loaded, text: &str, how: &How<'_>, warnings: 
         creation_time: timestamp,
     };
     let refused =
-        |error: RpcError| RpcError::new(code::WALLET_ERROR, format!("Could not add descriptor '{text}': {}", error.message));
+        |error: RpcError| RpcError::new(code::WALLET_ERROR, format!("Could not add descriptor '{given}': {}", error.message));
     let info = match loaded.keys.call(request).await.map_err(|error| refused(keystore_error(&error)))? {
         Reply::Descriptors(mut list) if list.len() == 1 => list.remove(0),
         _ => return Err(RpcError::internal("key store: unexpected reply to addDescriptor")),
@@ -260,7 +262,9 @@ pub(super) async fn descriptors(call: &Call) -> RpcResult {
     let mut results = Vec::new();
     let mut any = false;
     for request in requests {
-        let object = as_object(request)?;
+        // As in Core, what is no object lacks its time.
+        let nothing = Map::new();
+        let object = request.as_object().unwrap_or(&nothing);
         let given = timestamp_of(object, now)?;
         let timestamp = given.max(1);
         let mut warnings = Vec::new();
@@ -270,6 +274,8 @@ pub(super) async fn descriptors(call: &Call) -> RpcResult {
                 any = true;
                 result.insert("success".into(), json!(true));
             }
+            // A field of another type fails the call as a whole.
+            Err(error) if error.code == code::TYPE_ERROR => return Err(error),
             Err(error) => {
                 result.insert("success".into(), json!(false));
                 result.insert("error".into(), error.to_json());
@@ -288,15 +294,28 @@ pub(super) async fn descriptors(call: &Call) -> RpcResult {
         resubmit(&call.app, &loaded, false, true).await;
         match outcome {
             Outcome::Aborted => return Err(RpcError::misc("Rescan aborted by user.")),
-            Outcome::Failed(time) => mark_unscanned(&mut results, &times, time + TIMESTAMP_WINDOW + 1, call.app.config.prune),
+            Outcome::Failed(time) => {
+                let missing = call.app.chain.blocks_from().await.map_err(|error| chain_error(&error))? > 0;
+                let cause = match (call.app.config.prune, missing) {
+                    (true, _) => PRUNED,
+                    (false, true) => BEHIND_SNAPSHOT,
+                    (false, false) => CORRUPTED,
+                };
+                mark_unscanned(&mut results, &times, time + TIMESTAMP_WINDOW + 1, cause);
+            }
             Outcome::Done(_) => {}
         }
     }
     Ok(Value::Array(results.into_iter().map(Value::Object).collect()))
 }
 
+// What is said of blocks that could not be read.
+const PRUNED: &str = " This error could be caused by pruning or data corruption (see bitcoind log for details) and could be dealt with by downloading and rescanning the relevant blocks (see -reindex option and rescanblockchain RPC).";
+const BEHIND_SNAPSHOT: &str = " This error is likely caused by an in-progress assumeutxo background sync. Check logs or getchainstates RPC for assumeutxo background sync progress and try again later.";
+const CORRUPTED: &str = " This error could potentially caused by data corruption. If the issue persists you may want to reindex (see -reindex option).";
+
 /// Descriptors older than what could be scanned failed after all.
-fn mark_unscanned(results: &mut [Map<String, Value>], times: &[i64], scanned: i64, pruned: bool) {
+fn mark_unscanned(results: &mut [Map<String, Value>], times: &[i64], scanned: i64, cause: &str) {
     for (result, time) in results.iter_mut().zip(times) {
         if scanned <= *time || result.contains_key("error") {
             continue;
@@ -305,11 +324,7 @@ fn mark_unscanned(results: &mut [Map<String, Value>], times: &[i64], scanned: i6
             "Rescan failed for descriptor with timestamp {time}. There was an error reading a block from time {}, which is after or within {TIMESTAMP_WINDOW} seconds of key creation, and could contain transactions pertaining to the desc. As a result, transactions and coins using this desc may not appear in the wallet.",
             scanned - TIMESTAMP_WINDOW - 1
         );
-        text.push_str(if pruned {
-            " This error could be caused by pruning or data corruption (see bitcoind log for details) and could be dealt with by downloading and rescanning the relevant blocks (see -reindex option and rescanblockchain RPC)."
-        } else {
-            " This error could potentially caused by data corruption. If the issue persists you may want to reindex (see -reindex option)."
-        });
+        text.push_str(cause);
         *result = Map::new();
         result.insert("success".into(), json!(false));
         result.insert("error".into(), RpcError::misc(text).to_json());

@@ -39,7 +39,7 @@ pub(super) fn addresses(call: &Call) -> RpcResult {
     let label = label(call.params.get(0))?;
     let wallet = loaded.wallet.borrow();
     let mut out = Map::new();
-    for (address, entry) in &wallet.book {
+    for (address, entry) in wallet.sorted_book() {
         if entry.label.as_deref() == Some(&label) {
             out.insert(address.clone(), json!({"purpose": entry.purpose.as_deref().unwrap_or("unknown")}));
         }

@@ -235,7 +235,7 @@ fn add_descriptor(text: &str, out: &mut Solutions) -> Result<(), DescriptorError
     Ok(())
 }
 
-fn solving_data(data: &Map<String, Value>) -> RpcResult<Solutions> {
+fn solving_data(data: &Map<String, Value>, network: bitcoin::Network) -> RpcResult<Solutions> {
     let mut out = Solutions::new();
     let texts = |name: &str| -> RpcResult<Vec<String>> {
         let list = data.get(name).map(as_array).transpose()?.into_iter().flatten();
@@ -263,7 +263,7 @@ fn solving_data(data: &Map<String, Value>) -> RpcResult<Solutions> {
     }
     for text in texts("descriptors")? {
         let fail = |error: DescriptorError| RpcError::parameter(format!("Unable to parse descriptor '{text}': {error}"));
-        for single in split_multipath(&text, true).map_err(fail)? {
+        for single in split_multipath(&text, true, network).map_err(fail)? {
             add_descriptor(&single, &mut out).map_err(fail)?;
         }
     }
@@ -303,7 +303,7 @@ pub(super) async fn find_external(
     control: &mut CoinControl,
 ) -> RpcResult<()> {
     let data = match options.get("solving_data").filter(|value| !value.is_null()) {
-        Some(value) => solving_data(as_object(value)?)?,
+        Some(value) => solving_data(as_object(value)?, call.app.network)?,
         None => HashMap::new(),
     };
     let foreign: Vec<OutPoint> = {

@@ -77,7 +77,7 @@ pub(super) fn subtract_positions(value: &Value, names: &[String]) -> RpcResult<H
     if value.is_null() {
         return Ok(out);
     }
-    for entry in as_array(value)? {
+    for entry in value.as_array().ok_or_else(|| RpcError::misc("JSON value is not an object or array as expected"))? {
         const PREFIX: &str = "Invalid parameter 'subtract fee from output'";
         let position: i64 = match entry {
             Value::String(name) => names

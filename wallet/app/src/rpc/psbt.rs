@@ -103,7 +103,9 @@ pub(super) async fn process(call: &Call) -> RpcResult {
     }
     versioned.ensure_transaction()?;
     let draft = &mut versioned.psbt;
-    psbt::fill(&loaded.wallet.borrow(), draft, bip32);
+    if !psbt::fill_for(&loaded.wallet.borrow(), draft, bip32, hash_type) {
+        return Err(RpcError::deserialization("Specified sighash value does not match value stored in PSBT"));
+    }
     if sign && can_sign(&loaded) {
         *draft = sign_psbt(&loaded, draft, hash_type, finish, bip32).await?.0;
     }

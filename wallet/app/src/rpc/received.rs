@@ -105,7 +105,7 @@ pub(super) async fn list(call: &Call, by_label: bool) -> RpcResult {
     let mut tallies = tally(&wallet, only.as_deref(), min_depth, include_immature);
     let mut labels: BTreeMap<String, Tally> = BTreeMap::new();
     let mut out = Vec::new();
-    for (address, entry) in &wallet.book {
+    for (address, entry) in wallet.sorted_book() {
         let Some(label) = &entry.label else { continue };
         if only.as_ref().is_some_and(|only| only != address) {
             continue;

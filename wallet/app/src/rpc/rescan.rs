@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::Call;
 use super::util::{ensure_unlocked, synced_wallet, wallet_of};
 use crate::app::{App, Loaded, Scan};
+use crate::ipc::chain::ChainError;
 use crate::ipc::{self, scan::Outcome};
 use crate::wallets::{TIMESTAMP_WINDOW, chain_error, keystore_error, sync_error};
 
@@ -63,6 +64,17 @@ pub(super) async fn height_of_time(app: &App, loaded: &Loaded, time: i64) -> Rpc
     Ok((low <= tip).then_some(low))
 }
 
+/// Whether all blocks of a range are on disk: of a chain that started from a snapshot of the coins, some may still be missing.
+async fn has_blocks(app: &App, start: i32, end: i32) -> Result<bool, ChainError> {
+    let lowest = app.chain.blocks_from().await?;
+    for height in (start..=end.min(lowest - 1)).rev() {
+        if app.chain.block_at(height).await?.is_none_or(|info| info.block.is_none()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 pub(super) async fn rescan(call: &Call) -> RpcResult {
     let loaded = synced_wallet(call).await?;
     let reservation = Reservation::new(&loaded)?;
@@ -85,6 +97,11 @@ pub(super) async fn rescan(call: &Call) -> RpcResult {
     if state.pruned && state.prune_height > start {
         return Err(RpcError::misc(
             "Can't rescan beyond pruned data. Use RPC call getblockchaininfo to determine your pruned height.",
+        ));
+    }
+    if !has_blocks(&call.app, start, stop.unwrap_or(tip)).await.map_err(|error| chain_error(&error))? {
+        return Err(RpcError::misc(
+            "Failed to rescan unavailable blocks likely due to an in-progress assumeutxo background sync. Check logs or getchainstates RPC for assumeutxo background sync progress and try again later.",
         ));
     }
     match scan(&call.app, &reservation, start, stop).await? {

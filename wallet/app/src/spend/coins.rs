@@ -188,7 +188,9 @@ fn usable(
 /// A coin is unknown, spent, or its size cannot be told.
 pub fn selected(wallet: &Wallet, control: &CoinControl, costs: &Costs<'_>) -> Result<Vec<Coin>, SpendError> {
     let mut out = Vec::new();
-    for chosen in &control.selected {
+    // A coin that is named twice is spent once.
+    let mut seen = HashSet::new();
+    for chosen in control.selected.iter().filter(|chosen| seen.insert(chosen.outpoint)) {
         out.push(fetch(wallet, chosen, control.version, costs)?);
     }
     add_bump_fees(&mut out, costs);

@@ -1,5 +1,6 @@
 //! Drafts for the key store: a PSBT with every spent output and what the wallet knows about scripts and keys.
 
+use bitcoin::psbt::PsbtSighashType;
 use bitcoin::{Psbt, Script, ScriptBuf, Transaction, TxOut, psbt};
 use bulkhead_rpc_util::psbt::{Version, VersionedPsbt, is_final};
 
@@ -26,9 +27,30 @@ pub fn unsigned(tx: &Transaction, version: Version) -> Result<VersionedPsbt, Dra
     VersionedPsbt::new(bare, version).map_err(|_| DraftError::Signed)
 }
 
-/// Fills in what the wallet knows: previous transactions and outputs, scripts, and key origins with `bip32`
-/// (Core: `CWallet::FillPSBT`).
+/// Notes the flag that signatures are wanted with, as Core does whether or not there is a key. False: another one is noted.
+fn note_sighash(input: &mut psbt::Input, output: &TxOut, wanted: u32) -> bool {
+    let usual = u32::from(!output.script_pubkey.is_p2tr()); // SIGHASH_DEFAULT or SIGHASH_ALL
+    let sighash = if wanted == 0 { usual } else { wanted };
+    let noted = input.sighash_type.map(PsbtSighashType::to_u32);
+    if noted.is_some_and(|noted| noted != sighash && !(wanted == 0 && noted == 0)) {
+        return false;
+    }
+    if sighash != usual {
+        input.sighash_type = Some(PsbtSighashType::from_u32(sighash));
+    }
+    true
+}
+
+/// Fills a draft of our own, which notes no flags.
 pub fn fill(wallet: &Wallet, psbt: &mut Psbt, bip32: bool) {
+    let usual = fill_for(wallet, psbt, bip32, 0);
+    debug_assert!(usual, "a draft notes no flags");
+}
+
+/// Fills in what the wallet knows: previous transactions and outputs, scripts, and key origins with `bip32`
+/// (Core: `CWallet::FillPSBT`). False: an input wants signatures with another flag than `sighash` (0: the usual one).
+#[must_use]
+pub fn fill_for(wallet: &Wallet, psbt: &mut Psbt, bip32: bool, sighash: u32) -> bool {
     for (input, unsigned) in psbt.inputs.iter_mut().zip(&psbt.unsigned_tx.input) {
         if is_final(input) {
             continue;
@@ -40,6 +62,9 @@ pub fn fill(wallet: &Wallet, psbt: &mut Psbt, bip32: bool) {
             input.non_witness_utxo = Some((*wtx.tx).clone());
         }
         let Some(output) = spent_output(input, outpoint.vout) else { continue };
+        if !note_sighash(input, &output, sighash) {
+            return false;
+        }
         // As Core: an input that needs its previous transaction and lacks it is left as it is.
         let proven = input.non_witness_utxo.is_some();
         if let Some(solution) = wallet.solution(&output.script_pubkey).filter(|solution| proven || solution.is_segwit()) {
@@ -55,6 +80,7 @@ pub fn fill(wallet: &Wallet, psbt: &mut Psbt, bip32: bool) {
         }
     }
     drop_previous_transactions(psbt);
+    true
 }
 
 /// Whether an input has a witness, as far as its scripts are known.

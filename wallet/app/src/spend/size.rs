@@ -77,13 +77,8 @@ pub fn input_weight(solution: &Solution, max_sig: bool, segwit_tx: bool) -> Opti
             ShInner::Wpkh(_) => Some(input(4, 3, 4 * 23 + sig + 1 + 33)),
             ShInner::Wsh(script) => wsh(script, 4 * 35, 1),
             ShInner::Ms(inner) => {
-                let size = inner.script_size() as i64;
-                let push = match size {
-                    0..76 => 1,
-                    76..256 => 2,
-                    _ => 3,
-                };
-                legacy(push + size + satisfaction(&shape(inner)?, sig).0)
+                // Core reckons with one byte for the push, however long the script is.
+                legacy(1 + inner.script_size() as i64 + satisfaction(&shape(inner)?, sig).0)
             }
             ShInner::SortedMulti(_) => None,
         },

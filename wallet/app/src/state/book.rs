@@ -1,6 +1,7 @@
 //! Labels of addresses, and addresses that were spent from before.
 
 use bitcoin::{Address, Script};
+use bulkhead_rpc_util::decode_address;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Wallet;
@@ -23,6 +24,13 @@ impl Wallet {
     /// Address text of a script, if it has one.
     pub fn address(&self, script: &Script) -> Option<String> {
         Address::from_script(script, self.network).ok().map(|address| address.to_string())
+    }
+
+    /// The address book in the order in which Core lists it.
+    pub fn sorted_book(&self) -> Vec<(&String, &BookEntry)> {
+        let mut entries: Vec<_> = self.book.iter().collect();
+        entries.sort_by_cached_key(|(address, _)| decode_address(address, self.network).ok());
+        entries
     }
 
     /// Labels an address.

@@ -229,6 +229,7 @@ impl Keystore {
         let range = Range { start: 0, end: keypool.max(1), next: 0, creation_time: u64::try_from(now).unwrap_or(0) };
         let id = draft.add(loaded, vault, descriptor, &keys, range)?;
         draft.activate(id, output_type, internal);
+        draft.end_blank(loaded);
         self.commit(draft)?;
         self.one(&id, true)
     }

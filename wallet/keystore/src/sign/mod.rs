@@ -74,6 +74,9 @@ pub fn spent_output(psbt: &Psbt, index: usize) -> Result<Option<TxOut>, Keystore
     Ok(Some(output.clone()))
 }
 
+/// The bit of a flag that lets others add inputs.
+const ANYONE_CAN_PAY: u32 = 0x80;
+
 fn is_final(input: &Input) -> bool {
     input.final_script_sig.is_some() || input.final_script_witness.is_some()
 }
@@ -195,7 +198,10 @@ fn work(
             finalize::input(&mut psbt, *index, output, material);
         }
     }
-    drop_previous_transactions(&mut psbt);
+    // Final inputs have forgotten their flag.
+    if work.iter().all(|(_, _, sighash, _)| sighash & ANYONE_CAN_PAY == 0) {
+        drop_previous_transactions(&mut psbt);
+    }
     Ok(Worked { psbt, outputs, outflow: spend.outflow() })
 }
 
@@ -271,7 +277,7 @@ fn drop_previous_transactions(psbt: &mut Psbt) {
             .as_ref()
             .and_then(|output| output.script_pubkey.witness_version())
             .is_some_and(|version| version.to_num() > 0);
-        later && input.sighash_type.is_none_or(|sighash| sighash.to_u32() & 0x80 == 0)
+        later && input.sighash_type.is_none_or(|sighash| sighash.to_u32() & ANYONE_CAN_PAY == 0)
     });
     if droppable {
         for input in &mut psbt.inputs {

@@ -128,8 +128,8 @@ fn recover(psbt: &mut Psbt, index: usize, txin: &TxIn, output: &TxOut) {
     psbt.inputs[index].partial_sigs.extend(found);
 }
 
-/// Scripts of an input that lacks signatures: of a multisig those that are there, in the order of its keys, padded with
-/// empty ones; else what is known without them. Nothing: the input stays as it is.
+/// Scripts of an input that lacks signatures: of a multisig those that are there, in the order of its keys, with empty ones
+/// behind them; else what is known without them. Nothing: the input stays as it is.
 fn partial(input: &Input, output: &TxOut, txin: &TxIn) -> Option<(ScriptBuf, Witness)> {
     let program = match &input.redeem_script {
         _ if output.script_pubkey.is_p2tr() => return None,
@@ -165,7 +165,9 @@ fn multisig_stack(input: &Input, script: &Script, required: usize) -> Vec<Vec<u8
             stack.push(signature.to_vec());
         }
     }
-    stack.resize(required + 1, Vec::new());
+    // Core's loop counts towards what it adds: it fills half of the places, the odd one too.
+    let missing = (required + 1).saturating_sub(stack.len());
+    stack.resize(stack.len() + missing.div_ceil(2), Vec::new());
     stack
 }
 

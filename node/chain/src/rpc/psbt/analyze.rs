@@ -1,15 +1,13 @@
 //! `analyzepsbt`: who has to do what next (Core: `AnalyzePSBT`).
 
 use bitcoin::Psbt;
-use bitcoin::secp256k1::Secp256k1;
 use bulkhead_rpc_util::psbt::decode;
 use bulkhead_rpc_util::{MAX_MONEY, Params, RpcError, RpcResult, amount_to_json, opcode};
-use miniscript::psbt::PsbtExt;
 use serde_json::{Map, Value, json};
 
 use super::super::Context;
 use super::needs::{Needs, needs};
-use super::spend::{estimated_vsize, is_amount_proven, is_satisfied, spent_output};
+use super::spend::{can_finalize, estimated_vsize, is_amount_proven, is_satisfied, spent_output};
 
 /// Roles that a PSBT passes through, in order.
 const ROLES: [&str; 4] = ["updater", "signer", "finalizer", "extractor"];
@@ -35,7 +33,7 @@ fn report(psbt: &Psbt, i: usize) -> InputReport {
     let mut out = Map::new();
     out.insert("has_utxo".into(), true.into());
     out.insert("is_final".into(), false.into());
-    let can_finalize = psbt.clone().finalize_inp_mut(&Secp256k1::verification_only(), i).is_ok();
+    let can_finalize = can_finalize(psbt, i);
     let input = &psbt.inputs[i];
     let is_proven = is_amount_proven(input, &spent.script_pubkey);
     // Without proof of the amount no signer may sign, so that nothing else is asked for first.

@@ -2,11 +2,13 @@
 
 use bitcoin::psbt::Input;
 use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, Psbt, PublicKey, Script, ScriptBuf, TxOut, Witness};
 use bulkhead_consensus::sigops;
 use bulkhead_rpc_util::codec::tx_sizes;
 use bulkhead_rpc_util::{ScriptType, solve};
 use bulkhead_script::{Engine, Flags, verify_input};
+use miniscript::psbt::PsbtExt;
 
 use super::needs::{key_of_hash, redeem_script, witness_script};
 
@@ -149,6 +151,11 @@ fn expected(input: &Input, script: &Script) -> Option<Satisfaction> {
     }
 }
 
+/// Whether an input has all the signatures that it needs.
+pub(super) fn can_finalize(psbt: &Psbt, i: usize) -> bool {
+    psbt.clone().finalize_inp_mut(&Secp256k1::verification_only(), i).is_ok()
+}
+
 /// Virtual size of the transaction once it is signed; `None` if that cannot be told.
 pub(super) fn estimated_vsize(psbt: &Psbt, bytes_per_sigop: i64) -> Option<usize> {
     let mut tx = psbt.unsigned_tx.clone();
@@ -156,7 +163,14 @@ pub(super) fn estimated_vsize(psbt: &Psbt, bytes_per_sigop: i64) -> Option<usize
     for (i, input) in psbt.inputs.iter().enumerate() {
         let spent = spent_output(psbt, i)?;
         scripts.push(spent.script_pubkey.as_script());
-        if is_satisfied(psbt, i) {
+        // Core checks signatures without the other inputs here, which those of taproot cover; it goes on only where the
+        // previous transaction proves the coin.
+        let is_satisfied = is_satisfied(psbt, i);
+        let unproven = spent.script_pubkey.is_p2tr() && input.non_witness_utxo.is_none();
+        if unproven && (is_satisfied || can_finalize(psbt, i)) {
+            return None;
+        }
+        if is_satisfied {
             tx.input[i].script_sig = input.final_script_sig.clone().unwrap_or_default();
             tx.input[i].witness = input.final_script_witness.clone().unwrap_or_default();
             continue;

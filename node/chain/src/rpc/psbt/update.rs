@@ -3,59 +3,31 @@
 use std::collections::HashMap;
 
 use bitcoin::psbt::{Input, PsbtSighashType};
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{EcdsaSighashType, Psbt, Script, ScriptBuf};
+use bulkhead_rpc_util::descriptor::Solution;
 use bulkhead_rpc_util::psbt::{decode, is_final};
-use bulkhead_rpc_util::{Params, RpcError, RpcResult, solver};
-use miniscript::psbt::{PsbtInputExt, PsbtOutputExt};
-use miniscript::{DefiniteDescriptorKey, DescriptorPublicKey};
+use bulkhead_rpc_util::{Params, RpcResult, solver};
 use serde_json::Value;
 
 use super::super::Context;
 use super::super::lookup::storage_error;
-use super::super::scan::{read_scan_object, scripts_of_scan_object};
+use super::super::scan::scripts_of_scan_object;
 use super::encode;
 use super::spend::{spent_output, takes_witness};
 use crate::indexes::transactions::find_transaction;
 use crate::mempool_accept::{PackageCoins, find_coin};
 
-type Definite = miniscript::Descriptor<DefiniteDescriptorKey>;
+/// How outputs are spent, by their script.
+type Known = HashMap<ScriptBuf, Solution>;
 
-/// Last index of a ranged descriptor without a range of its own.
-const DEFAULT_END: u32 = 1000;
-
-/// Descriptors by the script that they stand for.
-#[derive(Default)]
-struct Known {
-    by_script: HashMap<ScriptBuf, Definite>,
-}
-
-impl Known {
-    fn read(context: &Context, objects: &[Value]) -> RpcResult<Self> {
-        let mut known = Self::default();
-        for object in objects {
-            // It has the rules and words for descriptors that are malformed.
-            scripts_of_scan_object(context, object)?;
-            let (text, range) = read_scan_object(object)?;
-            // Descriptors without keys, such as addr(), tell nothing more.
-            if let Ok((descriptor, _)) = miniscript::Descriptor::parse_descriptor(&Secp256k1::signing_only(), text) {
-                known.add(&descriptor, range)?;
-            }
-        }
-        Ok(known)
+fn read_known(context: &Context, objects: &[Value]) -> RpcResult<Known> {
+    let mut known = Known::new();
+    for object in objects {
+        // Descriptors without keys, such as addr(), tell nothing more.
+        let solved = scripts_of_scan_object(context, object)?.into_iter();
+        known.extend(solved.filter_map(|(script, solution)| Some((script, solution?))));
     }
-
-    fn add(&mut self, descriptor: &miniscript::Descriptor<DescriptorPublicKey>, range: Option<(u32, u32)>) -> RpcResult<()> {
-        let failed = |error: &dyn std::fmt::Display| RpcError::address_or_key(error.to_string());
-        for single in descriptor.clone().into_single_descriptors().map_err(|error| failed(&error))? {
-            let (low, high) = if single.has_wildcard() { range.unwrap_or((0, DEFAULT_END)) } else { (0, 0) };
-            for position in low..=high {
-                let definite = single.at_derivation_index(position).map_err(|error| failed(&error))?;
-                self.by_script.insert(definite.script_pubkey(), definite);
-            }
-        }
-        Ok(())
-    }
+    Ok(known)
 }
 
 /// Adds whole transactions from the index, if there is one.
@@ -75,10 +47,7 @@ fn add_indexed(context: &Context, psbt: &mut Psbt) -> RpcResult<()> {
 fn add_coins(context: &Context, psbt: &mut Psbt, known: &Known) -> RpcResult<()> {
     let state = context.state();
     let pool = context.pool.lock();
-    let is_nested = |script: &Script| {
-        let descriptor = known.by_script.get(script);
-        script.is_p2sh() && descriptor.is_some_and(|descriptor| descriptor.desc_type().segwit_version().is_some())
-    };
+    let is_nested = |script: &Script| script.is_p2sh() && known.get(script).is_some_and(Solution::is_segwit);
     for i in 0..psbt.inputs.len() {
         let outpoint = psbt.unsigned_tx.input[i].previous_output;
         let input = &mut psbt.inputs[i];
@@ -123,7 +92,7 @@ fn signs_for_one_input(sighash: PsbtSighashType) -> bool {
 pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Value> {
     let mut versioned = decode(params.str(0)?)?;
     let known = match params.opt_array(1)? {
-        Some(objects) => Known::read(context, objects)?,
+        Some(objects) => read_known(context, objects)?,
         None => Known::default(),
     };
     versioned.ensure_transaction()?;
@@ -133,16 +102,16 @@ pub(super) fn utxoupdatepsbt(context: &Context, params: &Params) -> RpcResult<Va
     for i in 0..psbt.inputs.len() {
         let Some(spent) = spent_output(psbt, i).cloned().filter(|_| !is_final(&psbt.inputs[i])) else { continue };
         let input = &mut psbt.inputs[i];
-        if let Some(descriptor) = known.by_script.get(&spent.script_pubkey) {
-            input.update_with_descriptor_unchecked(descriptor).map_err(|error| RpcError::internal(error.to_string()))?;
+        if let Some(solution) = known.get(&spent.script_pubkey) {
+            solution.fill_input(input, &spent, true);
         }
         if takes_witness(input, &spent.script_pubkey) {
             input.witness_utxo = Some(spent);
         }
     }
     for (output, txout) in psbt.outputs.iter_mut().zip(&psbt.unsigned_tx.output) {
-        if let Some(descriptor) = known.by_script.get(&txout.script_pubkey) {
-            output.update_with_descriptor_unchecked(descriptor).map_err(|error| RpcError::internal(error.to_string()))?;
+        if let Some(solution) = known.get(&txout.script_pubkey) {
+            solution.fill_output(output, true);
         }
     }
     drop_needless_transactions(psbt);

@@ -7,12 +7,13 @@
 
 mod aggregate;
 mod cache;
+mod grammar;
 mod key;
 mod keys;
+pub mod output_type;
 mod parse;
 mod sanity;
 mod solution;
-mod structure;
 mod tree;
 
 pub use aggregate::DerivedAggregate;
@@ -23,7 +24,8 @@ pub use parse::split_multipath;
 pub use solution::{Form as SolutionForm, Solution, x_only};
 pub use tree::KeyRef;
 
-use crate::output_type::OutputType;
+pub use output_type::OutputType;
+
 use aggregate::Aggregate;
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::key::TweakedPublicKey;

@@ -1,9 +1,8 @@
 //! Descriptors against facts from Bitcoin Core's own test vectors (src/test/descriptor_tests.cpp).
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use bitcoin::NetworkKind;
-use bulkhead_wallet_core::Descriptor;
-use bulkhead_wallet_core::descriptor::{Cache, Form, Keys, split_multipath, with_checksum};
+use bitcoin::{Network, NetworkKind};
+use bulkhead_descriptor::{Cache, Descriptor, Form, Keys, split_multipath, with_checksum};
 
 fn lines(name: &str, own: &'static str) -> String {
     // The whole set of Core can be tried without being kept here.
@@ -65,7 +64,7 @@ fn what_core_refuses_is_refused_with_its_text() {
     for line in lines("DESCRIPTORS_BAD", include_str!("data/refused.tsv")).lines() {
         let columns: Vec<&str> = line.split('\t').collect();
         let [_, public, expected] = columns[..] else { panic!("{line}") };
-        let parsed = split_multipath(public, false).and_then(|texts| {
+        let parsed = split_multipath(public, false, Network::Bitcoin).and_then(|texts| {
             texts.iter().map(|text| Descriptor::parse(text, &mut Keys::default())).collect::<Result<Vec<_>, _>>()
         });
         match parsed {
@@ -79,14 +78,52 @@ fn what_core_refuses_is_refused_with_its_text() {
 
 #[test]
 fn multipath_stands_for_several_descriptors() {
-    let text = "wsh(multi(1,xpubA/<0;1>/*,xpubB/1/<2;3h>/*))";
+    let split = |text: &str, checksum| {
+        split_multipath(&text.replace('X', XPUB), checksum, Network::Bitcoin).map_err(|error| error.to_string())
+    };
+    let texts = |texts: &[&str]| Ok(texts.iter().map(|text| text.replace('X', XPUB)).collect::<Vec<_>>());
     assert_eq!(
-        split_multipath(text, false).unwrap(),
-        ["wsh(multi(1,xpubA/0/*,xpubB/1/2/*))", "wsh(multi(1,xpubA/1/*,xpubB/1/3h/*))"]
+        split("wsh(multi(1,X/<0;1>/*,X/1/<2;3>/*))", false),
+        texts(&["wsh(multi(1,X/0/*,X/1/2/*))", "wsh(multi(1,X/1/*,X/1/3/*))"])
     );
-    assert_eq!(split_multipath("pkh(xpub/*)", false).unwrap(), ["pkh(xpub/*)"]);
-    assert!(split_multipath("pkh(xpub/*)", true).is_err());
+    assert_eq!(split("pkh(X/<0h;1'>/*)", false), texts(&["pkh(X/0'/*)", "pkh(X/1'/*)"]));
+    assert_eq!(split("pkh(X/*)", false), texts(&["pkh(X/*)"]));
+    for (text, error) in [
+        ("pkh(X/<0>)", "pkh(): Multipath key path specifiers must have at least two items"),
+        ("pkh(X/<0;0>)", "pkh(): Duplicated key path value 0 in multipath specifier"),
+        ("pkh(X/<0;*>)", "pkh(): Key path value '*' is not a valid uint32"),
+        ("pkh(X/<0;1>h)", "pkh(): Key path value '<0;1>' is not a valid uint32"),
+        ("pkh(X/<0;1>/<0;1>)", "pkh(): Multiple multipath key path specifiers found"),
+        (
+            "pkh([aabbccdd/<0;1>]X)",
+            "pkh(): Key path value '<0;1>' specifies multipath in a section where multipath is not allowed",
+        ),
+        ("tr(X/<0;1>,pk(X/<0;1;2>))", "tr(): Multipath internal key mismatches multipath subscripts lengths"),
+        ("tr(X,{pk(X/<0;1>),pk(X/<0;1;2>)})", "tr(): Multipath subscripts have mismatched lengths"),
+        ("wsh(and_v(v:pk(X/<0;1>),pk(X/<2;3;4>)))", "Miniscript: Multipath derivation paths have mismatched lengths"),
+        ("tr(musig(X/<0;1>,X/<0;1;2>))", "tr(): musig(): Multipath derivation paths have mismatched lengths"),
+    ] {
+        assert_eq!(split(text, false), Err(error.to_owned()), "{text}");
+    }
+    assert_eq!(split("pkh(X/*)", true), Err("Missing checksum".into()));
 }
+
+#[test]
+fn keys_and_addresses_of_other_networks_are_refused() {
+    for (text, error) in [
+        (format!("pkh({XPUB})"), format!("pkh(): key '{XPUB}' is not valid")),
+        (format!("pkh({WIF})"), format!("pkh(): key '{WIF}' is not valid")),
+        ("addr(1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2)".into(), "Address is not valid".into()),
+        ("addr(bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4)".into(), "Address is not valid".into()),
+    ] {
+        assert!(split_multipath(&text, false, Network::Bitcoin).is_ok(), "{text}");
+        assert_eq!(split_multipath(&text, false, Network::Regtest).unwrap_err().to_string(), error);
+    }
+}
+
+const XPUB: &str =
+    "xpub69H7F5d8KSRgmmdJg2KhpAK8SR3DjMwAdkxj3ZuxV27CprR9LgpeyGmXUbC6wb7ERfvrnKZjXoUmmDznezpbZb7ap6r1D3tgFxHmwMkQTPH";
+const WIF: &str = "L4rK1yDtCWekvXuE6oXD9jCYfFNV2cWRpVuPLBcCU2z8TrisoyY1";
 
 const KEYS: [&str; 3] = [
     "03a34b99f22c790c4e36b2b3c2c35a36db06226e41c692fc82b8b56ac1c540c5bd",

@@ -1,10 +1,9 @@
 //! Splits a descriptor text into pieces and key expressions.
 
-use super::{
-    Aggregate, Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, Slot, Sorted, position, sanity, structure,
-};
+use super::grammar::Grammar;
+use super::{Aggregate, Body, Context, Descriptor, DescriptorError, KeyExpression, Keys, Slot, Sorted, position, sanity};
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, ScriptBuf};
+use bitcoin::{Address, Network, ScriptBuf};
 use bulkhead_planted::{Fault, planted};
 use core::str::FromStr;
 use miniscript::Descriptor as Miniscript;
@@ -12,8 +11,8 @@ use miniscript::expression::{FromTree, Tree};
 
 /// Longest accepted text: 999 keys of a `multi_a` with origins.
 const MAX_TEXT: usize = 512 * 1024;
-/// Most descriptors that one multipath text may stand for.
-const MAX_PATHS: usize = 1000;
+/// What a hardened step ends in.
+const MARKS: [char; 2] = ['\'', 'h'];
 
 fn invalid(text: impl Into<String>) -> DescriptorError {
     DescriptorError::Invalid(text.into())
@@ -43,58 +42,33 @@ fn strip_checksum(text: &str, required: bool) -> Result<&str, DescriptorError> {
     }
 }
 
-/// The descriptors that a text with one `<a;b;...>` step in its keys stands for, without checksums. A text without
-/// such a step stands for itself.
+/// The descriptors that a text with `<a;b;...>` steps in its keys stands for, without checksums. A text without such steps
+/// stands for itself. Keys and addresses must be of this network, and the text right in every other way.
 ///
 /// # Errors
-/// Wrong checksum, or keys with different numbers of alternatives.
-pub fn split_multipath(text: &str, checksum_required: bool) -> Result<Vec<String>, DescriptorError> {
+/// Core's text.
+pub fn split_multipath(text: &str, checksum_required: bool, network: Network) -> Result<Vec<String>, DescriptorError> {
     let body = strip_checksum(text, checksum_required)?;
-    let mut count = 1;
-    let mut segments: Vec<(String, Vec<String>)> = Vec::new();
+    let count = Grammar { network: Some(network) }.check(body)?;
+    Ok((0..count).map(|choice| alternative(body, choice)).collect())
+}
+
+/// The text with this choice of each multipath step. The grammar has passed it: every `<` has its `>`.
+fn alternative(body: &str, choice: usize) -> String {
+    let mut text = String::with_capacity(body.len());
     let mut rest = body;
-    while let Some((before, after)) = rest.split_once('<') {
-        let (inner, after) = after.split_once('>').ok_or_else(|| invalid("Multipath key path specifier is not closed"))?;
-        let values: Vec<String> = inner.split(';').map(str::to_owned).collect();
-        let so_far = &body[..body.len() - rest.len() + before.len()];
-        let invalid = |text: String| invalid(structure::with_function(so_far, &text));
-        if values.len() < 2 {
-            return Err(invalid("Multipath key path specifiers must have at least two items".into()));
+    while let Some((before, (values, after))) = rest.split_once('<').and_then(|(before, at)| Some((before, at.split_once('>')?)))
+    {
+        let value = values.split(';').nth(choice).unwrap_or_default();
+        text.push_str(before);
+        text.push_str(value.trim_end_matches(MARKS));
+        if value.ends_with(MARKS) {
+            // Core keeps one mark for a key: the last.
+            text.extend(values.rsplit(';').find_map(|value| value.chars().last().filter(|last| MARKS.contains(last))));
         }
-        if before.rsplit(['(', ',', '{']).next().is_some_and(|key| key.starts_with('[') && !key.contains(']')) {
-            return Err(invalid(format!(
-                "Key path value '<{inner}>' specifies multipath in a section where multipath is not allowed"
-            )));
-        }
-        for (position, value) in values.iter().enumerate() {
-            if values[..position].contains(value) {
-                return Err(invalid(format!("Duplicated key path value {value} in multipath specifier")));
-            }
-        }
-        if !segments.is_empty() && before.bytes().all(|byte| !matches!(byte, b',' | b'(' | b')' | b'{' | b'}')) {
-            return Err(invalid("Multiple multipath key path specifiers found".into()));
-        }
-        if count != 1 && values.len() != count {
-            return Err(DescriptorError::Invalid("Multipath subscripts have mismatched lengths".into()));
-        }
-        if values.len() > MAX_PATHS {
-            return Err(invalid("Too many multipath alternatives".into()));
-        }
-        count = values.len();
-        segments.push((before.to_owned(), values));
         rest = after;
     }
-    Ok((0..count)
-        .map(|choice| {
-            let mut text = String::with_capacity(body.len());
-            for (before, values) in &segments {
-                text.push_str(before);
-                text.push_str(&values[choice]);
-            }
-            text.push_str(rest);
-            text
-        })
-        .collect())
+    text + rest
 }
 
 /// Functions whose arguments (from the given position on) are keys.
@@ -106,39 +80,57 @@ fn key_arguments(function: &str) -> Option<usize> {
     }
 }
 
-pub(super) struct Level<'a> {
-    pub(super) function: &'a str,
-    pub(super) argument: usize,
-    /// Text of the first argument: the threshold of a multisig.
-    pub(super) first: &'a str,
+struct Level<'a> {
+    function: &'a str,
+    argument: usize,
     /// Keys of the tree before this function.
     known: usize,
 }
 
-impl<'a> Level<'a> {
-    fn note(&mut self, token: &'a str) {
-        if self.argument == 0 && self.first.is_empty() {
-            self.first = token;
-        }
-    }
+/// Why a descriptor can't be built.
+pub(super) enum BuildError {
+    /// The text is no miniscript.
+    NotUnderstood,
+    /// This text is miniscript, but of a type that no script may have.
+    NotTop(String),
+    /// A key is wrong.
+    Key(DescriptorError),
+    /// The script could be spent in unexpected ways, or not at all.
+    Unsound(DescriptorError),
+}
 
-    /// Name without wrappers.
-    pub(super) fn name(&self) -> &'a str {
-        self.function.rsplit(':').next().unwrap_or_default()
-    }
+/// A descriptor, the first of those that the text stands for, and how many each of its keys stands for.
+pub(super) struct Built {
+    pub(super) descriptor: Descriptor,
+    pub(super) alternatives: Vec<usize>,
 }
 
 pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Result<Descriptor, DescriptorError> {
     let body = strip_checksum(text, checksum_required)?;
-    if let Some(descriptor) = fixed(body)? {
+    if (Grammar { network: None }).check(body)? != 1 {
+        return Err(invalid("Multipath descriptor where one of its descriptors is needed"));
+    }
+    if let Some(descriptor) = parse_fixed(body, None)? {
         return Ok(descriptor);
     }
+    match build(body, None, keys) {
+        Ok(built) => Ok(built.descriptor),
+        Err(BuildError::Key(error) | BuildError::Unsound(error)) => Err(error),
+        // Limits of the library that Core does not have.
+        Err(BuildError::NotUnderstood | BuildError::NotTop(_)) => {
+            Err(invalid(format!("'{body}' is not a valid descriptor function")))
+        }
+    }
+}
+
+/// Builds what the grammar has passed, or one miniscript inside `wsh` or `tr`.
+pub(super) fn build(body: &str, network: Option<Network>, keys: &mut Keys) -> Result<Built, BuildError> {
     let mut pieces = vec![String::new()];
     let mut expressions: Vec<KeyExpression> = Vec::new();
     let mut tree = String::new();
     let mut sorted = Vec::new();
     let mut levels: Vec<Level<'_>> = Vec::new();
-    let (mut slots, mut aggregates) = (Vec::new(), Vec::new());
+    let (mut slots, mut aggregates, mut alternatives) = (Vec::new(), Vec::new(), Vec::new());
     // The participants of a `musig` that was just closed: its derivation may follow.
     let mut closed = None;
     let mut rest = body;
@@ -155,19 +147,20 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
         let inside = levels.last().is_some_and(|level| level.function == "musig");
         let opens_musig = delimiter == Some('(') && token == "musig";
         if (opens_musig && context(&levels) != Context::Taproot) || (inside && matches!(delimiter, Some('(' | '{'))) {
-            let error = invalid("musig() is only allowed in tr() and rawtr()");
-            return Err(invalid(structure::key_error(&levels, &error)));
+            return Err(BuildError::Key(invalid("musig() is only allowed in tr() and rawtr()")));
         }
         if let Some(participants) = closed.take() {
-            let aggregate = Aggregate::parse(token, participants, &expressions)
-                .map_err(|error| invalid(structure::key_error(&levels, &error)))?;
+            let mut derived = Aggregate::parse(token, participants, &expressions).map_err(BuildError::Key)?;
+            alternatives.push(derived.len());
             tree.push_str(&format!("K{}", position(slots.len())));
             slots.push(Slot::Aggregate(aggregates.len()));
-            aggregates.push(aggregate);
+            aggregates.push(derived.swap_remove(0));
             append(&mut pieces, token);
         } else if is_key {
-            let expression = KeyExpression::parse(token, context(&levels), keys)
-                .map_err(|error| invalid(structure::key_error(&levels, &error)))?;
+            let mut parsed =
+                KeyExpression::parse(token, context(&levels), network.map(Into::into), keys).map_err(BuildError::Key)?;
+            alternatives.push(parsed.len());
+            let expression = parsed.swap_remove(0);
             if !inside {
                 let uncompressed = !expression.root_key().compressed;
                 tree.push_str(&format!("{}{}", if uncompressed { "U" } else { "K" }, position(slots.len())));
@@ -184,28 +177,20 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
         }
         let Some(delimiter) = delimiter else { break };
         match delimiter {
-            '(' if opens_musig => levels.push(Level { function: token, argument: 0, first: "", known: expressions.len() }),
-            '(' => {
-                structure::check_function(&levels, token)?;
-                levels.push(Level { function: token, argument: 0, first: "", known: slots.len() });
-            }
-            '{' => levels.push(Level { function: "{", argument: 0, first: "", known: slots.len() }),
+            '(' if opens_musig => levels.push(Level { function: token, argument: 0, known: expressions.len() }),
+            '(' => levels.push(Level { function: token, argument: 0, known: slots.len() }),
+            '{' => levels.push(Level { function: "{", argument: 0, known: slots.len() }),
             ')' if inside => {
                 let first = levels.pop().map_or(0, |level| level.known);
                 closed = Some(first..expressions.len());
             }
             ')' | '}' => {
-                if let Some(mut level) = levels.pop() {
-                    level.note(token);
-                    structure::check_multi(&levels, &level, &expressions)?;
-                    if level.function.starts_with("sorted") {
-                        let x_only = level.function == "sortedmulti_a";
-                        sorted.push(Sorted { keys: level.known..slots.len(), x_only });
-                    }
+                if let Some(level) = levels.pop().filter(|level| level.function.starts_with("sorted")) {
+                    let x_only = level.function == "sortedmulti_a";
+                    sorted.push(Sorted { keys: level.known..slots.len(), x_only });
                 }
             }
             _ => {
-                levels.iter_mut().last().into_iter().for_each(|level| level.note(token));
                 if let Some(level) = levels.last_mut() {
                     level.argument += 1;
                 }
@@ -224,9 +209,8 @@ pub(super) fn parse(text: &str, keys: &mut Keys, checksum_required: bool) -> Res
             Slot::Aggregate(number) => Aggregate::text(&aggregates[*number], &expressions),
         })
         .collect();
-    let ranged = expressions.iter().any(KeyExpression::is_range);
-    let body = tree_body(body, &tree, ranged, &shown, sorted)?;
-    Ok(Descriptor { pieces, keys: expressions, aggregates, slots, body })
+    let body = tree_body(&tree, &shown, sorted)?;
+    Ok(Built { descriptor: Descriptor { pieces, keys: expressions, aggregates, slots, body }, alternatives })
 }
 
 fn append(pieces: &mut [String], text: &str) {
@@ -247,7 +231,7 @@ fn context(levels: &[Level<'_>]) -> Context {
     }
 }
 
-fn tree_body(text: &str, tree: &str, ranged: bool, keys: &[String], sorted: Vec<Sorted>) -> Result<Body, DescriptorError> {
+fn tree_body(tree: &str, keys: &[String], sorted: Vec<Sorted>) -> Result<Body, BuildError> {
     let whole = |name: &str| tree == format!("{name}(K0)") || tree == format!("{name}(U0)");
     if whole("combo") {
         return Ok(Body::Combo);
@@ -256,24 +240,32 @@ fn tree_body(text: &str, tree: &str, ranged: bool, keys: &[String], sorted: Vec<
         return Ok(Body::RawTr);
     }
     if whole("unused") {
-        return if ranged { Err(invalid("unused(): key cannot be ranged")) } else { Ok(Body::Unused) };
+        return Ok(Body::Unused);
     }
     // Not `from_str`: for taproot that also judges whether the scripts are sane, in its own words.
     let parsed = Tree::from_str(tree).and_then(|tree| Miniscript::from_tree(tree.root()));
-    let script = parsed.map_err(|_| invalid(structure::not_understood(text)))?;
-    sanity::check(&script, keys)?;
+    let script = parsed.map_err(|error| match error {
+        miniscript::Error::NonTopLevel(_) => BuildError::NotTop(sanity::show(tree, keys)),
+        _ => BuildError::NotUnderstood,
+    })?;
+    sanity::check(&script, keys).map_err(BuildError::Unsound)?;
     Ok(Body::Script { tree: Box::new(script), sorted })
 }
 
-/// `raw(hex)` and `addr(address)`.
-fn fixed(text: &str) -> Result<Option<Descriptor>, DescriptorError> {
+/// `raw(hex)` and `addr(address)`; without a network addresses of all networks are taken.
+pub(super) fn parse_fixed(text: &str, network: Option<Network>) -> Result<Option<Descriptor>, DescriptorError> {
     let inner =
         |name: &str| text.strip_prefix(name).and_then(|rest| rest.strip_prefix('(')).and_then(|rest| rest.strip_suffix(')'));
     let (piece, script) = if let Some(hex) = inner("raw") {
-        let script = ScriptBuf::from(hex::decode(hex).map_err(|_| invalid("Raw script is not hex"))?);
+        let script = ScriptBuf::from(
+            hex::decode(hex).ok().filter(|bytes| !bytes.is_empty()).ok_or_else(|| invalid("Raw script is not hex"))?,
+        );
         (format!("raw({})", hex::encode(script.as_bytes())), script)
     } else if let Some(address) = inner("addr") {
-        let address = Address::<NetworkUnchecked>::from_str(address).map_err(|_| invalid("Address is not valid"))?;
+        let address = Address::<NetworkUnchecked>::from_str(address)
+            .ok()
+            .filter(|address| network.is_none_or(|network| address.is_valid_for_network(network)))
+            .ok_or_else(|| invalid("Address is not valid"))?;
         let text = address.assume_checked_ref().to_string();
         (format!("addr({text})"), address.assume_checked().script_pubkey())
     } else {

@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 pub static SECP: LazyLock<Secp256k1<All>> = LazyLock::new(Secp256k1::new);
 
 const HARDENED: u32 = 0x8000_0000;
+/// Most descriptors that one multipath text may stand for.
+const MAX_PATHS: usize = 1000;
 
 /// The last step of an extended key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,12 +133,51 @@ pub(super) fn path_number(text: &str, apostrophe: &mut bool) -> Result<u32, Desc
     Ok(if hardened { number | HARDENED } else { number })
 }
 
+/// The paths that steps stand for: several if one of the steps is `<a;b;...>`.
+pub(super) fn paths(steps: &[&str], multipath: bool, apostrophe: &mut bool) -> Result<Vec<Vec<u32>>, DescriptorError> {
+    let mut all = vec![Vec::with_capacity(steps.len())];
+    for step in steps {
+        let Some(inner) = step.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) else {
+            let number = path_number(step, apostrophe)?;
+            all.iter_mut().for_each(|path| path.push(number));
+            continue;
+        };
+        if !multipath {
+            let text = format!("Key path value '{step}' specifies multipath in a section where multipath is not allowed");
+            return Err(invalid(text));
+        }
+        let [path] = all.as_slice() else { return Err(invalid("Multiple multipath key path specifiers found")) };
+        let mut numbers: Vec<u32> = Vec::new();
+        if !inner.contains(';') {
+            return Err(invalid("Multipath key path specifiers must have at least two items"));
+        }
+        for value in inner.split(';') {
+            let number = path_number(value, apostrophe)?;
+            if numbers.contains(&number) {
+                return Err(invalid(format!("Duplicated key path value {number} in multipath specifier")));
+            }
+            if numbers.len() == MAX_PATHS {
+                return Err(invalid("Too many multipath alternatives"));
+            }
+            numbers.push(number);
+        }
+        all = numbers.into_iter().map(|number| [path.as_slice(), &[number]].concat()).collect();
+    }
+    Ok(all)
+}
+
 impl KeyExpression {
-    /// Parses an expression and puts the private key that it holds, if any, into `keys`.
+    /// Parses an expression, several if one of its steps is `<a;b;...>`, and puts the private key that it holds, if any,
+    /// into `keys`. Without a network keys of all networks are taken.
     ///
     /// # Errors
     /// Core's text in [`DescriptorError::Invalid`].
-    pub fn parse(text: &str, context: Context, keys: &mut Keys) -> Result<Self, DescriptorError> {
+    pub(super) fn parse(
+        text: &str,
+        context: Context,
+        network: Option<NetworkKind>,
+        keys: &mut Keys,
+    ) -> Result<Vec<Self>, DescriptorError> {
         let mut apostrophe = false;
         let parts: Vec<&str> = text.split(']').collect();
         let (origin, key) = match parts[..] {
@@ -146,8 +187,8 @@ impl KeyExpression {
                     let found = origin.chars().next().unwrap_or(']');
                     return Err(invalid(format!("Key origin start '[ character expected but not found, got '{found}' instead")));
                 };
-                let mut steps = inner.split('/');
-                let fingerprint = steps.next().unwrap_or_default();
+                let steps: Vec<&str> = inner.split('/').collect();
+                let fingerprint = steps[0];
                 if fingerprint.len() != 8 {
                     return Err(invalid(format!(
                         "Fingerprint is not 4 bytes ({} characters instead of 8 characters)",
@@ -156,16 +197,23 @@ impl KeyExpression {
                 }
                 let parsed =
                     Fingerprint::from_str(fingerprint).map_err(|_| invalid(format!("Fingerprint '{fingerprint}' is not hex")))?;
-                let path = steps.map(|step| path_number(step, &mut apostrophe)).collect::<Result<_, _>>()?;
+                let path = paths(&steps[1..], false, &mut apostrophe)?.remove(0);
                 (Some((parsed, path)), key)
             }
             _ => return Err(invalid("Multiple ']' characters found for a single pubkey")),
         };
-        let kind = Self::parse_kind(key, context, &mut apostrophe, keys)?;
-        Ok(Self { origin, kind, apostrophe })
+        let kinds = Self::parse_kinds(key, context, network, &mut apostrophe, keys)?;
+        Ok(kinds.into_iter().map(|kind| Self { origin: origin.clone(), kind, apostrophe }).collect())
     }
 
-    fn parse_kind(text: &str, context: Context, apostrophe: &mut bool, keys: &mut Keys) -> Result<KeyKind, DescriptorError> {
+    fn parse_kinds(
+        text: &str,
+        context: Context,
+        network: Option<NetworkKind>,
+        apostrophe: &mut bool,
+        keys: &mut Keys,
+    ) -> Result<Vec<KeyKind>, DescriptorError> {
+        let here = |kind: NetworkKind| network.is_none_or(|network| network == kind);
         let mut steps: Vec<&str> = text.split('/').collect();
         let key = steps.remove(0);
         if key.is_empty() {
@@ -176,24 +224,22 @@ impl KeyExpression {
         }
         if steps.is_empty() {
             if key.len().is_multiple_of(2) && key.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Self::parse_hex(key, context);
+                return Ok(vec![Self::parse_hex(key, context)?]);
             }
-            if let Ok(private) = PrivateKey::from_wif(key) {
+            if let Ok(private) = PrivateKey::from_wif(key)
+                && here(private.network)
+            {
                 if !private.compressed && context != Context::Legacy {
                     return Err(invalid("Uncompressed keys are not allowed"));
                 }
                 let public = private.public_key(&SECP);
                 keys.insert(public, private.inner);
-                return Ok(KeyKind::Single { key: public, x_only: context == Context::Taproot });
+                return Ok(vec![KeyKind::Single { key: public, x_only: context == Context::Taproot }]);
             }
         }
-        let root = match (Xpriv::from_str(key), Xpub::from_str(key)) {
-            (Ok(xpriv), _) => {
-                let xpub = Xpub::from_priv(&SECP, &xpriv);
-                keys.insert(PublicKey::new(xpub.public_key), xpriv.private_key);
-                xpub
-            }
-            (_, Ok(xpub)) => xpub,
+        let (root, secret) = match (Xpriv::from_str(key), Xpub::from_str(key)) {
+            (Ok(xpriv), _) if here(xpriv.network) => (Xpub::from_priv(&SECP, &xpriv), Some(xpriv.private_key)),
+            (_, Ok(xpub)) if here(xpub.network) => (xpub, None),
             _ => return Err(invalid(format!("key '{key}' is not valid"))),
         };
         let wildcard = match steps.last() {
@@ -207,8 +253,11 @@ impl KeyExpression {
         if wildcard != Wildcard::None {
             steps.pop();
         }
-        let path = steps.into_iter().map(|step| path_number(step, apostrophe)).collect::<Result<_, _>>()?;
-        Ok(KeyKind::Extended { root, path, wildcard })
+        let paths = paths(&steps, true, apostrophe)?;
+        if let Some(secret) = secret {
+            keys.insert(PublicKey::new(root.public_key), secret);
+        }
+        Ok(paths.into_iter().map(|path| KeyKind::Extended { root, path, wildcard }).collect())
     }
 
     fn parse_hex(key: &str, context: Context) -> Result<KeyKind, DescriptorError> {

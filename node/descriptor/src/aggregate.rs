@@ -1,6 +1,6 @@
 //! `musig()`: several keys that sign as one (BIP327, BIP328, BIP390).
 
-use super::key::{derive_xpub, fingerprint, path_number, steps};
+use super::key::{derive_xpub, fingerprint, paths, steps};
 use super::{Cache, DerivedKey, DescriptorError, KeyExpression, KeyKind};
 use bitcoin::PublicKey;
 use bitcoin::bip32::Xpub;
@@ -38,14 +38,15 @@ fn invalid(text: impl Into<String>) -> DescriptorError {
 }
 
 impl Aggregate {
-    /// Parses what stands behind the closing bracket. `keys`: the key expressions of the descriptor so far.
-    pub(super) fn parse(text: &str, participants: Range<usize>, keys: &[KeyExpression]) -> Result<Self, DescriptorError> {
+    /// Parses what stands behind the closing bracket; several if one step is `<a;b;...>`. `keys`: the key expressions of the
+    /// descriptor so far.
+    pub(super) fn parse(text: &str, participants: Range<usize>, keys: &[KeyExpression]) -> Result<Vec<Self>, DescriptorError> {
         let own = keys.get(participants.clone()).unwrap_or_default();
         if own.is_empty() {
             return Err(invalid("musig(): Must contain key expressions"));
         }
         let mut aggregate = Self { participants, path: Vec::new(), ranged: false };
-        let Some(derivation) = text.strip_prefix('/') else { return Ok(aggregate) };
+        let Some(derivation) = text.strip_prefix('/') else { return Ok(vec![aggregate]) };
         if !own.iter().all(|key| matches!(key.kind, KeyKind::Extended { .. })) {
             return Err(invalid("musig(): derivation requires all participants to be xpubs or xprvs"));
         }
@@ -61,12 +62,11 @@ impl Aggregate {
             Some(&("*h" | "*'")) => return Err(invalid("musig(): Cannot have hardened child derivation")),
             _ => {}
         }
-        let numbers: Result<Vec<u32>, _> = parts.into_iter().map(|step| path_number(step, &mut false)).collect();
-        aggregate.path = numbers.map_err(|error| invalid(format!("musig(): {error}")))?;
-        if aggregate.path.iter().any(|step| step & HARDENED != 0) {
+        let paths = paths(&parts, true, &mut false).map_err(|error| invalid(format!("musig(): {error}")))?;
+        if paths.iter().flatten().any(|step| step & HARDENED != 0) {
             return Err(invalid("musig(): cannot have hardened derivation steps"));
         }
-        Ok(aggregate)
+        Ok(paths.into_iter().map(|path| Self { path, ..aggregate.clone() }).collect())
     }
 
     /// The public form.

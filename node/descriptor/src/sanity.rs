@@ -99,7 +99,7 @@ fn repeats_keys<Ctx: ScriptContext>(script: &Miniscript<KeyRef, Ctx>, keys: &[St
 }
 
 /// Puts key expressions back where their numbers stand.
-fn show(text: &str, keys: &[String]) -> String {
+pub(super) fn show(text: &str, keys: &[String]) -> String {
     let mut out = String::new();
     for part in text.split_inclusive(['(', ')', ',', '{', '}']) {
         let token = part.trim_end_matches(['(', ')', ',', '{', '}']);
