@@ -4,9 +4,10 @@
 //! and comparison. Nothing behind the pointers is read: the address of an edge's guard is its number. Built without
 //! that flag nobody calls them, and the driver works without guidance.
 //!
-//! LLVM leaves functions whose names begin with `__sanitizer_` uninstrumented, so they do not call themselves.
+//! LLVM leaves functions whose names begin with `__sanitizer_` uninstrumented, so they do not call themselves. The driver's other
+//! functions are instrumented; what they do is not recorded. It would stand where the edges of the target have not been read yet.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use bulkhead_fuzz::mutate::Comparison;
 
@@ -15,6 +16,10 @@ const EDGES: usize = 1 << 20;
 /// Comparisons that are remembered of one run.
 const COMPARISONS: usize = 64;
 
+/// Runs between two times that all counts are made 0: a thread may have touched an edge while the list of them was read.
+const CLEANING: u64 = 4096;
+
+static RECORDING: AtomicBool = AtomicBool::new(false);
 static COUNTS: [AtomicU8; EDGES] = [const { AtomicU8::new(0) }; EDGES];
 static TOUCHED: [AtomicU32; EDGES] = [const { AtomicU32::new(0) }; EDGES];
 static TOUCHED_LENGTH: AtomicUsize = AtomicUsize::new(0);
@@ -33,6 +38,9 @@ extern "C" fn __sanitizer_cov_trace_pc_guard_init(start: *mut u32, stop: *mut u3
 // SAFETY: as above.
 #[unsafe(no_mangle)]
 extern "C" fn __sanitizer_cov_trace_pc_guard(guard: *mut u32) {
+    if !RECORDING.load(Relaxed) {
+        return;
+    }
     let edge = (guard.addr() >> 2) & (EDGES - 1);
     let count = COUNTS[edge].load(Relaxed);
     if count == 0 {
@@ -49,7 +57,7 @@ macro_rules! comparison {
         // SAFETY: as above.
         #[unsafe(no_mangle)]
         extern "C" fn $name(left: $type, right: $type) {
-            if left != right {
+            if left != right && RECORDING.load(Relaxed) {
                 // Targets have one thread; a locked instruction for each comparison would take a third of the time.
                 let made = COMPARED.load(Relaxed);
                 COMPARED.store(made + 1, Relaxed);
@@ -82,15 +90,24 @@ pub fn instrumented() -> usize {
     INSTRUMENTED.load(Relaxed)
 }
 
+/// Records what `run` goes over and compares.
+pub fn record<T>(run: impl FnOnce() -> T) -> T {
+    RECORDING.store(true, Relaxed);
+    let result = run();
+    RECORDING.store(false, Relaxed);
+    result
+}
+
 /// What all runs so far went over: per edge one bit per class of counts (1, 2, 3, 4, 8, 16, 32, 128).
 pub struct Seen {
     classes: Vec<u8>,
     edges: usize,
+    taken: u64,
 }
 
 impl Seen {
     pub fn new() -> Self {
-        Self { classes: vec![0; EDGES], edges: 0 }
+        Self { classes: vec![0; EDGES], edges: 0, taken: 0 }
     }
 
     /// Edges that some run went over.
@@ -98,8 +115,9 @@ impl Seen {
         self.edges
     }
 
-    /// Takes what ran since the last call and forgets it; whether some of it was new.
+    /// Takes what was recorded since the last call and forgets it; whether some of it was new.
     pub fn take(&mut self) -> bool {
+        assert!(!RECORDING.load(Relaxed), "the driver's own edges are none of the target");
         let mut new = false;
         let length = TOUCHED_LENGTH.swap(0, Relaxed).min(EDGES);
         for touched in &TOUCHED[..length] {
@@ -110,6 +128,10 @@ impl Seen {
                 self.classes[edge] |= class;
                 new = true;
             }
+        }
+        self.taken += 1;
+        if self.taken.is_multiple_of(CLEANING) {
+            COUNTS.iter().for_each(|count| count.store(0, Relaxed));
         }
         new
     }

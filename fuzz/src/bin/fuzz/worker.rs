@@ -63,7 +63,7 @@ impl Runner {
         let head = [EXECUTIONS.load(Relaxed), input.len() as u64].map(u64::to_le_bytes);
         self.current.write_all_at(head.as_flattened(), 0)?;
         self.current.write_all_at(input, INPUT_AT as u64)?;
-        let ended = catch_unwind(AssertUnwindSafe(|| (self.target)(input)));
+        let ended = coverage::record(|| catch_unwind(AssertUnwindSafe(|| (self.target)(input))));
         EXECUTIONS.fetch_add(1, Relaxed);
         if ended.is_err() || bulkhead_fuzz::panics() > 0 {
             std::process::exit(PANICKED);
