@@ -11,8 +11,15 @@ pub mod script_case;
 mod targets;
 
 pub use targets::TARGETS;
+#[cfg(feature = "engine")]
+pub use targets::ask;
 
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use tempfile::TempDir;
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
@@ -29,6 +36,37 @@ pub fn count_panics() {
 #[must_use]
 pub fn panics() -> usize {
     PANICS.load(Ordering::Relaxed)
+}
+
+/// A folder that is gone with its value, in memory where the system has some for files: what is synced there costs nothing.
+///
+/// # Panics
+/// There is no room for one.
+#[must_use]
+pub fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}
+
+/// A file in memory with these bytes, to be read from its beginning.
+///
+/// # Panics
+/// There is no room for it.
+#[must_use]
+pub fn file(bytes: &[u8]) -> File {
+    let mut file = File::from(memfd_create("file", MFdFlags::MFD_CLOEXEC).expect("memory for a file"));
+    file.write_all(bytes).and_then(|()| file.rewind()).expect("room in memory");
+    file
+}
+
+/// What a file in memory holds.
+///
+/// # Panics
+/// It cannot be read.
+#[must_use]
+pub fn content_of(mut file: File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("a file in memory");
+    bytes
 }
 
 /// What a frame of the key store's edge holds behind its length.

@@ -98,3 +98,19 @@ pub fn dns_answer(data: &[u8]) {
         assert_eq!(resolve::addresses(id.wrapping_add(1), data), None);
     }
 }
+
+/// The files of the system that say where names are looked up, with a zero byte between them; behind another one, a name.
+pub fn resolver_files(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut parts = text.splitn(3, '\0');
+    let (Some(conf), Some(hosts), Some(name)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let resolver = resolve::Resolver::new(conf, hosts);
+    let found = resolver.known(name);
+    assert_eq!(resolver.known(&format!("{}.", name.to_ascii_uppercase())).len(), found.len());
+    assert!(found.len() <= 2 + hosts.split_whitespace().count());
+    // What is asked when the files do not know: as long as it says, and no answer to itself.
+    if let Some(question) = resolve::question(7, name) {
+        assert_eq!(usize::from(u16::from_be_bytes([question[0], question[1]])), question.len() - 2);
+        assert_eq!(resolve::addresses(7, &question[2..]), Some(Vec::new()));
+    }
+}

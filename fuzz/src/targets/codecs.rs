@@ -166,6 +166,41 @@ pub fn p2p_message(data: &[u8]) {
         let again = Message::decode(command, &encoded).expect("our own encoding decodes");
         assert_eq!(format!("{again:?}"), format!("{message:?}"));
         let _ = frame::encode(MAGIC, command, &encoded);
+        used(message, body);
+    }
+}
+
+/// What is done with a message that was taken.
+fn used(message: Message, body: &[u8]) {
+    use bulkhead_wire::{Reader, filters};
+    match message {
+        Message::FilterLoad(mut filter) if filter.is_allowed() => {
+            let genesis = bitcoin::blockdata::constants::genesis_block(bitcoin::Network::Regtest);
+            let coinbase = &genesis.txdata[0];
+            let before = filter.matches(coinbase);
+            filter.insert(body);
+            assert!(filter.contains(body), "what was inserted is not found");
+            filter.insert(bitcoin::hashes::Hash::as_byte_array(&coinbase.compute_txid()));
+            assert!(filter.matches(coinbase) || !before, "a filter that grew finds less");
+        }
+        Message::Inv(list) | Message::GetData(list) | Message::NotFound(list) => {
+            for wanted in &list {
+                assert!(!wanted.is_block() || !wanted.is_transaction(), "{wanted}");
+            }
+        }
+        Message::GetFilters(request) => {
+            let answer = filters::filter(&request.stop, body);
+            let mut reader = Reader::new(&answer[33..]);
+            assert_eq!((&answer[1..33], reader.bytes()), (&request.stop[..], Ok(body)));
+        }
+        Message::GetFilterHashes(request) => {
+            let answer = filters::hashes(&request.stop, &[7; 32], &[request.stop]);
+            assert_eq!(answer.len(), 1 + 32 + 32 + 1 + 32);
+        }
+        Message::GetFilterCheckpoints(request) => {
+            assert_eq!(filters::checkpoints(&request.stop, &[[7; 32]; 300]).len(), 1 + 32 + 3 + 300 * 32);
+        }
+        _ => {}
     }
 }
 

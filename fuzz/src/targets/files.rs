@@ -1,14 +1,48 @@
 //! Files that somebody else may have written.
 
-use bulkhead_config::{ArgsManager, options};
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// bitcoin.conf.
+use bulkhead_config::{ArgsManager, Files, options};
+
+/// A data directory with these files in it; a folder is whatever has no dot in its name.
+struct Memory<'a>(&'a [(&'a str, &'a [u8])]);
+
+impl Files for Memory<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let found = self.0.iter().find(|(name, _)| path.ends_with(name));
+        found.map(|(_, content)| content.to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.extension().is_none()
+    }
+
+    fn working_directory(&self) -> PathBuf {
+        "/work".into()
+    }
+
+    fn home(&self) -> Option<PathBuf> {
+        Some("/home".into())
+    }
+}
+
+/// bitcoin.conf, and behind a zero byte another file that it may include by the name `more.conf`.
 pub fn config_file(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let mut arguments = ArgsManager::new(options::NODE);
         let _ = arguments.read_config_text(text, "bitcoin.conf", true);
         let _ = arguments.chain_name();
         let _ = arguments.log_lines();
+    }
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let (first, more) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let files = Memory(&[("bitcoin.conf", first), ("more.conf", more)]);
+    let ignore_invalid = data.len().is_multiple_of(2);
+    let mut arguments = ArgsManager::new(options::NODE);
+    if arguments.read_config_files(&files, ignore_invalid).is_ok() {
+        let read_again = arguments.read_config_files(&files, ignore_invalid);
+        assert!(read_again.is_ok(), "a file that was taken is refused: {read_again:?}");
     }
 }
 
@@ -85,5 +119,29 @@ pub fn ban_list(data: &[u8]) {
     if let Some(list) = BanList::from_json(data) {
         let again = BanList::from_json(list.to_json().as_bytes()).expect("our own file");
         assert_eq!(again.len(), list.len());
+        banned(list);
     }
+}
+
+/// Bans are asked for, made and lifted.
+fn banned(mut list: bulkhead_addrman::BanList) {
+    const NOW: i64 = 1_700_000_000;
+    let before = list.len();
+    let bans = list.banned(NOW);
+    assert!(list.len() == bans.len() && bans.len() <= before);
+    for (subnet, ban) in &bans {
+        assert_eq!(list.is_banned_subnet(subnet, NOW), NOW < ban.until);
+        assert_eq!(list.ban(*subnet, NOW, NOW + 10), ban.until < NOW + 10);
+        assert!(list.is_banned_subnet(subnet, NOW));
+    }
+    let address = bulkhead_wire::NetAddr::parse("203.0.113.7").expect("an address");
+    let covered = bans.iter().any(|(subnet, _)| subnet.contains(&address));
+    assert_eq!(list.is_banned(&address, NOW), covered);
+    list.discourage(&address);
+    assert!(list.is_discouraged(&address));
+    for (subnet, _) in &bans {
+        assert!(list.unban(subnet) && !list.unban(subnet));
+    }
+    assert!(list.is_empty() && list.take_dirty() || bans.is_empty());
+    list.clear();
 }

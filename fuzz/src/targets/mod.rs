@@ -13,6 +13,9 @@ mod stored;
 mod texts;
 mod vault;
 
+#[cfg(feature = "engine")]
+pub use links::ask;
+
 use crate::Target;
 
 /// Name of a target (also of its folder in `corpus/`), and the function.
@@ -48,6 +51,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("tor_control_reply", answers::tor_control_reply),
     ("router_answer", answers::router_answer),
     ("dns_answer", answers::dns_answer),
+    ("resolver_files", answers::resolver_files),
     ("http_request", codecs::http_request),
     ("json_rpc", codecs::json_rpc),
     ("rpc_arguments", codecs::rpc_arguments),

@@ -1,10 +1,12 @@
 //! Values of the databases, of block files and of files that chain writes: what decodes encodes to a value that decodes to the same.
 
-use bitcoin::Amount;
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin_chain::mempool_accept::persist::{self, Contents, ImportOptions};
 use bulkhead_store::Coin;
 use bulkhead_store::block_index::{BlockRecord, FileInfo};
 use bulkhead_store::codec::{compress_amount, decompress_amount};
-use bulkhead_store::tx_position::TxPosition;
+use bulkhead_store::tx_position::{Salt, TxPosition};
 use bulkhead_store::undo::BlockUndo;
 
 /// Amounts above all money, which only a damaged record holds, need not come back; everything else of the coin must.
@@ -60,6 +62,13 @@ pub fn tx_position(data: &[u8]) {
         let prefix = *data.first_chunk().expect("a key that decodes begins with its prefix");
         assert_eq!(TxPosition::decode_key(&position.key(prefix)).expect("our own key decodes"), position);
     }
+    // Whatever the salt of a database is, what is looked up is found where it was put.
+    if let Some((salt, rest)) = data.split_first_chunk() {
+        let (salt, txid) = (Salt(*salt), Txid::hash(rest));
+        assert_eq!(salt.of_txid(&txid), Salt(salt.0).of_txid(&txid));
+        let outputs = [0, 1].map(|vout| salt.of_outpoint(&OutPoint { txid, vout }));
+        assert_ne!(outputs[0], outputs[1]);
+    }
 }
 
 /// Core's compression of amounts, over all numbers: compressing a number of satoshi and back gives the number.
@@ -78,17 +87,34 @@ const BASE_HEIGHT: u32 = 1_000_000;
 
 /// mempool.dat.
 pub fn mempool_file(data: &[u8]) {
-    use bitcoin_chain::mempool_accept::persist::Contents;
     if let Ok(contents) = Contents::decode(data.to_vec()) {
         for key in [None, Some([7; 8])] {
             assert_eq!(Contents::decode(contents.encode(key)).expect("our own file"), contents);
         }
+        imported(data);
+    } else if data.len().is_multiple_of(64) {
+        // An import that fails costs more than the look at the file.
+        imported(data);
     }
+}
+
+/// What a start, or a user, does with such a file, and what the node writes then.
+fn imported(data: &[u8]) {
+    let (context, pool) = (super::links::context(), super::links::empty_pool());
+    let bits = data.last().copied().unwrap_or(0);
+    let options =
+        ImportOptions { use_current_time: bits & 1 != 0, apply_fee_deltas: bits & 2 != 0, apply_unbroadcast: bits & 4 != 0 };
+    let taken = persist::import(Some(crate::file(data)), &context.chain, &pool, options);
+    assert_eq!(taken, Contents::decode(data.to_vec()).is_ok());
+    let written = crate::file(&[]);
+    let copy = written.try_clone().expect("descriptors are left");
+    persist::save(copy, &pool, bits & 8 != 0).expect("room in memory");
+    Contents::decode(crate::content_of(written)).expect("our own file");
 }
 
 /// A file of dumptxoutset, header and coins.
 pub fn snapshot_file(data: &[u8]) {
-    use bulkhead_store::snapshot::{HEADER, Metadata, Reader};
+    use bulkhead_store::snapshot::{HEADER, Metadata, Reader, Writer};
     let header = data.get(..HEADER).unwrap_or(data);
     let decode = |header: &[u8]| Metadata::decode(header, (MAGIC, "regtest"), |_| None);
     if let Ok(metadata) = decode(header) {
@@ -97,8 +123,18 @@ pub fn snapshot_file(data: &[u8]) {
     let coins = data.get(HEADER..).unwrap_or_default();
     let count = data.first().copied().map_or(0, u64::from);
     let mut reader = Reader::new(coins, count, BASE_HEIGHT);
-    while let Ok(Some((_, coin))) = reader.next_coin() {
+    let mut writer = Writer::new(Vec::new());
+    let mut taken = Vec::new();
+    while let Ok(Some((outpoint, coin))) = reader.next_coin() {
         assert!(coin.output.value <= Amount::MAX_MONEY && coin.height <= BASE_HEIGHT);
+        writer.add(&outpoint, &coin).expect("room in memory");
+        taken.push((outpoint, coin));
     }
     assert!(reader.count() <= count);
+    let (bytes, total) = writer.finish().expect("room in memory");
+    assert_eq!(total, taken.len() as u64);
+    let mut reader = Reader::new(bytes.as_slice(), total, BASE_HEIGHT);
+    for coin in taken {
+        assert_eq!(reader.next_coin().expect("our own file"), Some(coin));
+    }
 }

@@ -1,6 +1,6 @@
 //! Texts that users give to methods and options.
 
-use bitcoin::{Network, ScriptBuf};
+use bitcoin::{Amount, Network, ScriptBuf, TxOut, psbt};
 use bulkhead_rpc_util as util;
 
 /// Where a process of ours includes a private module into its binary, it is compiled here too.
@@ -23,6 +23,7 @@ pub fn psbt(data: &[u8]) {
         assert_eq!(again.version_2, psbt.version_2);
         assert_eq!(again.psbt.inputs.len(), psbt.psbt.inputs.len());
         assert_eq!(util::psbt::encode(&again), written);
+        assert_eq!(again.ensure_transaction().is_ok(), again.lock_time().is_some());
         let mut combined = again.clone();
         assert_eq!(combined.combine(psbt), again.lock_time().is_some());
     }
@@ -35,15 +36,17 @@ pub fn descriptor(data: &[u8]) {
         let public = parsed.public_text();
         let again = Descriptor::parse(&public, Network::Regtest, false).expect("a printed descriptor parses");
         assert_eq!(again.first().map(Descriptor::public_text), Some(public));
-        let _ = parsed.expand(0);
         let _ = (parsed.is_range(), parsed.is_solvable(), parsed.has_private_keys());
+        let Some(expansion) = parsed.expand(0) else { continue };
+        assert!(parsed.is_combo() || expansion.scripts.len() <= 1);
+        solved(&expansion);
     }
 }
 
 /// A descriptor as wallet and key store read it, with its private keys.
 pub fn wallet_descriptor(data: &[u8]) {
     use bulkhead_wallet_core::Descriptor;
-    use bulkhead_wallet_core::descriptor::{Cache, Keys};
+    use bulkhead_wallet_core::descriptor::{Cache, Form, Keys, split_multipath};
     let mut keys = Keys::default();
     if let Ok(parsed) = Descriptor::parse(text(data), &mut keys) {
         let public = parsed.public();
@@ -53,16 +56,58 @@ pub fn wallet_descriptor(data: &[u8]) {
         if let Some((body, checksum)) = text(data).split_once('#') {
             assert_eq!(util::descriptor::checksum(body).as_deref(), Some(checksum), "another checksum was taken");
         }
+        let _ = (parsed.warnings(), parsed.is_single_type(), parsed.has_scripts(), parsed.is_solvable(), parsed.output_type());
         let mut cache = Cache::default();
         if parsed.fill_cache(1, &keys, &mut cache).is_ok() {
-            let _ = parsed.expand(1, &cache);
+            if let Ok(expansion) = parsed.expand(1, &cache) {
+                solved(&expansion);
+            }
+            if let Some(normalized) = parsed.print(Form::Normalized(&keys, &cache), Network::Regtest.into()) {
+                Descriptor::parse(&normalized, &mut Keys::default()).expect("a printed descriptor parses");
+            }
+            let mut merged = Cache::default();
+            assert_eq!(merged.merge(&cache).as_ref(), Ok(&cache));
+            assert!(merged.merge(&cache).is_ok_and(|new| new.is_empty()) && merged == cache);
         }
+        if let Some(private) = parsed.print(Form::Private(&keys), Network::Regtest.into()) {
+            let again = Descriptor::parse(&private, &mut Keys::default()).expect("a printed descriptor parses");
+            assert_eq!(again.id(), parsed.id());
+        }
+    }
+    for single in split_multipath(text(data), false, Network::Regtest).unwrap_or_default() {
+        let _ = Descriptor::parse(&single, &mut Keys::default());
+    }
+}
+
+/// What is known of outputs: the descriptor that is said of one is its own, and a PSBT is told how to spend it.
+fn solved(expansion: &bulkhead_wallet_core::descriptor::Expansion) {
+    use bulkhead_wallet_core::Descriptor;
+    use bulkhead_wallet_core::descriptor::{Cache, Keys};
+    for (position, script) in expansion.scripts.iter().enumerate() {
+        let Some(solution) = expansion.solution(position) else { continue };
+        let described = solution.descriptor();
+        let again = Descriptor::parse_with_checksum(&described, &mut Keys::default()).expect("what is said of an output parses");
+        let scripts = again.expand(0, &Cache::default()).expect("all keys are there").scripts;
+        assert!(scripts.contains(script), "{described}");
+        let output = TxOut { value: Amount::from_sat(1), script_pubkey: script.clone() };
+        for derivations in [false, true] {
+            let (mut input, mut change) = (psbt::Input::default(), psbt::Output::default());
+            solution.fill_input(&mut input, &output, derivations);
+            solution.fill_output(&mut change, derivations);
+            assert_eq!(input.redeem_script, change.redeem_script);
+            assert_eq!(input.witness_script, change.witness_script);
+            assert_eq!(input.tap_internal_key, change.tap_internal_key);
+        }
+        assert!(solution.is_segwit() || solution.witness_script().is_none());
     }
 }
 
 /// An address or a private key in WIF; an address encodes to itself, letters of bech32 in lower case.
 pub fn address(data: &[u8]) {
     let text = text(data);
+    if let Some(network) = util::address::network_from_name(text) {
+        assert_eq!(util::address::network_name(network), text);
+    }
     for network in [Network::Bitcoin, Network::Regtest] {
         if let Ok(destination) = util::decode_address(text, network) {
             let encoded = util::encode_address(&destination, network);
@@ -89,18 +134,32 @@ pub fn bech32(data: &[u8]) {
 
 /// Addresses of peers, with and without port, and subnets: what parses prints to a text that parses to the same.
 pub fn network_address(data: &[u8]) {
-    use bulkhead_wire::{Endpoint, NetAddr, Subnet};
+    use bulkhead_wire::{Endpoint, NetAddr, Network, Subnet};
     let text = text(data);
     if let Some(address) = NetAddr::parse(text) {
-        assert_eq!(NetAddr::parse(&address.to_string()), Some(address));
+        // What stands for a name is printed as one, and a name is no address.
+        let again = (address.network() != Network::Internal).then_some(address);
+        assert_eq!(NetAddr::parse(&address.to_string()), again);
         assert!(address.is_valid() || !address.is_routable());
         let _ = (address.is_relayable(), address.class(), address.group(), address.linked_v4(), address.is_bind_any());
+        assert_eq!(address.ip().is_some(), !matches!(address.network(), Network::Onion | Network::I2p | Network::Internal));
+        assert!(!address.is_v1_compatible() || NetAddr::from_v1(address.to_v1()) == address);
+        let flipped = address.flipped_to_cjdns();
+        assert!(flipped == address || flipped.network() == Network::Cjdns && flipped.ip() == address.ip());
     }
     if let Some(endpoint) = Endpoint::parse(text, 8333) {
-        assert_eq!(Endpoint::parse(&endpoint.to_string(), 8333), Some(endpoint));
+        let again = (endpoint.addr.network() != Network::Internal).then_some(endpoint);
+        assert_eq!(Endpoint::parse(&endpoint.to_string(), 8333), again);
     }
     if let Some(subnet) = Subnet::parse(text) {
         assert_eq!(Subnet::parse(&subnet.to_string()), Some(subnet));
+    }
+    // Where a name stands for addresses that nobody has looked up.
+    let internal = NetAddr::internal(text);
+    assert!(internal.network() == Network::Internal && !internal.is_routable());
+    assert_eq!(NetAddr::from_v1(internal.to_v1()), internal);
+    if let Some(network) = Network::parse(text) {
+        assert_eq!(Network::parse(network.name()), Some(network));
     }
 }
 

@@ -5,33 +5,56 @@
 //! that was not an export with consent.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
+use bitcoin::bip32::{Xpriv, Xpub};
 use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, Network, OutPoint, Psbt, ScriptBuf, Transaction, TxIn, TxOut, Txid, base58};
 use bulkhead_keystore_edge::{OneShotDescriptor, RawTransaction, Record, Reply, Request, SpentCoin};
 use bulkhead_tests::hostile::Source;
-use bulkhead_wallet_core::Descriptor;
 use bulkhead_wallet_core::descriptor::{Cache, Keys};
+use bulkhead_wallet_core::{Descriptor, flags};
 use keystore::database::Location;
-use keystore::service::{Keystore, Settings};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use keystore::service::{Cost, Keystore, Settings};
 use zeroize::Zeroizing;
+
+use crate::{content_of, file};
 
 /// A key of somebody else.
 const OTHER_KEY: &str = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA";
 /// Passphrase of the wallet.
 const PASSPHRASE: &[u8] = b"correct horse";
+/// The only HD key of the wallet without a passphrase: always the same, so that an input means the same in every process.
+const MASTER: &str =
+    "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
+/// A kind of request: to restore the wallet without a passphrase.
+const RESTORE_PLAIN: usize = 34;
+/// A kind of request: to make that wallet from its dump, of which a byte may be another.
+const CREATE_FROM_OWN_DUMP: usize = 35;
+/// Kinds of requests.
+const KINDS: usize = 36;
+/// A first byte from here on, which chooses a kind as all others do, finds no file; a multiple of [`KINDS`].
+const NO_FILE: u8 = 180;
 
-fn open(folder: &std::path::Path) -> Keystore {
+/// A key store for the wallet in this folder.
+pub fn settings(folder: &std::path::Path) -> Settings {
     let location =
         Location { directory: folder.to_owned(), file: "wallet.dat".into(), magic: [0xfa, 0xbf, 0xb5, 0xda], unsafe_sync: true };
-    let settings =
-        Settings { network: Network::Regtest, name: "fuzz".into(), location: Some(location), keypool: 2, now: || 1_700_000_000 };
-    Keystore::new(settings).expect("memory can be locked")
+    Settings {
+        network: Network::Regtest,
+        name: "fuzz".into(),
+        location: Some(location),
+        keypool: 2,
+        cost: Cost::Fixed(2),
+        now: || 1_700_000_000,
+    }
+}
+
+fn open(folder: &std::path::Path) -> Keystore {
+    Keystore::new(settings(folder)).expect("memory can be locked")
 }
 
 /// An encrypted wallet.
@@ -44,13 +67,68 @@ struct Wallet {
     script: ScriptBuf,
     /// A payment from the wallet that lacks its signature.
     psbt: Vec<u8>,
+    /// Its descriptors.
+    ids: Vec<[u8; 32]>,
 }
 
-/// Made once, because its passphrase costs time.
+/// A wallet without a passphrase, always the same.
+pub struct Plain {
+    /// wallet.dat.
+    pub file: Vec<u8>,
+    /// Its first address.
+    #[cfg(feature = "engine")]
+    pub script: ScriptBuf,
+    dump: Vec<u8>,
+    ids: Vec<[u8; 32]>,
+    xpub: String,
+}
+
+/// Made once.
+pub fn plain() -> &'static Plain {
+    static PLAIN: OnceLock<Plain> = OnceLock::new();
+    PLAIN.get_or_init(|| {
+        let folder = crate::folder();
+        let mut store = open(folder.path());
+        let create = Request::Create {
+            blank: true,
+            disable_private_keys: false,
+            passphrase: Zeroizing::default(),
+            flags: flags::DESCRIPTORS | flags::LAST_HARDENED_XPUB_CACHED,
+            generate: false,
+        };
+        assert!(!matches!(store.handle(create, None), Reply::Error(_)));
+        let xpriv: Xpriv = MASTER.parse().expect("an extended key");
+        let xpub = Xpub::from_priv(&Secp256k1::new(), &xpriv).to_string();
+        assert!(!matches!(store.handle(Request::AddHdKey(Zeroizing::new(MASTER.into())), None), Reply::Error(_)));
+        let mut ids = Vec::new();
+        for (output_type, internal) in [("bech32", false), ("bech32", true), ("bech32m", false), ("bech32m", true)] {
+            let generate = Request::GenerateDescriptor { hd_key: xpub.clone(), output_type: output_type.into(), internal };
+            let Reply::Descriptors(infos) = store.handle(generate, None) else { panic!("no descriptor") };
+            ids.extend(infos.iter().map(|info| info.id));
+        }
+        #[cfg(feature = "engine")]
+        let script = first_script(&mut store, ids[0]);
+        let dump = file(&[]);
+        let copy = dump.as_fd().try_clone_to_owned().expect("descriptors are left");
+        assert_eq!(store.handle(Request::Dump, Some(copy)), Reply::Ok);
+        assert_eq!(store.handle(Request::Close, None), Reply::Ok);
+        let file = std::fs::read(folder.path().join("wallet.dat")).expect("the file that was made");
+        Plain {
+            file,
+            #[cfg(feature = "engine")]
+            script,
+            dump: content_of(dump),
+            ids,
+            xpub,
+        }
+    })
+}
+
+/// Made once, because it costs time.
 fn wallet() -> &'static Wallet {
     static WALLET: OnceLock<Wallet> = OnceLock::new();
     WALLET.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = crate::folder();
         let mut store = open(folder.path());
         let create = Request::Create {
             blank: false,
@@ -63,6 +141,7 @@ fn wallet() -> &'static Wallet {
         assert!(matches!(store.handle(unlock(), None), Reply::Status(status) if !status.locked));
         let Reply::HdKeys(keys) = store.handle(Request::ExportHdKeys { consent: true }, None) else { panic!("no keys") };
         let mut secrets = Vec::new();
+        let ids = keys.iter().flat_map(|key| key.descriptors.clone()).collect();
         let (mut pkh, mut wpkh) = (None, None);
         for key in &keys {
             let raw = base58::decode_check(&key.xprv).expect("an extended key");
@@ -79,7 +158,7 @@ fn wallet() -> &'static Wallet {
         assert_eq!(store.handle(Request::Close, None), Reply::Ok);
         let file = std::fs::read(folder.path().join("wallet.dat")).expect("the file that was made");
         let script = pkh.expect("a legacy descriptor");
-        Wallet { file, secrets, psbt: payment(wpkh.expect("a descriptor with witness"), &script), script }
+        Wallet { file, secrets, psbt: payment(wpkh.expect("a descriptor with witness"), &script), script, ids }
     })
 }
 
@@ -111,13 +190,15 @@ fn payment(from: ScriptBuf, to: &ScriptBuf) -> Vec<u8> {
     psbt.serialize()
 }
 
-/// A sequence of requests on an encrypted wallet.
+/// A sequence of requests, on an encrypted wallet mostly.
 pub fn keystore_sequence(data: &[u8]) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(folder.path().join("wallet.dat"), &wallet().file).expect("room on disk");
+    let folder = crate::folder();
     let mut store = open(folder.path());
     let mut source = Source::new(data);
-    let _ = store.handle(Request::Open, None);
+    if data.first().is_none_or(|first| *first < NO_FILE) {
+        std::fs::write(folder.path().join("wallet.dat"), &wallet().file).expect("room in memory");
+        let _ = store.handle(Request::Open, None);
+    }
     // Somebody who knows the passphrase unlocked it; its time may be over already.
     let mut unlocked = false;
     for _ in 0..24 {
@@ -144,11 +225,7 @@ pub fn keystore_sequence(data: &[u8]) {
         if !export || !unlocked {
             assert!(!holds_secret(&reply), "{name}");
         }
-        let written = beside.map(|mut file| {
-            let mut bytes = Vec::new();
-            file.rewind().and_then(|()| file.read_to_end(&mut bytes)).expect("a file in memory");
-            bytes
-        });
+        let written = beside.map(content_of);
         // An encrypted wallet is encrypted in every copy, and a watch-only one has no keys at all.
         assert!(!written.is_some_and(|bytes| is_secret_in(&bytes)), "{name}");
     }
@@ -191,18 +268,19 @@ fn is_secret_in(bytes: &[u8]) -> bool {
     wallet().secrets.iter().any(|secret| bytes.windows(secret.len()).any(|piece| piece == secret.as_slice()))
 }
 
-/// A file that comes beside a request, with these bytes.
-fn file(bytes: &[u8]) -> File {
-    let mut file = File::from(memfd_create("beside", MFdFlags::MFD_CLOEXEC).expect("memory for a file"));
-    file.write_all(bytes).and_then(|()| file.rewind()).expect("a file in memory");
-    file
-}
-
 /// A request, and the file beside it for those that need one.
 fn request(source: &mut Source<'_>) -> (Request, Option<File>) {
-    let request = request_alone(source);
+    let kind = source.below(KINDS);
+    let request = request_alone(kind, source);
     let beside = match request {
         Request::Backup | Request::Dump | Request::ExportWatchOnly => Some(file(&[])),
+        Request::Restore if kind == RESTORE_PLAIN => Some(file(&plain().file)),
+        Request::CreateFromDump if kind == CREATE_FROM_OWN_DUMP => {
+            let mut dump = plain().dump.clone();
+            let at = source.word() as usize % dump.len();
+            dump[at] ^= source.byte();
+            Some(file(&dump))
+        }
         Request::Restore if source.below(2) == 0 => Some(file(&wallet().file)),
         Request::Restore | Request::CreateFromDump => {
             let count = source.below(256);
@@ -213,27 +291,36 @@ fn request(source: &mut Source<'_>) -> (Request, Option<File>) {
     (request, beside)
 }
 
-fn request_alone(source: &mut Source<'_>) -> Request {
+fn request_alone(kind: usize, source: &mut Source<'_>) -> Request {
     let secret = |source: &mut Source<'_>| match source.below(3) {
         0 => Zeroizing::new(Vec::new()),
         1 => Zeroizing::new(source.take(8).to_vec()),
         _ => Zeroizing::new(PASSPHRASE.to_vec()),
     };
     let id = |source: &mut Source<'_>| {
+        let choice = source.byte();
+        let known = wallet().ids.iter().chain(&plain().ids);
+        if let Some(known) = known.cycle().nth(usize::from(choice)).filter(|_| choice < 128) {
+            return *known;
+        }
         let mut id = [0; 32];
         let bytes = source.take(32);
         id[..bytes.len()].copy_from_slice(bytes);
         id
     };
-    match source.below(34) {
+    let text = |source: &mut Source<'_>| {
+        let count = source.below(256);
+        String::from_utf8_lossy(source.take(count)).into_owned()
+    };
+    match kind {
         0 => Request::Open,
         1 => Request::Close,
         2 => Request::Records { start: u64::from(source.byte()), limit: source.word() },
-        3 => Request::Write(vec![Record {
-            key: source.take(12).to_vec(),
-            value: source.take(40).to_vec(),
-            erase: source.below(2) == 0,
-        }]),
+        3 => {
+            let (key, value) = (source.below(128), source.below(256));
+            let (key, value) = (source.take(key).to_vec(), source.take(value).to_vec());
+            Request::Write(vec![Record { key, value, erase: source.below(2) == 1 }])
+        }
         4 => Request::Unlock { passphrase: secret(source), seconds: i64::from(source.word().cast_signed()) },
         5 => Request::Lock,
         6 => Request::ChangePassphrase { old: secret(source), new: secret(source) },
@@ -257,7 +344,7 @@ fn request_alone(source: &mut Source<'_>) -> Request {
         14 => Request::Rules,
         15 => Request::SetRules { passphrase: secret(source), rules: String::from_utf8_lossy(source.take(40)).into_owned() },
         16 => Request::AddDescriptor {
-            descriptor: Zeroizing::new(String::from_utf8_lossy(source.take(120)).into_owned()),
+            descriptor: Zeroizing::new(text(source)),
             range_start: source.word().cast_signed(),
             range_end: source.word().cast_signed(),
             next_index: source.word().cast_signed(),
@@ -277,17 +364,21 @@ fn request_alone(source: &mut Source<'_>) -> Request {
             generate: source.below(2) == 0,
         },
         21 => Request::GenerateDescriptors,
-        22 => Request::Restore,
+        22 | RESTORE_PLAIN => Request::Restore,
         23 => Request::Discard,
         24 => Request::Dump,
-        25 => Request::CreateFromDump,
+        25 | CREATE_FROM_OWN_DUMP => Request::CreateFromDump,
         26 => Request::Verify,
         27 => Request::ExportWatchOnly,
         28 => Request::AddHdKey(Zeroizing::new(String::from_utf8_lossy(source.take(111)).into_owned())),
         29 => Request::GenerateDescriptor {
-            hd_key: String::new(),
             output_type: ["legacy", "p2sh-segwit", "bech32", "bech32m", "x"][source.below(5)].into(),
             internal: source.below(2) == 0,
+            hd_key: match source.below(3) {
+                0 => String::new(),
+                1 => plain().xpub.clone(),
+                _ => text(source),
+            },
         },
         30 => Request::SignRaw(raw(source)),
         31 => Request::OneShotSignRaw { raw: raw(source), wifs: vec![wif(source)] },
@@ -336,7 +427,7 @@ mod tests {
     /// Otherwise the target could not fail.
     #[test]
     fn signatures_and_secrets_are_seen_where_they_are() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = crate::folder();
         std::fs::write(folder.path().join("wallet.dat"), &wallet().file).expect("room on disk");
         let mut store = open(folder.path());
         let _ = store.handle(Request::Open, None);

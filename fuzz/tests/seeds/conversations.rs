@@ -5,7 +5,7 @@ use bulkhead_schema::methods::{self, Owner};
 use bulkhead_tests::hostile::{Fields, Talk, To, methods_of};
 use bulkhead_wire::message::KNOWN_COMMANDS;
 
-use crate::Seeds;
+use crate::{Seeds, with};
 
 /// Answers with this content to the first questions, without capabilities.
 pub fn answered(content: &[u8]) -> Vec<u8> {
@@ -77,6 +77,142 @@ pub fn key_store() -> Vec<Vec<u8>> {
         [&[31][..], &[0; 8], &[32, 0, 0, 0], &[b'x'; 120], &[0; 4]].concat(),
         [CLOSE, CREATE, STATUS, RECORDS, &[17, 1], b"password", STATUS].concat(),
     ]
+}
+
+/// A text, and how long it is.
+fn counted(text: &[u8]) -> Vec<u8> {
+    with(u8::try_from(text.len()).unwrap(), text)
+}
+
+/// What a wallet may say to the key store of a wallet without a passphrase, or with one that it knows.
+pub fn open_key_store() -> Vec<Vec<u8>> {
+    // There is no file yet, and then the other one.
+    const NO_FILE: u8 = 180;
+    const PLAIN: &[u8] = &[NO_FILE + 34, 0];
+    const UNLOCK: &[u8] = &[4, 2, 100, 0, 0, 0];
+    const STATUS: &[u8] = &[12];
+    const COPIES: &[u8] = &[24, 33, 27];
+    const TPRV: &[u8] = crate::texts::TPRV.as_bytes();
+    const OTHER: &[u8] =
+        b"tprv8ZgxMBicQKsPeDgjzdC36fs6bMjGApWDNLR9erAXMs5skhMv36j9MV5ecvfavji5khqjWaWSFhN3YcCUUdiKH6isR4Pwy3U5y5egddBr16m";
+    let encrypt = [&[17, 2][..], STATUS, &[17, 2], &[4, 1], b"mistaken", &[0; 4], UNLOCK, STATUS, COPIES].concat();
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
+    let add = |text: &str, range: [u32; 4]| [vec![16], counted(text.as_bytes()), words(&range)].concat();
+    let adds = [
+        add(&format!("wpkh({}/7/*)", crate::texts::TPRV), [0, 5, 0, 7]),
+        add(&format!("wpkh({}/7/*)", crate::texts::TPRV), [0, 9, 2, 7]),
+        add(&format!("wpkh({}/7/*)", crate::texts::TPRV), [3, 5, 3, 7]),
+        add(&format!("wpkh({}/7h/*h)", crate::texts::TPRV), [5, 2, 0, 7]),
+        add(&format!("pkh({})", crate::texts::WIF), [0, 0, 0, 7]),
+        add(&format!("pkh({})", crate::texts::KEYS[0]), [0, 0, 0, 7]),
+        add(&format!("wpkh({}/*)", crate::texts::TPUB), [0, 5, 0, 7]),
+        add("pkh(nonsense)", [0, 1, 0, 7]),
+    ]
+    .concat();
+    let top_ups: Vec<u8> = (0..14).flat_map(|id| [vec![11, id], words(&[7 + u32::from(id)])].concat()).collect();
+    let too_much = [vec![11, 8], words(&[0x7fff_ffff]), vec![11, 200], vec![9; 32], words(&[9])].concat();
+    let exports: Vec<u8> = (0..14).flat_map(|id| [9, id, id % 2]).collect();
+    let keys = [&[28][..], TPRV, &[28], OTHER, &[28], OTHER, &[28], &[b'x'; 111], &[10, 0]].concat();
+    let generated: Vec<u8> = (0..5).flat_map(|kind| [29, kind, kind % 2, 0, 29, kind, kind % 2, 1]).collect();
+    let named = [vec![29, 2, 0, 2], counted(crate::texts::TPUB.as_bytes()), vec![29, 2, 0, 2], counted(b"x"), vec![21]].concat();
+    let one_shot = |descriptor: &str, end: u8| {
+        let text = format!("{descriptor:120}");
+        [&[32, 0, 0][..], text.as_bytes(), &[end, 0, 0, 0]].concat()
+    };
+    let tprv = crate::texts::TPRV;
+    let one_shots = [
+        one_shot(&format!("pkh({tprv}/1/*)"), 9),
+        one_shot(&format!("pkh({tprv}/1/*)"), 0),
+        one_shot(&format!("wpkh({}/0h/*)", crate::texts::TPUB), 9),
+        vec![18],
+        crate::texts::WIF.as_bytes().to_vec(),
+    ]
+    .concat();
+    let spending = |rules: &str| [&[15, 2][..], format!("{rules:\n<40}").as_bytes(), &[7, 0, 1, 0, 0, 0, 0, 0, 1]].concat();
+    let ruled = [UNLOCK, &spending("velocity-day 100000000"), &spending("velocity-day 5"), &spending("fee-max 1"), &[0]].concat();
+    let dump = |text: &str| [vec![NO_FILE + 25], counted(text.as_bytes())].concat();
+    let dumps = [
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\nchecksum,00\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\nzz,00\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\n00,zz\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\n00,00\n\n00,\nchecksum,0000000000000000000000000000000000000000000000000000000000000000\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,sqlite\nchecksum,1111111111111111111111111111111111111111111111111111111111111111\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nformat,bdb\n",
+        "BITCOIN_CORE_WALLET_DUMP,1\nmat,bdb\n",
+        "BITCOIN_CORE_WALLET_DUMP,2\n",
+        "BITCOIN_CORE_WALLET_DUMP,x\n",
+        "OTHER_DUMP,1\n",
+    ];
+    let from_dumps: Vec<u8> = dumps.into_iter().flat_map(dump).collect();
+    let own_dump = [&[NO_FILE + 35][..], &[0; 5], &[0], STATUS, &[2, 0, 100, 0, 0, 0]].concat();
+    let changed_dump = [&[NO_FILE + 35][..], &words(&[300]), &[1], &[0], STATUS].concat();
+    let no_keys = [&[NO_FILE + 20, 0, 0, 4, 4, 1][..], STATUS, &[21, 28], TPRV, &add("pkh(x)", [0, 1, 0, 7]), &[17, 2]].concat();
+    let keyless_adds = [&[NO_FILE + 20, 0, 1, 4, 4, 1][..], &adds, &keys, &[17, 2, 29, 2, 0, 0]].concat();
+    vec![
+        [PLAIN, COPIES, &encrypt].concat(),
+        [PLAIN, &adds, &[2, 0, 200, 0, 0, 0]].concat(),
+        [UNLOCK, &adds, &[5], &adds].concat(),
+        [PLAIN, &top_ups].concat(),
+        [UNLOCK, &top_ups, &too_much].concat(),
+        [PLAIN, &exports].concat(),
+        [UNLOCK, &exports].concat(),
+        [PLAIN, &keys].concat(),
+        [UNLOCK, &keys].concat(),
+        [PLAIN, &generated, &named].concat(),
+        [UNLOCK, &generated, &[5], &generated].concat(),
+        // A new HD key, without one that is given.
+        [PLAIN, &[28]].concat(),
+        [PLAIN, &one_shots].concat(),
+        ruled,
+        from_dumps,
+        own_dump,
+        changed_dump,
+        no_keys,
+        keyless_adds,
+        // Not encrypted: there is nothing to unlock, to lock or to change.
+        [PLAIN, UNLOCK, &[5], &[6, 2, 2], &[15, 2], b"fee-max 5", &[14]].concat(),
+        [UNLOCK, &[6, 1], b"mistaken", &[2], &[6, 2, 0], &[15, 2], b"fee-max 1000\nvelocity-day 5\n"].concat(),
+    ]
+}
+
+/// Records that a wallet may write, and some that it may not, into both wallets.
+pub fn writes() -> Vec<Vec<u8>> {
+    let written = |kept: &[u8]| {
+        let records = crate::texts::records(&crate::formats::transaction());
+        let mut out = kept.to_vec();
+        for record in &records {
+            let (key, value) = record[1..].split_at(usize::from(record[0]));
+            if value.len() < 256 && key.len() < 128 {
+                out.extend([3, u8::try_from(key.len()).unwrap(), u8::try_from(value.len()).unwrap()]);
+                out.extend([key, value, &[0]].concat());
+            }
+        }
+        out
+    };
+    let whole = written(&[]);
+    // A sequence ends after some requests.
+    let parts = |first: &[u8]| -> Vec<Vec<u8>> {
+        let mut rest = whole.as_slice();
+        let mut all = Vec::new();
+        while !rest.is_empty() {
+            let mut part = first.to_vec();
+            for _ in 0..8 {
+                if let [3, key, value, ..] = rest {
+                    let (record, others) = rest.split_at(4 + usize::from(*key) + usize::from(*value));
+                    part.extend(record);
+                    // And away with it.
+                    part.extend([3, *key, 0]);
+                    part.extend(&record[3..3 + usize::from(*key)]);
+                    part.push(1);
+                    rest = others;
+                }
+            }
+            all.push(part);
+        }
+        all
+    };
+    [parts(&[]), parts(&[214, 0])].concat()
 }
 
 /// Requests of many methods that one process answers, without parameters.
@@ -156,14 +292,17 @@ fn compact_block() -> Vec<u8> {
     talk.bytes
 }
 
-/// Answers to the questions that a client asks in this order, with something in every field.
-fn answers(interface: &str, methods: &[&str]) -> Vec<u8> {
+/// Answers to the questions that a client asks in this order.
+fn answers(interface: &str, methods: &[&str], fields: Fields<'_>) -> Vec<u8> {
     let mut talk = Talk::default();
     for (question, method) in (1..).zip(methods) {
-        talk.answer(question, &format!("{interface}.{method}"), Fields::Filled(r#"{"result":1}"#));
+        talk.answer(question, &format!("{interface}.{method}"), fields);
     }
     talk.bytes
 }
+
+/// More than there are in any choice of the schemas, so that one is unknown.
+const VERDICTS: u16 = 18;
 
 /// What `net_chain_client` and `wallet_chain_client` ask.
 pub fn typed_answers() -> Vec<Seeds> {
@@ -187,10 +326,30 @@ pub fn typed_answers() -> Vec<Seeds> {
         "blockFilters",
         "blockFilters",
         "blockFilters",
+        "testTransaction",
+        "broadcastSeen",
     ];
-    let wallet =
-        ["state", "getBlock", "findFork", "mempool", "coins", "broadcast", "inMempool", "estimateFee", "barrier", "verifyInputs"];
-    vec![("net_chain_client", vec![answers("NetChain", &net)]), ("wallet_chain_client", vec![answers("WalletChain", &wallet)])]
+    let wallet = [
+        "state",
+        "getBlock",
+        "findFork",
+        "mempool",
+        "coins",
+        "broadcast",
+        "inMempool",
+        "estimateFee",
+        "barrier",
+        "verifyInputs",
+        "getBlock",
+        "clusters",
+        "blocksFrom",
+        "blockFilter",
+    ];
+    // Something in every field; then, of each verdict, outcome and state there is, one.
+    let filled = Fields::Filled(r#"{"result":1}"#);
+    let judged = (0..VERDICTS).map(|choice| answers("NetChain", &net, Fields::Choice(choice)));
+    let net = [answers("NetChain", &net, filled)].into_iter().chain(judged).collect();
+    vec![("net_chain_client", net), ("wallet_chain_client", vec![answers("WalletChain", &wallet, filled)])]
 }
 
 /// Every method of every edge, said to who serves it.

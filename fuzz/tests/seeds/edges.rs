@@ -17,6 +17,13 @@ fn flat<T>(fill: impl FnOnce(&mut Builder<capnp::message::HeapAllocator>) -> T) 
     capnp::serialize::write_message_to_words(&message)
 }
 
+/// One of each kind, with and without witness, and some that are none.
+fn inventory(command: u8) -> Vec<u8> {
+    let kinds = [0u32, 1, 2, 3, 4, 5, 6].into_iter().flat_map(|kind| [kind, kind | 1 << 30]);
+    let entries: Vec<u8> = kinds.flat_map(|kind| [&kind.to_le_bytes()[..], &[9; 32]].concat()).collect();
+    [&[command, 14][..], &entries].concat()
+}
+
 /// A reply of every kind.
 fn replies() -> Vec<Reply> {
     let secret = |text: &str| SecretText::new(text.to_owned());
@@ -143,6 +150,15 @@ pub fn seeds() -> Vec<Seeds> {
                 with(25, &[2, 7, 8]),
                 with(27, &[&[0, 1, 0, 0, 0][..], &[9; 32]].concat()),
                 with(29, &[&[0][..], &[9; 32]].concat()),
+                with(28, &[&[0, 1, 0, 0, 0][..], &[9; 32]].concat()),
+                inventory(10),
+                inventory(11),
+                inventory(12),
+                // Filters that follow everything, keys, and nothing.
+                with(24, &[3, 0x61, 0x4e, 0x9b, 5, 0, 0, 0, 0, 0, 0, 0, 0]),
+                with(24, &[&[8][..], &[0xff; 8], &[3, 0, 0, 0, 9, 0, 0, 0, 1]].concat()),
+                with(24, &[&[8][..], &[0xff; 8], &[3, 0, 0, 0, 9, 0, 0, 0, 2]].concat()),
+                with(24, &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
             ],
         ),
         (
@@ -162,7 +178,10 @@ pub fn seeds() -> Vec<Seeds> {
             ],
         ),
         ("notify_frames", vec![[&2u32.to_le_bytes()[..], &4u32.to_le_bytes(), b"true", &2u32.to_le_bytes(), b"00"].concat()]),
-        ("keystore_sequence", [noise(4), conversations::key_store()].concat()),
+        (
+            "keystore_sequence",
+            [noise(4), conversations::key_store(), conversations::open_key_store(), conversations::writes()].concat(),
+        ),
         ("net_chain_client", [noise(3), vec![answered(&[0, 0])]].concat()),
         ("wallet_chain_client", [noise(3), vec![answered(&[0, 0])]].concat()),
         ("rpc_chain_client", [noise(3), vec![answered(&text(r#"{"result":[1,null]}"#))]].concat()),

@@ -7,14 +7,14 @@ use bulkhead_wallet_core::record::{CacheRecord, CacheSlot, Locator, MasterKey, R
 
 use crate::with;
 
-const KEYS: [&str; 3] = [
+pub const KEYS: [&str; 3] = [
     "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5",
     "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9",
     "0379be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798",
 ];
-const WIF: &str = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA";
-const TPUB: &str = crate::formats::TPUB;
-const TPRV: &str =
+pub const WIF: &str = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA";
+pub const TPUB: &str = crate::formats::TPUB;
+pub const TPRV: &str =
     "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK";
 
 /// Descriptors of every kind, and some that are none.
@@ -54,6 +54,71 @@ pub fn descriptors() -> Vec<Vec<u8>> {
         format!("tr({x},{{pk({y})}})#aaaaaaaa"),
         format!("tr(musig({a})/0h/*)"),
         "unknown()".to_owned(),
+        // What multipath, musig, trees and limits are about.
+        format!("wpkh({TPUB}/<0;0>/*)"),
+        format!("wpkh({TPUB}/<0;1>/<2;3>/*)"),
+        format!("multi(2,{TPUB}/<0;1>/*,{TPUB}/<2;3;4>/*)"),
+        format!("multi(2,{TPUB}/<0;1>/*,{TPUB}/<2;3>/*)"),
+        format!("wpkh([00000000/<0;1>]{TPUB}/*)"),
+        format!("wpkh({TPUB}/<0;1/*)"),
+        format!("wpkh({TPUB}/4294967296)"),
+        format!("wpkh({TPUB}/x)"),
+        format!("wpkh(musig({a},{b}))"),
+        format!("rawtr(musig({a},{b}))"),
+        format!("wsh(and_v(v:pk({a}),older(70000)))"),
+        format!("wsh(and_v(v:pk({a}),older(4259840)))"),
+        format!("sh(wsh(and_v(v:pk({a}),older(70000))))"),
+        format!("tr({x},and_v(v:pk({y}),older(70000)))"),
+        "wsh(or_i(after(1000),after(600000000)))".to_owned(),
+        format!("wsh(and_v(v:pk({a}),and_v(v:after(1000),after(600000000))))"),
+        format!("wsh(and_v(v:pk({a}),pk({a})))"),
+        "wsh(after(5))".to_owned(),
+        format!("wsh(and_v(v:pk({a}),0))"),
+        format!("wsh(sortedmulti(1,{a},{b}))"),
+        format!("sh(sortedmulti(2,{a},{b}))"),
+        format!("sh(wsh(sortedmulti(1,{a},{b})))"),
+        format!("sh(pkh({a}))"),
+        format!("multi(0,{a})"),
+        format!("multi(1,{a},{b},{c},{a})"),
+        format!("multi(x,{a})"),
+        "multi(1)".to_owned(),
+        format!("sh(multi(1,{a}"),
+        format!("sh(combo({a}))"),
+        "wsh(addr(x))".to_owned(),
+        format!("sh(tr({x}))"),
+        format!("sh(rawtr({x}))"),
+        format!("rawtr({x},{y})"),
+        "sh(raw(51))".to_owned(),
+        format!("multi_a(1,{x})"),
+        format!("tr({x},multi(1,{y}))"),
+        format!("tr({x}"),
+        format!("tr({x},pk({y})"),
+        format!("tr({x},{{pk({y}),{{pk({x}),multi_a(1,{y})}}}})"),
+        format!("tr({TPRV}/1,pk({TPRV}/2h/*h))"),
+        format!("sh(multi(1{}))", format!(",{a}").repeat(16)),
+        format!("tr({x},{}pk({y}){})", "{".repeat(130), "}".repeat(130)),
+        format!("wsh(and_v(v:pk({TPRV}/0h/*h),or_d(pk({WIF}),hash160({}))))", &hash[..40]),
+        format!("wsh(and_v(v:pk([00000001/5h]{TPUB}/*),or_c(pk({b}),v:ripemd160({}))))", &hash[..40]),
+        format!(
+            "pkh(04{})",
+            "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8"
+        ),
+        format!(
+            "wpkh(04{})",
+            "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8"
+        ),
+        format!(
+            "pkh(06{})",
+            "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8"
+        ),
+        "raw(zz)".to_owned(),
+        "addr(mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn)".to_owned(),
+        "addr(bcrt1p9yfmy5h72durp7zrhlw9lf7jpwjgvwdg0jr0lqmmjtgg83266lqsekaqka)".to_owned(),
+        format!("pk({a})#"),
+        format!("pk({a})#aaaaaaaa#b"),
+        format!("pk([d34db33f/44'/0h]{a})"),
+        format!("pk([d34db33f/44'/0h){a}"),
+        format!("pk([d34db33f]]{a})"),
     ];
     texts.map(String::into_bytes).to_vec()
 }
@@ -182,6 +247,15 @@ pub fn config_lines() -> Vec<Vec<u8>> {
         "includeconf=x\n[main]\nincludeconf=y\nwallet=a\n",
         "chain=regtest\nsignet=1\n",
         "  spaces = kept # comment \n\n[signet]\nunknown=1\n",
+        "includeconf=more.conf\n\0server=1\nincludeconf=other.conf\n",
+        "regtest=1\n[regtest]\nincludeconf=more.conf\n\0[regtest]\nserver=1\nincludeconf=x\nchain=test\n",
+        "includeconf=more.conf\n\0reindex=1\ntestnet=1\n",
+        "includeconf=folder\n",
+        "includeconf=none.conf\n",
+        "datadir=/none.dir\n",
+        "datadir=/folder\nnoincludeconf=1\nincludeconf=more.conf\n",
+        "-server=1\n\0",
+        "nonsense=1\n",
     ];
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }
@@ -202,6 +276,17 @@ pub fn bodies() -> Vec<Vec<u8>> {
         "[1,{},[]]",
         "7",
         r#"{"method":"help" "#,
+        r#"{"id":1.5,"method":"help","params":[null,true,1.5,-1,18446744073709551616,"a",{"b":[]},[[]]]}"#,
+        r#"{"id":true,"method":false,"params":null}"#,
+        r#"{"jsonrpc":null,"id":null,"method":"help","params":{"a":null,"b":true,"c":1.5,"d":-1,"e":{},"f":[]}}"#,
+        r#"{"jsonrpc":true,"method":1.5,"params":7}"#,
+        r#"{"jsonrpc":[],"method":{},"params":"x"}"#,
+        r#"[null,true,1.5,-1,"a",{"method":"help"}]"#,
+        "null",
+        "true",
+        "1.5",
+        "-1",
+        "\"text\"",
     ];
     texts.map(|text| text.as_bytes().to_vec()).to_vec()
 }

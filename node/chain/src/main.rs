@@ -60,7 +60,7 @@ fn run() -> Result<(), RunError> {
     let (handle, events) = control.split()?;
 
     let startup = Arc::new(Startup::default());
-    let (hub, relay, happenings) = Hub::new();
+    let (hub, relay, mut happenings) = Hub::new();
     let node_thread = {
         let (config, handle, startup) = (Arc::clone(&config), handle, Arc::clone(&startup));
         let work = move || run_node(&config, &handle, &startup, &relay, files, saved);
@@ -68,7 +68,8 @@ fn run() -> Result<(), RunError> {
     };
     let (watched, ending, waking) = (Arc::clone(&startup), Arc::clone(&startup), Arc::clone(&startup));
     let outcome = bulkhead_link::run(async move {
-        tokio::task::spawn_local(Rc::clone(&hub).run(happenings));
+        let telling = Rc::clone(&hub);
+        tokio::task::spawn_local(async move { telling.run(&mut happenings).await });
         let announcing = Rc::clone(&hub);
         let node = Node::new(startup, hub).map_err(RunError::Thread)?;
         for (edge, descriptor) in wires {

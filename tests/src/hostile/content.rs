@@ -85,9 +85,11 @@ fn blob(words: &mut Vec<u64>, at: usize, bytes: &[u8], text: bool) {
         return;
     }
     let to = words.len();
-    for chunk in bytes.chunks(8) {
+    let (whole, rest) = bytes.as_chunks();
+    words.extend(whole.iter().map(|chunk| u64::from_le_bytes(*chunk)));
+    if !rest.is_empty() {
         let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
+        word[..rest.len()].copy_from_slice(rest);
         words.push(u64::from_le_bytes(word));
     }
     link(words, at, to, 1, (bytes.len() as u32) << 3 | 2);

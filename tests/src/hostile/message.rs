@@ -242,8 +242,9 @@ fn place(mut bytes: Vec<u8>, content: &Content) -> Vec<u8> {
     let size = u64::from(content.data) | u64::from(content.pointers) << 16;
     // An empty struct would be a null pointer with an offset; Cap'n Proto writes -1 for those.
     put(&mut bytes, pointer, if size == 0 { 0xffff_fffc } else { u64::from(offset) | size << 32 });
-    for (index, word) in content.words.iter().enumerate() {
-        put(&mut bytes, room + index, *word);
+    let (places, _) = bytes[room * 8..].as_chunks_mut();
+    for (place, word) in places.iter_mut().zip(&content.words) {
+        *place = word.to_le_bytes();
     }
     bytes
 }

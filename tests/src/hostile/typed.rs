@@ -30,6 +30,10 @@ pub enum Fields<'a> {
     Filled(&'a str),
     /// The same, but what is true or false is false.
     No(&'a str),
+    /// Something, and in fields of bytes with these names this.
+    Data(&'a [(&'a str, &'a [u8])]),
+    /// What is true or false is false, and of what is chosen it is the one with this number.
+    Choice(u16),
 }
 
 /// A conversation that asks for methods by name, as input of [`conversation`](super::conversation) or
@@ -120,15 +124,30 @@ impl Talk {
     }
 }
 
-/// What texts hold, and what is true or false.
-type Values<'a> = (&'a str, bool);
+/// What fields hold.
+#[derive(Clone, Copy)]
+struct Values<'a> {
+    text: &'a str,
+    truth: bool,
+    choice: u16,
+    data: &'a [(&'a str, &'a [u8])],
+}
+
+impl Values<'_> {
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        let given = self.data.iter().find(|(known, _)| *known == name);
+        given.map_or_else(|| bytes(name), |(_, bytes)| bytes.to_vec())
+    }
+}
 
 fn make(new: fn(any_pointer::Builder<'_>, names::Fill<'_>), pointer: any_pointer::Builder<'_>, fields: Fields<'_>) {
     new(pointer, &mut |value| {
         let values = match fields {
             Fields::Default => return,
-            Fields::Filled(text) => (text, true),
-            Fields::No(text) => (text, false),
+            Fields::Filled(text) => Values { text, truth: true, choice: 0, data: &[] },
+            Fields::No(text) => Values { text, truth: false, choice: 0, data: &[] },
+            Fields::Data(data) => Values { text: "", truth: true, choice: 0, data },
+            Fields::Choice(choice) => Values { text: "", truth: false, choice, data: &[] },
         };
         if let dynamic_value::Builder::Struct(made) = value {
             fill(made, values, 0).expect("fields as the schema has them");
@@ -154,7 +173,7 @@ fn fill(mut made: dynamic_struct::Builder<'_>, values: Values<'_>, depth: usize)
             // A template needs room for what is around its transactions.
             TypeVariant::UInt64 if name == "blockReservedWeight" => made.set(field, dynamic_value::Reader::UInt64(8000))?,
             kind => {
-                let bytes = bytes(name);
+                let bytes = values.bytes(name);
                 if let Some(value) = plain(kind, &bytes, values) {
                     made.set(field, value)?;
                 }
@@ -171,7 +190,7 @@ fn fill_list(mut list: dynamic_list::Builder<'_>, of: Type, name: &str, values: 
         }
         return Ok(());
     }
-    let bytes = bytes(name);
+    let bytes = values.bytes(name);
     match plain(of.which(), &bytes, values) {
         Some(value) => list.set(0, value),
         None => Ok(()),
@@ -179,18 +198,19 @@ fn fill_list(mut list: dynamic_list::Builder<'_>, of: Type, name: &str, values: 
 }
 
 /// A value of a type without fields; capabilities and what has no bound stay as they are.
-fn plain<'a>(kind: TypeVariant, bytes: &'a [u8], (text, truth): Values<'a>) -> Option<dynamic_value::Reader<'a>> {
+fn plain<'a>(kind: TypeVariant, bytes: &'a [u8], values: Values<'a>) -> Option<dynamic_value::Reader<'a>> {
     use dynamic_value::Reader as Value;
     Some(match kind {
-        TypeVariant::Bool => Value::Bool(truth),
+        TypeVariant::Bool => Value::Bool(values.truth),
         TypeVariant::Int32 => Value::Int32(1),
         TypeVariant::Int64 => Value::Int64(1),
         TypeVariant::UInt16 => Value::UInt16(1),
         TypeVariant::UInt32 => Value::UInt32(1),
         TypeVariant::UInt64 => Value::UInt64(1),
         TypeVariant::Float64 => Value::Float64(0.001),
-        TypeVariant::Text => Value::Text(text.into()),
+        TypeVariant::Text => Value::Text(values.text.into()),
         TypeVariant::Data => Value::Data(bytes),
+        TypeVariant::Enum(schema) => Value::Enum(dynamic_value::Enum::new(values.choice, schema.into())),
         _ => return None,
     })
 }

@@ -25,6 +25,15 @@ const TARGET: Duration = Duration::from_millis(100);
 
 type Key = Zeroizing<[u8; KEY_BYTES]>;
 
+/// How many iterations a new passphrase is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// As many as this machine makes in a tenth of a second, as in Core, and never fewer than [`LEAST_ITERATIONS`].
+    Measured,
+    /// So many. For trials that set a thousand passphrases and guard nothing with them.
+    Fixed(u32),
+}
+
 /// Key and initialization vector from a passphrase: SHA512 over passphrase and salt, then over itself
 /// (OpenSSL's EVP_BytesToKey with one block).
 fn derive(passphrase: &[u8], salt: &[u8], iterations: u32) -> Zeroizing<[u8; 64]> {
@@ -56,13 +65,21 @@ fn split(derived: &[u8; 64]) -> (Key, [u8; 16]) {
     (key, iv)
 }
 
-/// Encrypts the master key with a passphrase; the number of iterations is measured, as in Core.
+/// Encrypts the master key with a passphrase.
 #[must_use]
-pub fn seal_master_key(passphrase: &[u8], salt: [u8; SALT_BYTES], master: &[u8; KEY_BYTES]) -> MasterKey {
+pub fn seal_master_key(passphrase: &[u8], salt: [u8; SALT_BYTES], master: &[u8; KEY_BYTES], cost: Cost) -> MasterKey {
+    let iterations = match cost {
+        Cost::Measured => measured(passphrase, &salt),
+        Cost::Fixed(iterations) => iterations,
+    };
+    seal_with(passphrase, salt, master, iterations)
+}
+
+fn measured(passphrase: &[u8], salt: &[u8]) -> u32 {
     let mut iterations = LEAST_ITERATIONS;
     for run in 0..2 {
         let start = Instant::now();
-        derive(passphrase, &salt, iterations);
+        derive(passphrase, salt, iterations);
         let elapsed = start.elapsed().as_secs_f64();
         if elapsed <= 0.0 {
             break;
@@ -70,7 +87,7 @@ pub fn seal_master_key(passphrase: &[u8], salt: [u8; SALT_BYTES], master: &[u8; 
         let target = f64::from(iterations) * TARGET.as_secs_f64() / elapsed;
         iterations = iterations_of((f64::from(run) * f64::from(iterations) + target) / f64::from(run + 1));
     }
-    seal_with(passphrase, salt, master, iterations)
+    iterations
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of u32 before")]
@@ -156,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_new_passphrase_takes_at_least_core_s_rounds() {
-        assert!(seal_master_key(b"x", [1; 8], &[2; 32]).iterations >= LEAST_ITERATIONS);
+        assert!(seal_master_key(b"x", [1; 8], &[2; 32], Cost::Measured).iterations >= LEAST_ITERATIONS);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use bulkhead_control::{Birth, Component, Control, ControlError, Event, FromChild
 use bulkhead_keystore_edge::wire::{self, WireError};
 use bulkhead_keystore_edge::{KeystoreError, Reply, Request};
 use keystore::database::Location;
-use keystore::service::{Keystore, Settings};
+use keystore::service::{Cost, Keystore, Settings};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, OwnedFd};
@@ -40,6 +40,7 @@ fn run() -> Result<(), ControlError> {
         name: config.name,
         location: (!config.one_shot).then_some(location),
         keypool: i32::try_from(config.keypool).unwrap_or(i32::MAX).max(1),
+        cost: Cost::Measured,
         now: clock::now,
     };
     let keystore =

@@ -5,7 +5,7 @@ use bitcoin::Network;
 use bulkhead_keystore_edge::{DescriptorInfo, KeystoreError, Record, Reply, Request, Status};
 use bulkhead_wallet_core::record::{self, Locator, kind};
 use keystore::database::Location;
-use keystore::service::{Keystore, Settings};
+use keystore::service::{Cost, Keystore, Settings};
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +23,7 @@ fn settings(directory: &Path) -> Settings {
             unsafe_sync: false,
         }),
         keypool: 3,
+        cost: Cost::Measured,
         now: || NOW,
     }
 }

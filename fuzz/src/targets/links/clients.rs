@@ -2,7 +2,6 @@
 //! back, the connection ends; every caller must have a value or an error then.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use bitcoin_net::engine::chain_view::{FilterPart, Question};
 use bitcoin_net::process::chain::{Partials, ask, state};
@@ -13,20 +12,23 @@ use bulkhead_schema::methods::Owner;
 use bulkhead_schema::wire::gui_node_capnp::{gui_rpc, gui_wallet};
 use bulkhead_tests::hostile::answers;
 use futures::future::join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
-use super::{PATIENCE, known, pair, watched};
+use super::net;
+use super::shown::Shown;
+use super::{known, pair, patiently, quiet, read, run, watched};
 
 /// Runs the calls that `client` makes on its end against answers made of `data`.
 fn answer<F: Future<Output = ()>>(edge: &str, data: &[u8], client: impl FnOnce(OwnedFd) -> F) {
     let script = answers(data, &known(edge));
-    bulkhead_link::run(async move {
+    let _shown = Shown::some(data);
+    run(async move {
         let (ours, theirs) = pair();
         let server = async move {
             let (mut reader, mut writer) = watched(ours).into_split();
             // Answers that come before their questions would end the connection at once.
             let mut buffer = vec![0; 64 * 1024];
-            while let Ok(Ok(1..)) = tokio::time::timeout(Duration::from_millis(1), reader.read(&mut buffer)).await {}
+            while read(&mut reader, &mut buffer, quiet(false, None)).await > 0 {}
             for message in script.messages {
                 if writer.write_all(&message).await.is_err() {
                     break;
@@ -34,13 +36,15 @@ fn answer<F: Future<Output = ()>>(edge: &str, data: &[u8], client: impl FnOnce(O
             }
         };
         let both = futures::future::join(server, client(theirs));
-        tokio::time::timeout(PATIENCE, both).await.expect("every caller gets a value or an error");
-    })
-    .expect("an event loop");
+        patiently(both, "a caller gets neither a value nor an error").await;
+    });
 }
 
 /// Chain was taken over: answers to net.
 pub fn net_chain_client(data: &[u8]) {
+    if data.len() % 4 == 3 {
+        return following(data);
+    }
     answer("net-chain", data, async |stream| {
         let chain = connect(stream, "net-chain", None).expect("a stream").client;
         let hash = [7; 32];
@@ -64,10 +68,25 @@ pub fn net_chain_client(data: &[u8]) {
             Question::BlockFilters(0, hash, FilterPart::Contents),
             Question::BlockFilters(0, hash, FilterPart::Hashes),
             Question::BlockFilters(0, hash, FilterPart::Checkpoints),
+            Question::TestTransaction(vec![2; 60]),
+            Question::BroadcastSeen(vec![hash]),
         ];
         let partials = Partials::default();
         let asked = join_all(questions.into_iter().map(|question| ask(&chain, &partials, question)));
         let _ = futures::future::join(state(&chain), asked).await;
+        // The block under construction is there now, if chain has one.
+        let _ = ask(&chain, &partials, Question::FillBlock(1, vec![vec![5; 60]])).await;
+        partials.drop_one(1);
+    });
+}
+
+/// Net itself, which follows such a chain.
+fn following(data: &[u8]) {
+    answer("net-chain", data, async |stream| {
+        let node = net::node();
+        node.wire_chain(stream).expect("a stream");
+        let mut closed = node.chain.closed().expect("it is there");
+        closed.wait().await;
     });
 }
 
@@ -95,7 +114,17 @@ pub fn wallet_chain_client(data: &[u8]) {
             chain.barrier(),
             chain.verify_inputs(&tx, &[None]),
         );
-        let ((_, block, .., coins), _) = futures::future::join(first, second).await;
+        let hash = bitcoin::BlockHash::from_byte_array([7; 32]);
+        let third = futures::future::join4(
+            chain.block_by_hash(&hash),
+            chain.clusters(std::slice::from_ref(&txid)),
+            chain.blocks_from(),
+            chain.block_filter(Some(&hash), 0),
+        );
+        let ((_, block, .., coins), _, (by_hash, ..)) = futures::future::join3(first, second, third).await;
+        if let Ok(Some(found)) = by_hash {
+            assert_eq!(found.at.hash, hash, "another block than was asked for");
+        }
         if let Ok(Some(found)) = block {
             assert!(found.block.is_none_or(|block| block.block_hash() == found.at.hash), "another block than chain says");
         }

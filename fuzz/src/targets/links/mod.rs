@@ -2,17 +2,20 @@
 //! could say at the other end (`bulkhead_tests::hostile` turns any bytes into such a conversation).
 
 #[cfg(feature = "engine")]
+mod bystanders;
+#[cfg(feature = "engine")]
 mod chain;
 mod clients;
 mod echo;
 #[cfg(feature = "engine")]
 mod front_door;
 mod net;
+mod shown;
 #[cfg(feature = "engine")]
 mod wallet;
 
 #[cfg(feature = "engine")]
-pub use chain::{net_chain_server, rpc_chain_server, wallet_chain_server};
+pub use chain::{ask, context, empty_pool, net_chain_server, rpc_chain_server, wallet_chain_server};
 pub use clients::{gui_client, net_chain_client, rpc_chain_client, rpc_net_client, rpc_wallet_client, wallet_chain_client};
 pub use echo::echo_server;
 #[cfg(feature = "engine")]
@@ -21,10 +24,9 @@ pub use net::{net_chain_events, rpc_net_server};
 #[cfg(feature = "engine")]
 pub use wallet::{gui_wallet_server, rpc_wallet_server, wallet_chain_events};
 
-use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bulkhead_link::connect;
 use bulkhead_tests::hostile::{Edge, Script, answer_with_nothing, conversation, edge};
@@ -33,19 +35,38 @@ use capnp::capability::Client;
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_capnp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::OwnedReadHalf;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::LocalSet;
 
-/// A server that has said nothing for so long has said all.
-const QUIET: Duration = Duration::from_millis(2);
-/// As long as it owes answers it is given more time: chain has them made by other threads.
-const OWING: Duration = Duration::from_millis(20);
-/// Longest that one conversation may take; a server that is still busy then does not bound its work.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// A server that has said nothing for so many turns of the event loop has said all. In each turn everything that can go on does.
+const TURNS: u32 = 64;
+/// As long as it owes answers it is given more time: some are made by other threads.
+const OWING: Duration = Duration::from_millis(4);
+/// And more when it is known that they work.
+const WORKING: Duration = Duration::from_millis(20);
+/// Between two looks at what other threads do.
+const WINK: Duration = Duration::from_micros(20);
+/// Longest that one conversation may take; a server that is still busy then does not bound its work. In looks at the clock, because
+/// somebody may stop the process for a while.
+const PATIENCE: u32 = 80;
+const LOOK: Duration = Duration::from_millis(100);
 /// Most bytes that the answers to one conversation may have: 400 messages, a few of them with blocks or lists.
 const MAX_ANSWERS: usize = 256 << 20;
 
 /// Most segments of one answer: as many as Cap'n Proto itself reads.
 const MAX_SEGMENTS: usize = 512;
+
+/// As [`bulkhead_link::run`], on a runtime that is made once.
+fn run<T>(conversation: impl Future<Output = T>) -> T {
+    thread_local! {
+        static RUNTIME: &'static Runtime = Box::leak(Box::new(
+            Builder::new_current_thread().enable_io().enable_time().build().expect("an event loop"),
+        ));
+    }
+    LocalSet::new().block_on(RUNTIME.with(|runtime| *runtime), conversation)
+}
 
 fn known(name: &str) -> Edge {
     edge(name).expect("the edge is in the table")
@@ -59,15 +80,15 @@ fn called_back(name: &str) -> Edge {
 
 /// Says to a server what `data` makes up, hangs up, and asks it something on a new connection: it must answer, if only that it
 /// does not want to.
-async fn converse(edge: &Edge, data: &[u8], serve: impl Fn(OwnedFd)) {
+async fn converse(edge: &Edge, data: &[u8], works: Works<'_>, serve: impl Fn(OwnedFd)) {
     let (ours, theirs) = pair();
     serve(theirs);
-    say(ours, conversation(data, edge)).await;
+    say(ours, conversation(data, edge), works).await;
     let (ours, theirs) = pair();
     serve(theirs);
     let next: Client = connect(ours, edge.name, None).expect("a stream").client;
     let call = next.new_call::<Any, Any>(edge.served[0].id, 0, None).send().promise;
-    let answer = tokio::time::timeout(PATIENCE, call).await.expect("an answer in time");
+    let answer = patiently(call, "no answer in time").await;
     let lost = answer.err().filter(|error| error.kind == capnp::ErrorKind::Disconnected);
     assert!(lost.is_none(), "{lost:?}");
 }
@@ -82,6 +103,15 @@ fn watched(descriptor: OwnedFd) -> tokio::net::UnixStream {
     let stream = UnixStream::from(descriptor);
     stream.set_nonblocking(true).expect("a fresh socket");
     tokio::net::UnixStream::from_std(stream).expect("a stream of this runtime")
+}
+
+/// Reads what has come; 0: nothing comes before `quiet`, or ever.
+async fn read(reader: &mut OwnedReadHalf, buffer: &mut [u8], quiet: impl Future<Output = ()>) -> usize {
+    tokio::select! {
+        biased;
+        count = reader.read(buffer) => count.unwrap_or(0),
+        () = quiet => 0,
+    }
 }
 
 /// What a server says: whole messages, one behind the other.
@@ -128,8 +158,53 @@ fn message_length(bytes: &[u8]) -> Option<usize> {
     Some((segments / 2 + 1 + words) * 8)
 }
 
+/// Whether other threads are known to work for a server; `None`: it does everything on this thread.
+type Works<'a> = Option<&'a dyn Fn() -> bool>;
+
+/// Resolves when the server has nothing to say any more. `owed`: it has been asked something that it has not answered.
+async fn quiet(owed: bool, works: Works<'_>) {
+    let begin = Instant::now();
+    let mut turns = 0;
+    while turns < TURNS {
+        tokio::task::yield_now().await;
+        turns += 1;
+        let Some(works) = works else { continue };
+        let waited = begin.elapsed();
+        if waited < WORKING && works() || waited < OWING && owed {
+            turns = 0;
+            std::thread::sleep(WINK);
+        }
+    }
+}
+
+/// Waits for what other threads do.
+#[cfg(feature = "engine")]
+async fn until(done: impl Fn() -> bool, otherwise: &str) {
+    let waiting = async {
+        while !done() {
+            std::thread::sleep(WINK);
+            tokio::task::yield_now().await;
+        }
+    };
+    patiently(waiting, otherwise).await;
+}
+
+/// What `future` resolves to; that it never does is a finding.
+async fn patiently<T>(future: impl Future<Output = T>, otherwise: &str) -> T {
+    let looks = async {
+        for _ in 0..PATIENCE {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        value = future => value,
+        () = looks => panic!("{otherwise}"),
+    }
+}
+
 /// Says all messages and takes what comes back until the other side is quiet, then hangs up. Answers how many bytes came.
-async fn say(ours: OwnedFd, script: Script) -> usize {
+async fn say(ours: OwnedFd, script: Script, works: Works<'_>) -> usize {
     let Script { messages, questions } = script;
     let (mut reader, mut writer) = watched(ours).into_split();
     let (replies, mut waiting) = unbounded_channel::<Vec<u8>>();
@@ -151,21 +226,18 @@ async fn say(ours: OwnedFd, script: Script) -> usize {
         let mut total = 0;
         let mut answers = Answers { waiting: Vec::new(), returned: 0, replies };
         loop {
-            let quiet = if answers.returned < questions { OWING } else { QUIET };
-            match tokio::time::timeout(quiet, reader.read(&mut buffer)).await {
-                Ok(Ok(0)) => return total,
-                Ok(Ok(count)) => {
+            match read(&mut reader, &mut buffer, quiet(answers.returned < questions, works)).await {
+                0 => return total,
+                count => {
                     total += count;
                     answers.take(&buffer[..count]);
                 }
-                Ok(Err(error)) if error.kind() == ErrorKind::WouldBlock => {}
-                Ok(Err(_)) | Err(_) => return total,
             }
             assert!(total <= MAX_ANSWERS, "{total} bytes of answers");
         }
     };
     // The writing half stays open until the answers were taken.
-    let (writer, total) = tokio::time::timeout(PATIENCE, futures::future::join(writing, reading)).await.expect("an end in time");
+    let (writer, total) = patiently(futures::future::join(writing, reading), "no end in time").await;
     drop(writer);
     total
 }

@@ -166,6 +166,11 @@ impl ChainManager {
         self.tip_changed.wait(self, deadline, done)
     }
 
+    /// How many threads wait for a tip.
+    pub fn waiting(&self) -> usize {
+        self.tip_changed.waiting()
+    }
+
     /// Has those that wait for a tip look again whether they are done.
     pub fn wake_waiting(&self) {
         self.tip_changed.wake();

@@ -1,5 +1,6 @@
 //! A copy of the tip that readers get without waiting for validation.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -59,9 +60,15 @@ impl TipInfo {
 pub(crate) struct TipSignal {
     generation: Mutex<u64>,
     changed: Condvar,
+    waiting: AtomicUsize,
 }
 
 impl TipSignal {
+    /// How many threads wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// Wakes all waiters.
     pub fn wake(&self) {
         *self.generation.lock().unwrap_or_else(PoisonError::into_inner) += 1;
@@ -80,15 +87,16 @@ impl TipSignal {
             if done(&tip) || manager.is_interrupted() || is_abandoned() {
                 return tip;
             }
-            match deadline {
-                None => drop(self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)),
-                Some(deadline) => {
-                    let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-                        return tip;
-                    };
-                    drop(self.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner));
-                }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return tip;
             }
+            self.waiting.fetch_add(1, Ordering::AcqRel);
+            match left {
+                None => drop(self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)),
+                Some(left) => drop(self.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner)),
+            }
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

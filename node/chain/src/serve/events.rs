@@ -66,11 +66,13 @@ pub enum Happening {
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
     Barrier(Marker),
     /// As `Barrier`, for wallets alone.
+    #[expect(dead_code, reason = "what counts is when it is dropped")]
     Step(Marker),
 }
 
 /// Is dropped at the end of a wait.
 #[derive(Debug, Clone)]
+#[expect(dead_code, reason = "what counts is when it is dropped")]
 pub enum Marker {
     /// A task waits.
     Task(mpsc::Sender<()>),
@@ -231,6 +233,9 @@ struct Queue<B> {
     filled: Notify,
 }
 
+/// What the engine and the mempool have told, to be handed on by [`Hub::run`].
+pub struct Happenings(mpsc::UnboundedReceiver<Happening>);
+
 /// The subscribers. Lives on the IPC thread.
 pub struct Hub {
     /// Weak: the stream of events ends with the engine.
@@ -243,7 +248,7 @@ pub struct Hub {
 
 impl Hub {
     /// A hub, the end that the engine talks to, and the stream to [`Hub::run`] on.
-    pub fn new() -> (Rc<Self>, Relay, mpsc::UnboundedReceiver<Happening>) {
+    pub fn new() -> (Rc<Self>, Relay, Happenings) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let hub = Self {
             events: sender.downgrade(),
@@ -252,7 +257,7 @@ impl Hub {
             doors: RefCell::default(),
             newest: RefCell::default(),
         };
-        (Rc::new(hub), Relay { events: sender, connected: Arc::default(), steps: Arc::default() }, receiver)
+        (Rc::new(hub), Relay { events: sender, connected: Arc::default(), steps: Arc::default() }, Happenings(receiver))
     }
 
     /// The newest block that was told to net.
@@ -280,8 +285,8 @@ impl Hub {
     }
 
     /// Hands events to the subscribers until the engine is gone.
-    pub async fn run(self: Rc<Self>, mut events: mpsc::UnboundedReceiver<Happening>) {
-        while let Some(event) = events.recv().await {
+    pub async fn run(self: Rc<Self>, happenings: &mut Happenings) {
+        while let Some(event) = happenings.0.recv().await {
             self.net.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
             self.wallets.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);
             self.doors.borrow_mut().retain(|queue| Rc::strong_count(queue) > 1);

@@ -20,6 +20,7 @@ mod steps;
 mod template;
 mod wallet_chain;
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +31,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::engine::{Caller, abandonable};
 use crate::rpc::Context;
-pub use events::{Hub, Relay};
+pub use events::{Happenings, Hub, Relay};
 
 /// Progress of the start and, when it is over, what the methods work on. Set by the thread that starts the node.
 #[derive(Debug)]
@@ -84,6 +85,24 @@ pub struct Node {
     hub: Rc<Hub>,
     /// Blocks of all templates that miners hold.
     template_bytes: Arc<AtomicU64>,
+    /// Calls whose work was handed to another thread.
+    handed: Cell<usize>,
+}
+
+/// A call whose work was handed to another thread, until the answer is here or the caller has gone.
+struct Handed<'a>(&'a Cell<usize>);
+
+impl<'a> Handed<'a> {
+    fn count(calls: &'a Cell<usize>) -> Self {
+        calls.set(calls.get() + 1);
+        Self(calls)
+    }
+}
+
+impl Drop for Handed<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Node {
@@ -98,7 +117,7 @@ impl Node {
                 task();
             }
         })?;
-        Ok(Rc::new(Self { startup, ordered, hub, template_bytes: Arc::default() }))
+        Ok(Rc::new(Self { startup, ordered, hub, template_bytes: Arc::default(), handed: Cell::default() }))
     }
 
     /// Has calls that wait for a tip look again whether they are done.
@@ -114,6 +133,12 @@ impl Node {
         self.template_bytes.load(Ordering::Acquire)
     }
 
+    /// Whether some thread works on an answer, and not only waits for a tip.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.handed.get() > self.startup.context().map_or(0, |context| context.chain.waiting())
+    }
+
     /// Waits for the end of the start.
     async fn ready(&self) -> Result<Arc<Context>, capnp::Error> {
         let mut context = self.startup.context.subscribe();
@@ -126,6 +151,7 @@ impl Node {
         let context = self.ready().await?;
         let shared = Arc::clone(&context);
         let (caller, abandoned) = Caller::new(&context.chain);
+        let _handed = Handed::count(&self.handed);
         let done = tokio::task::spawn_blocking(move || abandonable(abandoned, || work(&shared))).await;
         caller.served();
         done.map_err(|_| gone())
@@ -135,6 +161,7 @@ impl Node {
     async fn in_order<T: Send + 'static>(&self, work: impl FnOnce(&Context) -> T + Send + 'static) -> Result<T, capnp::Error> {
         let context = self.ready().await?;
         let (sender, answer) = oneshot::channel();
+        let _handed = Handed::count(&self.handed);
         let task: Task = Box::new(move || {
             // A caller that has gone away does not want the answer.
             let _ = sender.send(work(&context));

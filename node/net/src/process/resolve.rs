@@ -37,7 +37,9 @@ impl Resolver {
         Self::new(&text("/etc/resolv.conf"), &text("/etc/hosts"))
     }
 
-    fn new(resolv_conf: &str, hosts: &str) -> Self {
+    /// Takes what the two files say.
+    #[must_use]
+    pub fn new(resolv_conf: &str, hosts: &str) -> Self {
         let servers = resolv_conf
             .lines()
             .filter_map(|line| line.trim().strip_prefix("nameserver"))
@@ -71,7 +73,8 @@ impl Resolver {
     }
 
     /// Names that need no server.
-    fn known(&self, name: &str) -> Vec<IpAddr> {
+    #[must_use]
+    pub fn known(&self, name: &str) -> Vec<IpAddr> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let found: Vec<IpAddr> = self.hosts.iter().filter(|(_, host)| *host == name).map(|(address, _)| *address).collect();
         if found.is_empty() && name == "localhost" {
@@ -102,6 +105,12 @@ fn query(id: u16, name: &str, kind: TYPE) -> Option<Vec<u8>> {
     packet.questions.push(Question::new(Name::new(name).ok()?, QTYPE::TYPE(kind), QCLASS::CLASS(CLASS::IN), false));
     let bytes = packet.build_bytes_vec().ok()?;
     Some([&u16::try_from(bytes.len()).ok()?.to_be_bytes()[..], &bytes].concat())
+}
+
+/// What is asked for an IPv4 address, as it goes out; `None`: this is no name.
+#[must_use]
+pub fn question(id: u16, name: &str) -> Option<Vec<u8>> {
+    query(id, name, TYPE::A)
 }
 
 /// What an answer of a name server says; `None`: it is no answer to the question `id`. The server followed aliases for us.

@@ -193,7 +193,8 @@ impl Chain {
         let bytes = reply.get_block()?;
         let block = if bytes.is_empty() { None } else { Some(decode::<Block>(bytes, "block")?) };
         let found = BlockHash::from_byte_array(hash(reply.get_hash()?, "block hash")?);
-        if block.as_ref().is_some_and(|block| block.block_hash() != found) {
+        let is_another = !hash_bytes.is_empty() && found.as_byte_array() != hash_bytes;
+        if is_another || block.as_ref().is_some_and(|block| block.block_hash() != found) {
             return Err(ChainError::Bad("block hash"));
         }
         Ok(Some(BlockInfo {

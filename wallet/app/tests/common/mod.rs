@@ -16,7 +16,7 @@ use bulkhead_keystore_edge::{Request, wire};
 use bulkhead_link::Peer;
 use bulkhead_schema::wire::wallet_chain_capnp::{wallet_chain, wallet_events};
 use keystore::database::Location;
-use keystore::service::{Keystore, Settings};
+use keystore::service::{Cost, Keystore, Settings};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -83,6 +83,7 @@ impl Supervisor for FakeSupervisor {
                         unsafe_sync: true,
                     }),
                     keypool: 2,
+                    cost: Cost::Measured,
                     now: bulkhead_control::clock::now,
                 };
                 std::thread::spawn(move || {

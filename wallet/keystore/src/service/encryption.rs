@@ -1,7 +1,7 @@
 //! Passphrases: encrypt, unlock, lock, change; and the spending rules that they protect.
 
 use super::{Answer, Keystore};
-use crate::crypter::{self, KEY_BYTES, SALT_BYTES};
+use crate::crypter::{self, Cost, KEY_BYTES, SALT_BYTES};
 use crate::generate::{Draft, erase_key, raw};
 use crate::refusal::{
     ENCRYPTION_FAILED, INVALID_PARAMETER, PASSPHRASE_INCORRECT, UNLOCK_NEEDED, WALLET, WRONG_ENC_STATE, locked, refuse,
@@ -23,12 +23,12 @@ const MAX_UNLOCK_SECONDS: i64 = 100_000_000;
 type Master = Zeroizing<[u8; KEY_BYTES]>;
 
 /// A random master key and its record under a passphrase.
-pub(super) fn new_master_key(passphrase: &[u8]) -> (Master, MasterKey) {
+pub(super) fn new_master_key(passphrase: &[u8], cost: Cost) -> (Master, MasterKey) {
     let mut master = Zeroizing::new([0; KEY_BYTES]);
     let mut salt = [0; SALT_BYTES];
     OsRng.fill_bytes(master.as_mut_slice());
     OsRng.fill_bytes(&mut salt);
-    let record = crypter::seal_master_key(passphrase, salt, &master);
+    let record = crypter::seal_master_key(passphrase, salt, &master, cost);
     tracing::info!("Encrypting Wallet with an nDeriveIterations of {}", record.iterations);
     (master, record)
 }
@@ -51,6 +51,7 @@ fn incorrect(passphrase: &[u8], plain: &str, what: &str, remedy: &str) -> Keysto
 
 impl Keystore {
     pub(super) fn encrypt(&mut self, passphrase: &[u8]) -> Answer {
+        let cost = self.settings.cost;
         let (loaded, vault) = self.parts()?;
         if loaded.has(flags::DISABLE_PRIVATE_KEYS) {
             return Err(refuse(ENCRYPTION_FAILED, "Error: wallet does not contain private keys, nothing to encrypt."));
@@ -60,7 +61,7 @@ impl Keystore {
         }
         not_empty(passphrase)?;
         let failed = || refuse(ENCRYPTION_FAILED, "Error: Failed to encrypt the wallet.");
-        let (master, record) = new_master_key(passphrase);
+        let (master, record) = new_master_key(passphrase, cost);
         let sealed = vault.change_master(&master).ok_or_else(failed)?;
         let mut draft = Draft { records: vec![raw(&Record::MasterKey(1, record.clone()))], ..Draft::default() };
         for (id, public, secret) in sealed {
@@ -139,7 +140,7 @@ impl Keystore {
         }
         let mut salt = [0; SALT_BYTES];
         OsRng.fill_bytes(&mut salt);
-        let record = crypter::seal_master_key(new, salt, &master);
+        let record = crypter::seal_master_key(new, salt, &master, self.settings.cost);
         tracing::info!("Wallet passphrase changed to an nDeriveIterations of {}", record.iterations);
         let (loaded, _) = self.parts()?;
         loaded.database.write(&[raw(&Record::MasterKey(id, record.clone()))])?;

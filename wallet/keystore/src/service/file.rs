@@ -56,7 +56,7 @@ impl Keystore {
         let mut database = Database::create(&location)?;
         let mut records = vec![raw(&Record::Version(CLIENT_VERSION)), raw(&Record::Flags(flags))];
         // An encrypted wallet never holds a plain key: the master key is there before the first private key.
-        let sealed = if passphrase.is_empty() { None } else { Some(new_master_key(passphrase)) };
+        let sealed = if passphrase.is_empty() { None } else { Some(new_master_key(passphrase, self.settings.cost)) };
         if let Some((_, record)) = &sealed {
             records.push(raw(&Record::MasterKey(1, record.clone())));
         }

@@ -8,6 +8,7 @@ mod one_shot;
 mod signing;
 mod watch_only;
 
+pub use crate::crypter::Cost;
 pub(crate) use signing::decode_history;
 
 use crate::database::{Database, Location};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub location: Option<Location>,
     /// Indexes of a new descriptor (-keypool).
     pub keypool: i32,
+    /// What a new passphrase costs.
+    pub cost: Cost,
     /// Seconds, mockable.
     pub now: fn() -> i64,
 }
