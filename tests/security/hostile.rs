@@ -313,16 +313,16 @@ fn keys_of_an_unlocked_wallet_are_in_no_memory() {
     }
     let victim = victim();
     let node = Node::start_in(victim.datadir.path(), &["-wallet=w"]).unwrap();
+    let holders = || {
+        let holds = |pid| !secrets::in_memory(pid, &victim.secrets).unwrap().is_empty();
+        let family = family(node.pid().cast_signed()).into_iter();
+        family.filter(|member| holds(member.pid)).map(|member| member.component).collect::<Vec<_>>()
+    };
     node.wallet("w", "walletpassphrase", json!([PASSPHRASE, 600])).unwrap();
+    assert!(holders().is_empty(), "{:?}", holders());
     let address = node.wallet("w", "getnewaddress", json!(["", "legacy"])).unwrap();
     node.wallet("w", "signmessage", json!([address, "text"])).unwrap();
-    let mut holders = Vec::new();
-    for member in family(node.pid().cast_signed()) {
-        if !secrets::in_memory(member.pid, &victim.secrets).unwrap().is_empty() {
-            holders.push(member.component);
-        }
-    }
-    assert!(holders.is_empty(), "{holders:?}");
+    assert!(holders().is_empty(), "{:?}", holders());
     assert!(secrets::in_files(victim.datadir.path(), &victim.secrets).is_empty());
     node.stop().unwrap();
 }

@@ -12,6 +12,7 @@ pub mod generate;
 pub mod loaded;
 pub mod message;
 pub mod refusal;
+mod residue;
 pub mod service;
 pub mod sign;
 pub mod vault;

@@ -2,6 +2,7 @@
 //! an unlocked wallet, or a random key of this process for a wallet without passphrase. A locked wallet has neither.
 
 use crate::crypter::{self, KEY_BYTES};
+use crate::residue;
 use bitcoin::PublicKey;
 use bitcoin::secp256k1::SecretKey;
 use bitcoin::secp256k1::rand::RngCore;
@@ -84,6 +85,7 @@ impl Vault {
                 return Ok(false);
             }
         }
+        residue::wipe();
         if wrong > 0 {
             return Err(CorruptKeys);
         }
@@ -138,6 +140,7 @@ impl Vault {
                     keys.insert(*public, secret);
                 }
             }
+            residue::wipe();
         }
         keys
     }

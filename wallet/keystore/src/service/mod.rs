@@ -15,6 +15,7 @@ use crate::database::{Database, Location};
 use crate::generate::Draft;
 use crate::loaded::Loaded;
 use crate::refusal::{WALLET, refuse};
+use crate::residue;
 use crate::sign::Sessions;
 use crate::vault::Vault;
 use bitcoin::Network;
@@ -93,6 +94,7 @@ impl Keystore {
         let overdue = self.relock.is_some_and(|(at, _)| at <= Instant::now());
         self.vault.suspend(overdue && !matches!(request, Request::TopUp { .. }));
         let reply = self.answer(request, beside).unwrap_or_else(Reply::Error);
+        residue::wipe();
         self.vault.suspend(false);
         reply
     }

@@ -2,6 +2,7 @@
 
 use super::musig::Sessions;
 use crate::loaded::Loaded;
+use crate::residue;
 use crate::vault::Vault;
 use bitcoin::psbt::Input;
 use bitcoin::script::Instruction;
@@ -104,6 +105,9 @@ fn material(descriptor: &Descriptor, expansion: Expansion, script: &Script, inde
             secrets.insert(derived.key, secret);
             secret.non_secure_erase();
         }
+    }
+    if !secrets.is_empty() {
+        residue::wipe();
     }
     Some(Material { solution: expansion.solution(position), secrets })
 }
