@@ -179,9 +179,9 @@ pub fn script_text(data: &[u8]) {
     let _ = util::solve(data);
     let _ = util::script_to_json(&script, Network::Regtest, true, true);
     let inferred = util::infer_descriptor(&script, Network::Regtest);
-    // A key that is no point of the curve is inferred, as Core infers it, and refused when it is read.
+    // A key that is no point of the curve, or an empty script, is inferred, as Core infers it, and refused when it is read.
     if let Err(error) = util::descriptor::Descriptor::parse(&inferred, Network::Regtest, false) {
-        assert!(error.to_string().ends_with("is invalid"), "{inferred}: {error}");
+        assert!(data.is_empty() || error.ends_with("is invalid"), "{inferred}: {error}");
     }
 }
 
