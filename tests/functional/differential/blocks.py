@@ -2,28 +2,21 @@
 """Blocks and headers that are handed in: every fault, forks, what an operator changes by hand, and pruning with stale branches."""
 
 from faulty import all_kinds, chain, make
-from framework import Notes, main
+from framework import TIME, Notes, main
 from test_framework.blocktools import create_block, create_coinbase
 from test_framework.messages import CBlockHeader, CTxOut
 from test_framework.script import OP_RETURN, CScript
 from test_framework.test_framework import BitcoinTestFramework
-from test_framework.wallet import MiniWallet
-
-TIME = 1_700_000_000
 
 
 class Scenario(Notes, BitcoinTestFramework):
     node_options = ("-prune=1", "-fastprune")
 
-    def set_test_params(self):
-        super().set_test_params()
+    # The framework wants to see it in the class itself.
+    set_test_params = Notes.set_test_params
 
     def run_test(self):
-        self.node = self.nodes[0]
-        self.node.setmocktime(TIME)
-        self.wallet = MiniWallet(self.node)
-        self.generate(self.wallet, 130, sync_fun=self.no_op)
-        self.wallet.rescan_utxos()
+        self.begin(130)
         self.faults()
         self.forks()
         self.questions()

@@ -16,6 +16,7 @@ import suite  # noqa: E402
 
 NOTES, LIMIT = "BULKHEAD_NOTES", 900  # seconds
 SHOWN = 600  # characters of a note that differs
+TIME = 1_700_000_000  # where the clock stands
 # Core says so of every build that is no release; whether the pool's order is the best yet depends on time spent on it.
 ANY_VALUE = {"warnings", "optimal", "longpollid", "usage"}
 # Signatures of the framework are random, and what follows from them.
@@ -23,6 +24,7 @@ HASHES = re.compile("[0-9a-f]{60,}")
 
 sys.path.insert(0, str(suite.source_tree() / "test/functional"))
 from test_framework.authproxy import JSONRPCException  # noqa: E402
+from test_framework.wallet import MiniWallet  # noqa: E402
 
 
 def comparable(value, left_out=()):
@@ -45,6 +47,17 @@ class Notes:
         self.setup_clean_chain = True
         self.extra_args = [list(self.node_options)]
         self.notes = []
+
+    def begin(self, blocks):
+        """The node, its clock stopped, and a wallet of the framework with the coins of so many blocks."""
+        self.node = self.nodes[0]
+        self.node.setmocktime(TIME)
+        self.wallet = MiniWallet(self.node)
+        self.mine(blocks)
+
+    def mine(self, count=1):
+        self.generate(self.wallet, count, sync_fun=self.no_op)
+        self.wallet.rescan_utxos()
 
     def note(self, name, value):
         self.notes.append([name, value])

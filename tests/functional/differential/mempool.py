@@ -5,14 +5,12 @@ in it after blocks are taken back."""
 import copy
 from decimal import Decimal
 
-from framework import Notes, main
+from framework import TIME, Notes, main
 from test_framework.messages import COIN, COutPoint, CTransaction, CTxIn, CTxInWitness, CTxOut, CTxWitness
 from test_framework.script import OP_1, OP_3, OP_4, OP_CHECKMULTISIG, OP_CHECKSIG, OP_DROP, OP_NOP, OP_RETURN, OP_TRUE, CScript
 from test_framework.script_util import keyhash_to_p2pkh_script, program_to_witness_script, scripthash_to_p2sh_script, script_to_p2wsh_script
 from test_framework.test_framework import BitcoinTestFramework
-from test_framework.wallet import MiniWallet
 
-TIME = 1_700_000_000
 PUBKEY = b"\x02" + b"\x11" * 32
 OUTPUTS = {
     "p2pk": CScript([PUBKEY, OP_CHECKSIG]), "p2pkh": keyhash_to_p2pkh_script(b"\1" * 20), "p2sh": scripthash_to_p2sh_script(b"\1" * 20),
@@ -26,21 +24,13 @@ VALUES = (0, 1, 239, 240, 269, 293, 294, 329, 330, 353, 354, 539, 540, 545, 546,
 
 
 class Scenario(Notes, BitcoinTestFramework):
-    def set_test_params(self):
-        super().set_test_params()
+    # The framework wants to see it in the class itself.
+    set_test_params = Notes.set_test_params
 
     def run_test(self):
-        self.node = self.nodes[0]
-        self.node.setmocktime(TIME)
-        self.wallet = MiniWallet(self.node)
-        self.mine(130)
+        self.begin(130)
         for part in (self.coinbases, self.priorities, self.limits, self.dust, self.variants, self.family, self.malformed):
             part()
-
-    def mine(self, count=1):
-        blocks = self.generate(self.wallet, count, sync_fun=self.no_op)
-        self.wallet.rescan_utxos()
-        return blocks
 
     def pool(self):
         self.ask("getmempoolinfo")

@@ -8,7 +8,7 @@ import re
 import struct
 
 from faulty import all_kinds, chain, make
-from framework import Notes, main
+from framework import TIME, Notes, main
 from test_framework.blocktools import add_witness_commitment
 from test_framework.messages import (
     COIN, CBlockHeader, COutPoint, CTransaction, CTxIn, CTxOut, HeaderAndShortIDs, hash256, msg_block, msg_cmpctblock, msg_headers, msg_tx,
@@ -16,9 +16,7 @@ from test_framework.messages import (
 from test_framework.p2p import P2PInterface
 from test_framework.script import OP_1, OP_DROP, OP_RETURN, CScript
 from test_framework.test_framework import BitcoinTestFramework
-from test_framework.wallet import MiniWallet
 
-TIME = 1_700_000_000
 # Of the log: what is said of peers and of what they sent.
 TOLD = re.compile("isbehaving|isconnect|nvalid|ERROR|rphan|eject|accepted|mutated|Ignoring|unrequested|iscourag")
 # Where a socket is closed, or a line of which only one program has its like, with the reason.
@@ -52,15 +50,11 @@ class Raw:
 class Scenario(Notes, BitcoinTestFramework):
     node_options = ("-debug=net", "-debug=mempool", "-debug=mempoolrej", "-debug=txpackages", "-debug=validation", "-acceptnonstdtxn=0")
 
-    def set_test_params(self):
-        super().set_test_params()
+    # The framework wants to see it in the class itself.
+    set_test_params = Notes.set_test_params
 
     def run_test(self):
-        self.node = self.nodes[0]
-        self.node.setmocktime(TIME)
-        self.wallet = MiniWallet(self.node)
-        self.generate(self.wallet, 120, sync_fun=self.no_op)
-        self.wallet.rescan_utxos()
+        self.begin(120)
         for part in (self.blocks, self.headers, self.transactions, self.orphans, self.bytes_of_any_kind):
             part()
 
