@@ -22,6 +22,9 @@ pub enum ControlError {
     /// A union member that this build does not know.
     #[error("control message of an unknown kind")]
     UnknownKind,
+    /// A number that is infinite or none at all.
+    #[error("control message with a number that is not finite")]
+    NotFinite,
     /// Bytes after the end of the message.
     #[error("control message with {0} trailing bytes")]
     Trailing(usize),

@@ -11,7 +11,7 @@ pub enum FieldValue {
     Flag(bool),
     /// An integer.
     Integer(i64),
-    /// A floating-point number.
+    /// A finite number: what is no number is not even equal to itself.
     Real(f64),
     /// A text.
     Text(String),
@@ -32,7 +32,8 @@ pub(super) fn read_fields(list: capnp::struct_list::Reader<'_, wire::field::Owne
             let value = match field.which().map_err(|_| ControlError::UnknownKind)? {
                 Which::Flag(value) => FieldValue::Flag(value),
                 Which::Integer(value) => FieldValue::Integer(value),
-                Which::Real(value) => FieldValue::Real(value),
+                Which::Real(value) if value.is_finite() => FieldValue::Real(value),
+                Which::Real(_) => return Err(ControlError::NotFinite),
                 Which::Text(value) => FieldValue::Text(text(value)?),
                 Which::Texts(value) => FieldValue::Texts(texts(value, "texts")?),
                 Which::Bytes(value) => FieldValue::Bytes(value?.to_vec()),

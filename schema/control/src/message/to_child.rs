@@ -248,6 +248,19 @@ mod tests {
     }
 
     #[test]
+    fn test_to_child_number_that_is_not_finite_is_an_error() {
+        let real = |value| {
+            let fields = vec![("feerate".into(), FieldValue::Real(value))];
+            let ToChild::Configure(configure) = samples().remove(0) else { unreachable!() };
+            ToChild::Configure(Configure { fields, ..configure })
+        };
+        assert_eq!(ToChild::decode(&real(-0.5).encode().unwrap()).unwrap(), real(-0.5));
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(matches!(ToChild::decode(&real(value).encode().unwrap()), Err(ControlError::NotFinite)));
+        }
+    }
+
+    #[test]
     fn test_to_child_any_single_byte_change_does_not_panic() {
         for sample in samples() {
             let bytes = sample.encode().unwrap();
