@@ -36,6 +36,8 @@ SKIPPED = 77
 # Ports are a function of the seed; above this number of seeds they would leave the suite's range of 5000.
 SEEDS = 400
 PRINT = threading.Lock()
+# Bytes that must be free in the memory that is used as a disk: entries that prune need gigabytes.
+MEMORY_DISK, ROOM = pathlib.Path("/dev/shm"), 8 << 30
 # What the suite prints after every failure; the reason stands before it.
 BOILERPLATE = re.compile(
     r"TestFramework \(ERROR\): *(Hint|If this failure|https:|Test failed|$)|Not cleaning up dir|Not stopping nodes|leftover process")
@@ -89,6 +91,17 @@ def expand(wanted, listed):
     return list(dict.fromkeys(entries))
 
 
+def working_place():
+    """Where nodes write: memory, as the suite's own README advises. Where it is a disk, nodes wait for each other's journal, and
+    an entry that kills a node without waiting for its end removes folders in which the node is still making a file."""
+    try:
+        if shutil.disk_usage(MEMORY_DISK).free >= ROOM:
+            return MEMORY_DISK
+    except OSError:
+        pass
+    return pathlib.Path(tempfile.gettempdir())
+
+
 class PortSeed:
     """A range of ports that no other runner on this machine uses at the same time."""
 
@@ -114,6 +127,7 @@ class Runner:
         self.args, self.python, self.build, self.config, self.work = args, python, build, config, work
         self.env = suite.environment(build)
         self.cache = work / "cache"
+        self.failures = []
 
     def command(self, script, options, folder, seed):
         return [str(self.python), str(self.build / "test/functional" / script), *options, f"--cachedir={self.cache}",
@@ -150,10 +164,20 @@ class Runner:
             if outcome == "skipped":
                 reason = " (" + (re.findall(r"Test Skipped: (.*)", output) or ["?"])[-1] + ")"
             print(f"{outcome:7} {seconds:6.1f} s  {entry}{reason}", flush=True)
-            if outcome == "failed" and not self.args.quiet:
-                lines = [line for line in output.splitlines() if line.strip() and not BOILERPLATE.search(line)]
-                print("\n".join("    | " + line[:400] for line in lines[-self.args.lines:]), flush=True)
+            if outcome == "failed":
+                self.failures.append((entry, self.reason(output)))
+                if not self.args.quiet:
+                    print("\n".join(self.failures[-1][1]), flush=True)
         return outcome
+
+    def reason(self, output):
+        lines = [line for line in output.splitlines() if line.strip() and not BOILERPLATE.search(line)]
+        return ["    | " + line[:400] for line in lines[-self.args.lines:]]
+
+    def repeat_failures(self):
+        """Who reads only the end of a long log finds the failed entries there, too."""
+        for entry, reason in self.failures:
+            print("\n".join([f"failed  {entry}", *([] if self.args.quiet else reason)]), flush=True)
 
 
 def parse_arguments():
@@ -169,7 +193,8 @@ def parse_arguments():
     parser.add_argument("--quiet", action="store_true", help="one line per entry also for failures")
     parser.add_argument("--lines", type=int, default=30, help="lines shown of a failed entry (default: 30)")
     parser.add_argument("--option", action="append", default=[], help="passed on to each entry (--option=--timeout-factor=2)")
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()), help="parent of the working folder")
+    parser.add_argument("--work", type=pathlib.Path, default=working_place(),
+                        help="parent of the working folder (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -213,6 +238,7 @@ def main():
             print(f"files: {work}")
         else:
             shutil.rmtree(work, ignore_errors=True)
+    runner.repeat_failures()
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**counts))
     return 1 if counts["failed"] else 0
 
