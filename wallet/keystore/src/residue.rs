@@ -3,13 +3,13 @@
 
 use zeroize::Zeroize;
 
-/// Deeper than any call of this process goes below the place that wipes, bytes.
-const DEPTH: usize = 64 * 1024;
+/// Deeper than any call of this process goes below the place that wipes, in words of 8 bytes: each is a write of its own.
+const DEPTH: usize = 8 * 1024;
 
 /// Overwrites the stack below the caller. Call it when what computed with a key has returned.
 #[inline(never)]
 pub fn wipe() {
-    let mut below = [0_u8; DEPTH];
+    let mut below = [0_u64; DEPTH];
     below.zeroize();
     std::hint::black_box(&below);
 }
