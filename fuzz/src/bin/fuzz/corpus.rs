@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bulkhead_fuzz::mutate::Random;
 
@@ -11,9 +12,22 @@ pub fn seeds(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
 }
 
+/// What an input may take without being passed over: what a busy machine makes of a short one.
+const QUICK: Duration = Duration::from_millis(2);
+/// Inputs that are passed over at most before one is taken as it is.
+const PASSED_OVER: usize = 4;
+
+/// An input and how long the target took over it.
+struct Input {
+    bytes: Vec<u8>,
+    took: Duration,
+}
+
 /// Inputs in memory; those that show something new are also written down.
 pub struct Corpus {
-    inputs: Vec<Vec<u8>>,
+    inputs: Vec<Input>,
+    /// What all of them took together.
+    took: Duration,
     /// How many of them, from the first on, are those of the repository.
     committed: usize,
     folder: PathBuf,
@@ -22,7 +36,7 @@ pub struct Corpus {
 impl Corpus {
     /// An empty one that keeps what it is given in this folder.
     pub fn new(folder: &Path) -> Self {
-        Self { inputs: Vec::new(), committed: 0, folder: folder.to_owned() }
+        Self { inputs: Vec::new(), took: Duration::ZERO, committed: 0, folder: folder.to_owned() }
     }
 
     pub fn len(&self) -> usize {
@@ -30,28 +44,43 @@ impl Corpus {
     }
 
     /// Adds one; those of the repository come before all others.
-    pub fn push(&mut self, input: Vec<u8>, committed: bool) {
-        self.inputs.push(input);
+    pub fn push(&mut self, bytes: Vec<u8>, took: Duration, committed: bool) {
+        self.inputs.push(Input { bytes, took });
+        self.took += took;
         self.committed += usize::from(committed);
     }
 
-    /// Writes an input down.
-    pub fn keep(&mut self, input: Vec<u8>) -> io::Result<()> {
+    /// Adds one and writes it down.
+    pub fn keep(&mut self, bytes: Vec<u8>, took: Duration) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        fs::write(self.folder.join(name(&input)), &input)?;
-        self.inputs.push(input);
+        fs::write(self.folder.join(name(&bytes)), &bytes)?;
+        self.push(bytes, took, false);
         Ok(())
     }
 
-    /// One input; newer ones are taken more often, and those of the repository: somebody meant something by them.
+    /// One input. What takes n times the mean is passed over n - 1 times of n, so that a few slow inputs do not get most of the time.
     pub fn pick<'a>(&'a self, random: &mut Random) -> &'a [u8] {
+        let mean = self.took / u32::try_from(self.inputs.len().max(1)).unwrap_or(u32::MAX);
+        let enough = mean.max(QUICK).as_micros();
+        for _ in 0..PASSED_OVER {
+            let Some(input) = self.any(random) else { return &[] };
+            let times = usize::try_from(input.took.as_micros() / enough).unwrap_or(usize::MAX);
+            if random.below(times) == 0 {
+                return &input.bytes;
+            }
+        }
+        self.any(random).map_or(&[], |input| input.bytes.as_slice())
+    }
+
+    /// Newer ones are taken more often, and those of the repository: somebody meant something by them.
+    fn any(&self, random: &mut Random) -> Option<&Input> {
         let length = self.inputs.len();
         let index = match random.below(4) {
             0 if self.committed > 0 => random.below(self.committed),
             0 | 1 => random.below(length),
             _ => length - 1 - random.below(length.div_ceil(4)),
         };
-        self.inputs.get(index).map_or(&[], Vec::as_slice)
+        self.inputs.get(index)
     }
 }
 

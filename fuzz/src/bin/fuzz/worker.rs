@@ -58,17 +58,19 @@ struct Runner {
 }
 
 impl Runner {
-    /// Runs one input; whether it went where none went before.
-    fn run(&self, input: &[u8], seen: &mut Seen) -> io::Result<bool> {
+    /// Runs one input; whether it went where none went before, and how long it took.
+    fn run(&self, input: &[u8], seen: &mut Seen) -> io::Result<(bool, Duration)> {
         let head = [EXECUTIONS.load(Relaxed), input.len() as u64].map(u64::to_le_bytes);
         self.current.write_all_at(head.as_flattened(), 0)?;
         self.current.write_all_at(input, INPUT_AT as u64)?;
+        let begin = Instant::now();
         let ended = coverage::record(|| catch_unwind(AssertUnwindSafe(|| (self.target)(input))));
+        let took = begin.elapsed();
         EXECUTIONS.fetch_add(1, Relaxed);
         if ended.is_err() || bulkhead_fuzz::panics() > 0 {
             std::process::exit(PANICKED);
         }
-        Ok(seen.take())
+        Ok((seen.take(), took))
     }
 }
 
@@ -87,12 +89,13 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
     let mut corpus = Corpus::new(&folder);
     let tagged = |inputs: Vec<Vec<u8>>, committed: bool| inputs.into_iter().map(move |input| (input, committed));
     for (input, committed) in tagged(corpus::read(&corpus::seeds(name))?, true).chain(tagged(corpus::read(&folder)?, false)) {
-        if runner.run(&input, &mut seen)? || coverage::instrumented() == 0 {
-            corpus.push(input, committed);
+        let (new, took) = runner.run(&input, &mut seen)?;
+        if new || coverage::instrumented() == 0 {
+            corpus.push(input, took, committed);
         }
     }
     if corpus.len() == 0 {
-        corpus.push(Vec::new(), true);
+        corpus.push(Vec::new(), Duration::ZERO, true);
     }
     let initial = corpus.len();
     let mut random = Random::new(options.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -113,8 +116,9 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
             }
         }
         let input = mutate(corpus.pick(&mut random), corpus.pick(&mut random), &compared, &mut random);
-        if runner.run(&input, &mut seen)? {
-            corpus.keep(input)?;
+        let (new, took) = runner.run(&input, &mut seen)?;
+        if new {
+            corpus.keep(input, took)?;
         }
         if done.is_multiple_of(8) {
             compared = coverage::comparisons();
