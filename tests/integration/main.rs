@@ -8,6 +8,7 @@ mod bad_input;
 mod crosscheck;
 mod cuts;
 mod disk_full;
+mod import;
 mod indexes;
 mod ipc_log;
 mod kill;

@@ -360,7 +360,13 @@ pub fn import(
     if config.persistmempool {
         persist::import(saved.take_mempool(), &context.chain, &context.pool, ImportOptions::ALL);
     }
-    context.pool.lock().loaded = !context.chain.is_interrupted();
+    if context.chain.is_interrupted() {
+        return Ok(());
+    }
+    if let Some(relay) = &context.relay {
+        relay.tell_imported();
+    }
+    context.pool.lock().loaded = true;
     Ok(())
 }
 

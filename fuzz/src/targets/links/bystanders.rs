@@ -147,6 +147,10 @@ impl net_events::Server for Bystander {
         Ok(())
     }
 
+    async fn imported(self: Rc<Self>, _: net_events::ImportedParams, _: net_events::ImportedResults) -> Answer {
+        Ok(())
+    }
+
     async fn block_checked(self: Rc<Self>, _: net_events::BlockCheckedParams, _: net_events::BlockCheckedResults) -> Answer {
         Ok(())
     }

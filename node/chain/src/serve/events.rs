@@ -63,6 +63,8 @@ pub enum Happening {
     /// A transaction of the user is to be broadcast without going through the mempool; net's answer goes back. Dropped
     /// unanswered when there is no net.
     Private { tx: Arc<Transaction>, answer: mpsc::Sender<PrivateOutcome> },
+    /// The import of blocks is over; dropped when net has taken note of it.
+    Imported(Marker),
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
     Barrier(Marker),
     /// As `Barrier`, for wallets alone.
@@ -112,6 +114,16 @@ impl Relay {
         self.tell(Happening::Barrier(Marker::Thread(marker)));
         if gone.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             tracing::warn!("net or the wallet does not take what happens, going on without it");
+        }
+    }
+
+    /// Blocks until net, if it is there, takes blocks of peers, which it ignores during an import; or is too slow. Call it without
+    /// locks.
+    pub fn tell_imported(&self) {
+        let (marker, gone) = std::sync::mpsc::channel();
+        self.tell(Happening::Imported(Marker::Thread(marker)));
+        if gone.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            tracing::warn!("net does not take note of the end of the import, going on without it");
         }
     }
 
@@ -206,6 +218,7 @@ struct NetBox {
     removed: VecDeque<Wtxid>,
     /// Each has a caller that waits, so there are few.
     private: VecDeque<(Arc<Transaction>, mpsc::Sender<PrivateOutcome>)>,
+    imported: Option<Marker>,
     /// Dropped when everything before was taken.
     barriers: Vec<Marker>,
 }
@@ -299,7 +312,11 @@ impl Hub {
             }
             let only_net = matches!(
                 event,
-                Happening::HeaderTip(_) | Happening::Refused { .. } | Happening::NewBlock { .. } | Happening::Private { .. }
+                Happening::HeaderTip(_)
+                    | Happening::Refused { .. }
+                    | Happening::NewBlock { .. }
+                    | Happening::Private { .. }
+                    | Happening::Imported(_)
             );
             let for_wallets = !only_net && !matches!(event, Happening::NewTip(_));
             for queue in self.wallets.borrow().iter().filter(|_| for_wallets) {
@@ -414,6 +431,8 @@ impl WalletBox {
 }
 
 enum ForNet {
+    /// The marker is dropped when net has answered.
+    Imported(Marker),
     Refused(BlockHash, Reject),
     Tip(TipInfo, Vec<BlockHash>),
     Headers(TipInfo),
@@ -457,11 +476,15 @@ impl NetBox {
             }
             Happening::NewTip(_) | Happening::Step(_) => {}
             Happening::Private { tx, answer } => self.private.push_back((Arc::clone(tx), answer.clone())),
+            Happening::Imported(marker) => self.imported = Some(marker.clone()),
             Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
     }
 
     fn next(&mut self) -> Option<ForNet> {
+        if let Some(marker) = self.imported.take() {
+            return Some(ForNet::Imported(marker));
+        }
         if let Some((hash, reject)) = self.refused.pop_front() {
             return Some(ForNet::Refused(hash, reject));
         }
@@ -493,6 +516,9 @@ impl NetBox {
 
 async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capnp::Error> {
     match event {
+        ForNet::Imported(_marker) => {
+            client.imported_request().send().promise.await?;
+        }
         ForNet::Refused(hash, reject) => {
             let mut request = client.block_checked_request();
             request.get().set_hash(hash.as_byte_array());
@@ -588,6 +614,7 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
         | Happening::NewBlock { .. }
         | Happening::NewTip(_)
         | Happening::Private { .. }
+        | Happening::Imported(_)
         | Happening::Barrier(_)
         | Happening::Step(_) => {}
     }
@@ -631,6 +658,7 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
         | Happening::Refused { .. }
         | Happening::NewBlock { .. }
         | Happening::Private { .. }
+        | Happening::Imported(_)
         | Happening::Barrier(_)
         | Happening::Step(_) => {}
     }
@@ -641,6 +669,8 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use bitcoin::{ScriptBuf, TxIn, absolute, transaction};
 
     fn removed(bytes: usize) -> Happening {
@@ -666,5 +696,45 @@ mod tests {
         assert!(queue.bytes > 100);
         assert!(matches!(queue.pop(), Some(Happening::Removed { .. })));
         assert_eq!(queue.bytes, 0);
+    }
+    /// Net, which takes note of the end of an import when it is let.
+    struct Net {
+        let_through: Notify,
+        noted: AtomicBool,
+    }
+
+    impl net_events::Server for Net {
+        async fn imported(
+            self: Rc<Self>,
+            _: net_events::ImportedParams,
+            _: net_events::ImportedResults,
+        ) -> Result<(), capnp::Error> {
+            self.let_through.notified().await;
+            self.noted.store(true, Ordering::Release);
+            Ok(())
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_has_imported_goes_on_when_net_has_taken_note_and_without_net_at_once() {
+        let local = tokio::task::LocalSet::new();
+        local
+            .run_until(async {
+                let (hub, relay, mut happenings) = Hub::new();
+                let running = Rc::clone(&hub);
+                tokio::task::spawn_local(async move { running.run(&mut happenings).await });
+                let without = relay.clone();
+                tokio::task::spawn_blocking(move || without.tell_imported()).await.unwrap();
+
+                let net = Rc::new(Net { let_through: Notify::new(), noted: AtomicBool::new(false) });
+                hub.add_net(capnp_rpc::new_client_from_rc(Rc::clone(&net)));
+                let told = tokio::task::spawn_blocking(move || relay.tell_imported());
+                tokio::task::yield_now().await;
+                assert!(!told.is_finished());
+                net.let_through.notify_one();
+                told.await.unwrap();
+                assert!(net.noted.load(Ordering::Acquire));
+            })
+            .await;
     }
 }

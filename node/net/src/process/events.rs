@@ -101,6 +101,13 @@ impl net_events::Server for Events {
         self.0.with(|engine| engine.headers_tip(tip));
         Ok(())
     }
+
+    async fn imported(self: Rc<Self>, _: net_events::ImportedParams, _: net_events::ImportedResults) -> Result<(), capnp::Error> {
+        let client = self.0.chain.get().map_err(bulkhead_link::failed)?;
+        let (view, _) = chain::state(&client).await?;
+        self.0.with(|engine| engine.chain_state(view));
+        Ok(())
+    }
 }
 
 impl Node {
