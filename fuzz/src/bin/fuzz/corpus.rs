@@ -12,8 +12,8 @@ pub fn seeds(target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target)
 }
 
-/// What an input may take without being passed over: what a busy machine makes of a short one.
-const QUICK: Duration = Duration::from_millis(2);
+/// What an input may take without being passed over.
+const QUICK: Duration = Duration::from_micros(50);
 /// Inputs that are passed over at most before one is taken as it is.
 const PASSED_OVER: usize = 4;
 

@@ -72,6 +72,16 @@ impl Runner {
         }
         Ok((seen.take(), took))
     }
+
+    /// As `run`; what is new runs twice, and the shorter time counts: on a busy machine others run in between.
+    fn try_out(&self, input: &[u8], seen: &mut Seen) -> io::Result<(bool, Duration)> {
+        let (new, took) = self.run(input, seen)?;
+        if !new {
+            return Ok((false, took));
+        }
+        let (_, again) = self.run(input, seen)?;
+        Ok((true, took.min(again)))
+    }
 }
 
 /// # Errors
@@ -89,7 +99,7 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
     let mut corpus = Corpus::new(&folder);
     let tagged = |inputs: Vec<Vec<u8>>, committed: bool| inputs.into_iter().map(move |input| (input, committed));
     for (input, committed) in tagged(corpus::read(&corpus::seeds(name))?, true).chain(tagged(corpus::read(&folder)?, false)) {
-        let (new, took) = runner.run(&input, &mut seen)?;
+        let (new, took) = runner.try_out(&input, &mut seen)?;
         if new || coverage::instrumented() == 0 {
             corpus.push(input, took, committed);
         }
@@ -116,7 +126,7 @@ pub fn work(name: &str, target: Target, options: &Options) -> io::Result<()> {
             }
         }
         let input = mutate(corpus.pick(&mut random), corpus.pick(&mut random), &compared, &mut random);
-        let (new, took) = runner.run(&input, &mut seen)?;
+        let (new, took) = runner.try_out(&input, &mut seen)?;
         if new {
             corpus.keep(input, took)?;
         }
