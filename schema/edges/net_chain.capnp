@@ -136,8 +136,8 @@ interface NetEvents {
   # Out of the mempool, other than by a block. At most 1000.
   broadcastPrivately @6 (transaction :Data) -> (outcome :PrivateOutcome);
   # A transaction of the user (-privatebroadcast), at most 4,000,000 bytes: to be sent over connections of its own.
-  imported @7 () -> ();
-  # The import of blocks is over. Net asks for NetChain.state before it answers: peers may bring blocks when users are told so.
+  stateChanged @7 () -> ();
+  # The import of blocks is over, or a snapshot was loaded. Net asks for NetChain.state before it answers, and users hear of it after that.
 }
 
 enum PrivateOutcome {

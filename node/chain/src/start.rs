@@ -364,7 +364,7 @@ pub fn import(
         return Ok(());
     }
     if let Some(relay) = &context.relay {
-        relay.tell_imported();
+        relay.tell_state_changed();
     }
     context.pool.lock().loaded = true;
     Ok(())

@@ -147,7 +147,7 @@ impl net_events::Server for Bystander {
         Ok(())
     }
 
-    async fn imported(self: Rc<Self>, _: net_events::ImportedParams, _: net_events::ImportedResults) -> Answer {
+    async fn state_changed(self: Rc<Self>, _: net_events::StateChangedParams, _: net_events::StateChangedResults) -> Answer {
         Ok(())
     }
 

@@ -50,6 +50,9 @@ fn loadtxoutset(context: &Context, params: &Params) -> RpcResult<Value> {
         .chain
         .load_snapshot(&metadata, file, mempool_is_empty, place)
         .map_err(|error| RpcError::internal(format!("Unable to load UTXO snapshot: {error}. ({path})")))?;
+    if let Some(relay) = &context.relay {
+        relay.tell_state_changed();
+    }
     let state = context.state();
     let node = state.node(base);
     Ok(json!({

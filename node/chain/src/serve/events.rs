@@ -63,8 +63,8 @@ pub enum Happening {
     /// A transaction of the user is to be broadcast without going through the mempool; net's answer goes back. Dropped
     /// unanswered when there is no net.
     Private { tx: Arc<Transaction>, answer: mpsc::Sender<PrivateOutcome> },
-    /// The import of blocks is over; dropped when net has taken note of it.
-    Imported(Marker),
+    /// What net knows of chain's state beyond the tip is old; dropped when it has taken note.
+    StateChanged(Marker),
     /// Nothing: dropped where an event would have been taken, so that its sender sees how far the events are.
     Barrier(Marker),
     /// As `Barrier`, for wallets alone.
@@ -117,13 +117,13 @@ impl Relay {
         }
     }
 
-    /// Blocks until net, if it is there, takes blocks of peers, which it ignores during an import; or is too slow. Call it without
-    /// locks.
-    pub fn tell_imported(&self) {
+    /// Blocks until net, if it is there, knows that an import is over, during which it ignores the blocks of peers, or that a snapshot
+    /// was loaded, after which it offers no history; or is too slow. Call it without locks.
+    pub fn tell_state_changed(&self) {
         let (marker, gone) = std::sync::mpsc::channel();
-        self.tell(Happening::Imported(Marker::Thread(marker)));
+        self.tell(Happening::StateChanged(Marker::Thread(marker)));
         if gone.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("net does not take note of the end of the import, going on without it");
+            tracing::warn!("net does not take note of what has changed, going on without it");
         }
     }
 
@@ -218,7 +218,7 @@ struct NetBox {
     removed: VecDeque<Wtxid>,
     /// Each has a caller that waits, so there are few.
     private: VecDeque<(Arc<Transaction>, mpsc::Sender<PrivateOutcome>)>,
-    imported: Option<Marker>,
+    state_changed: Option<Marker>,
     /// Dropped when everything before was taken.
     barriers: Vec<Marker>,
 }
@@ -316,7 +316,7 @@ impl Hub {
                     | Happening::Refused { .. }
                     | Happening::NewBlock { .. }
                     | Happening::Private { .. }
-                    | Happening::Imported(_)
+                    | Happening::StateChanged(_)
             );
             let for_wallets = !only_net && !matches!(event, Happening::NewTip(_));
             for queue in self.wallets.borrow().iter().filter(|_| for_wallets) {
@@ -432,7 +432,7 @@ impl WalletBox {
 
 enum ForNet {
     /// The marker is dropped when net has answered.
-    Imported(Marker),
+    StateChanged(Marker),
     Refused(BlockHash, Reject),
     Tip(TipInfo, Vec<BlockHash>),
     Headers(TipInfo),
@@ -476,14 +476,14 @@ impl NetBox {
             }
             Happening::NewTip(_) | Happening::Step(_) => {}
             Happening::Private { tx, answer } => self.private.push_back((Arc::clone(tx), answer.clone())),
-            Happening::Imported(marker) => self.imported = Some(marker.clone()),
+            Happening::StateChanged(marker) => self.state_changed = Some(marker.clone()),
             Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
     }
 
     fn next(&mut self) -> Option<ForNet> {
-        if let Some(marker) = self.imported.take() {
-            return Some(ForNet::Imported(marker));
+        if let Some(marker) = self.state_changed.take() {
+            return Some(ForNet::StateChanged(marker));
         }
         if let Some((hash, reject)) = self.refused.pop_front() {
             return Some(ForNet::Refused(hash, reject));
@@ -516,8 +516,8 @@ impl NetBox {
 
 async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capnp::Error> {
     match event {
-        ForNet::Imported(_marker) => {
-            client.imported_request().send().promise.await?;
+        ForNet::StateChanged(_marker) => {
+            client.state_changed_request().send().promise.await?;
         }
         ForNet::Refused(hash, reject) => {
             let mut request = client.block_checked_request();
@@ -614,7 +614,7 @@ async fn send_wallet(client: &wallet_events::Client, event: Happening) -> Result
         | Happening::NewBlock { .. }
         | Happening::NewTip(_)
         | Happening::Private { .. }
-        | Happening::Imported(_)
+        | Happening::StateChanged(_)
         | Happening::Barrier(_)
         | Happening::Step(_) => {}
     }
@@ -658,7 +658,7 @@ async fn send_door(client: &chain_events::Client, event: Happening) -> Result<()
         | Happening::Refused { .. }
         | Happening::NewBlock { .. }
         | Happening::Private { .. }
-        | Happening::Imported(_)
+        | Happening::StateChanged(_)
         | Happening::Barrier(_)
         | Happening::Step(_) => {}
     }
@@ -697,17 +697,17 @@ mod tests {
         assert!(matches!(queue.pop(), Some(Happening::Removed { .. })));
         assert_eq!(queue.bytes, 0);
     }
-    /// Net, which takes note of the end of an import when it is let.
+    /// Net, which takes note of what has changed when it is let.
     struct Net {
         let_through: Notify,
         noted: AtomicBool,
     }
 
     impl net_events::Server for Net {
-        async fn imported(
+        async fn state_changed(
             self: Rc<Self>,
-            _: net_events::ImportedParams,
-            _: net_events::ImportedResults,
+            _: net_events::StateChangedParams,
+            _: net_events::StateChangedResults,
         ) -> Result<(), capnp::Error> {
             self.let_through.notified().await;
             self.noted.store(true, Ordering::Release);
@@ -716,7 +716,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn who_has_imported_goes_on_when_net_has_taken_note_and_without_net_at_once() {
+    async fn who_changed_the_state_goes_on_when_net_has_taken_note_and_without_net_at_once() {
         let local = tokio::task::LocalSet::new();
         local
             .run_until(async {
@@ -724,11 +724,11 @@ mod tests {
                 let running = Rc::clone(&hub);
                 tokio::task::spawn_local(async move { running.run(&mut happenings).await });
                 let without = relay.clone();
-                tokio::task::spawn_blocking(move || without.tell_imported()).await.unwrap();
+                tokio::task::spawn_blocking(move || without.tell_state_changed()).await.unwrap();
 
                 let net = Rc::new(Net { let_through: Notify::new(), noted: AtomicBool::new(false) });
                 hub.add_net(capnp_rpc::new_client_from_rc(Rc::clone(&net)));
-                let told = tokio::task::spawn_blocking(move || relay.tell_imported());
+                let told = tokio::task::spawn_blocking(move || relay.tell_state_changed());
                 tokio::task::yield_now().await;
                 assert!(!told.is_finished());
                 net.let_through.notify_one();

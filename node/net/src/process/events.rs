@@ -102,7 +102,11 @@ impl net_events::Server for Events {
         Ok(())
     }
 
-    async fn imported(self: Rc<Self>, _: net_events::ImportedParams, _: net_events::ImportedResults) -> Result<(), capnp::Error> {
+    async fn state_changed(
+        self: Rc<Self>,
+        _: net_events::StateChangedParams,
+        _: net_events::StateChangedResults,
+    ) -> Result<(), capnp::Error> {
         let client = self.0.chain.get().map_err(bulkhead_link::failed)?;
         let (view, _) = chain::state(&client).await?;
         self.0.with(|engine| engine.chain_state(view));
