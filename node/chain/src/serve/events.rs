@@ -697,6 +697,7 @@ mod tests {
         assert!(matches!(queue.pop(), Some(Happening::Removed { .. })));
         assert_eq!(queue.bytes, 0);
     }
+
     /// Net, which takes note of what has changed when it is let.
     struct Net {
         let_through: Notify,
