@@ -110,20 +110,21 @@ impl Relay {
 
     /// Blocks until net and the wallet have taken every event that happened before, or are too slow: call it without locks.
     pub fn wait_until_taken(&self) {
-        let (marker, gone) = std::sync::mpsc::channel();
-        self.tell(Happening::Barrier(Marker::Thread(marker)));
-        if gone.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("net or the wallet does not take what happens, going on without it");
-        }
+        self.tell_and_wait(Happening::Barrier, "net or the wallet does not take what happens, going on without it");
     }
 
     /// Blocks until net, if it is there, knows that an import is over, during which it ignores the blocks of peers, or that a snapshot
     /// was loaded, after which it offers no history; or is too slow. Call it without locks.
     pub fn tell_state_changed(&self) {
+        self.tell_and_wait(Happening::StateChanged, "net does not take note of what has changed, going on without it");
+    }
+
+    /// Blocks until the event's marker is dropped; warns when that takes too long.
+    fn tell_and_wait(&self, happening: impl FnOnce(Marker) -> Happening, too_slow: &str) {
         let (marker, gone) = std::sync::mpsc::channel();
-        self.tell(Happening::StateChanged(Marker::Thread(marker)));
+        self.tell(happening(Marker::Thread(marker)));
         if gone.recv_timeout(PATIENCE) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            tracing::warn!("net does not take note of what has changed, going on without it");
+            tracing::warn!("{too_slow}");
         }
     }
 
@@ -218,7 +219,8 @@ struct NetBox {
     removed: VecDeque<Wtxid>,
     /// Each has a caller that waits, so there are few.
     private: VecDeque<(Arc<Transaction>, mpsc::Sender<PrivateOutcome>)>,
-    state_changed: Option<Marker>,
+    /// All who wait for one question of net, dropped when it is answered.
+    state_changed: Vec<Marker>,
     /// Dropped when everything before was taken.
     barriers: Vec<Marker>,
 }
@@ -431,8 +433,8 @@ impl WalletBox {
 }
 
 enum ForNet {
-    /// The marker is dropped when net has answered.
-    StateChanged(Marker),
+    /// The markers are dropped when net has answered.
+    StateChanged(Vec<Marker>),
     Refused(BlockHash, Reject),
     Tip(TipInfo, Vec<BlockHash>),
     Headers(TipInfo),
@@ -476,14 +478,14 @@ impl NetBox {
             }
             Happening::NewTip(_) | Happening::Step(_) => {}
             Happening::Private { tx, answer } => self.private.push_back((Arc::clone(tx), answer.clone())),
-            Happening::StateChanged(marker) => self.state_changed = Some(marker.clone()),
+            Happening::StateChanged(marker) => self.state_changed.push(marker.clone()),
             Happening::Barrier(marker) => self.barriers.push(marker.clone()),
         }
     }
 
     fn next(&mut self) -> Option<ForNet> {
-        if let Some(marker) = self.state_changed.take() {
-            return Some(ForNet::StateChanged(marker));
+        if !self.state_changed.is_empty() {
+            return Some(ForNet::StateChanged(std::mem::take(&mut self.state_changed)));
         }
         if let Some((hash, reject)) = self.refused.pop_front() {
             return Some(ForNet::Refused(hash, reject));
@@ -516,7 +518,7 @@ impl NetBox {
 
 async fn send_net(client: &net_events::Client, event: ForNet) -> Result<(), capnp::Error> {
     match event {
-        ForNet::StateChanged(_marker) => {
+        ForNet::StateChanged(_markers) => {
             client.state_changed_request().send().promise.await?;
         }
         ForNet::Refused(hash, reject) => {

@@ -108,9 +108,7 @@ impl net_events::Server for Events {
         _: net_events::StateChangedResults,
     ) -> Result<(), capnp::Error> {
         let client = self.0.chain.get().map_err(bulkhead_link::failed)?;
-        let (view, _) = chain::state(&client).await?;
-        self.0.with(|engine| engine.chain_state(view));
-        Ok(())
+        self.0.refresh(&client).await
     }
 }
 
@@ -139,6 +137,12 @@ impl Node {
         Ok(())
     }
 
+    async fn refresh(self: &Rc<Self>, client: &net_chain::Client) -> Result<(), capnp::Error> {
+        let (view, _) = chain::state(client).await?;
+        self.with(|engine| engine.chain_state(view));
+        Ok(())
+    }
+
     async fn follow_chain(self: Rc<Self>, client: net_chain::Client) -> Result<(), capnp::Error> {
         let mut request = client.subscribe_request();
         request.get().set_events(capnp_rpc::new_client(Events(Rc::clone(&self))));
@@ -146,8 +150,7 @@ impl Node {
         // The state that follows says the same and more.
         read::tip(response.get()?.get_tip()?)?;
         loop {
-            let (view, _) = chain::state(&client).await?;
-            self.with(|engine| engine.chain_state(view));
+            self.refresh(&client).await?;
             tokio::time::sleep(REFRESH).await;
         }
     }
