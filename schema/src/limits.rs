@@ -40,6 +40,12 @@ pub const MAX_BLOCK_BYTES: usize = 4_000_000;
 /// Core's `MAX_SIZE`: the largest HTTP body and so the largest RPC request (src/serialize.h).
 pub const MAX_RPC_REQUEST_BYTES: usize = 0x0200_0000;
 
+/// Most capabilities that one message may bring. Honest ones bring two at most (`Context` of Core's interfaces has two); the library
+/// makes an object for each, and a list without a body announces millions of them in a message of 100 bytes.
+pub const MAX_CAPABILITIES: u32 = 16;
+/// Longest way from an answer to a capability in it, in steps. Honest ones take one: the field of the answer.
+pub const MAX_STEPS: u32 = 16;
+
 const fn limits(
     name: &'static str,
     mebibytes: usize,

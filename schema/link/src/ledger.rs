@@ -22,6 +22,8 @@ use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::{Connection, FlowController, IncomingMessage, OutgoingMessage, VatNetwork};
 use futures::TryFutureExt;
 
+use crate::beside;
+
 /// What a message costs beyond its bytes: buffers, queue and tables.
 const OVERHEAD: u64 = 1024;
 /// Honest clients let go of an answer when they have read it; so many times the calls in flight are not honest.
@@ -133,13 +135,17 @@ impl Ledger {
     /// Notes a message that came in.
     ///
     /// # Errors
-    /// More is kept than the edge permits.
+    /// It carries more than a message may, or more is kept than the edge permits.
     fn comes(&self, body: any_pointer::Reader<'_>) -> Result<(), Error> {
         // What cannot be read is refused by capnp-rpc, with the right words.
-        let question = match body.get_as::<message::Reader<'_>>().ok().and_then(|message| message.which().ok()) {
-            Some(message::Call(Ok(call))) => call.get_question_id(),
-            Some(message::Bootstrap(Ok(bootstrap))) => bootstrap.get_question_id(),
-            Some(message::Finish(Ok(finish))) => {
+        let Some(message) = body.get_as::<message::Reader<'_>>().ok().and_then(|message| message.which().ok()) else {
+            return Ok(());
+        };
+        beside::check(&message)?;
+        let question = match message {
+            message::Call(Ok(call)) => call.get_question_id(),
+            message::Bootstrap(Ok(bootstrap)) => bootstrap.get_question_id(),
+            message::Finish(Ok(finish)) => {
                 let kept = self.kept.borrow_mut().remove(&finish.get_question_id()).unwrap_or(0);
                 self.kept_bytes.set(self.kept_bytes.get().saturating_sub(kept));
                 return Ok(());

@@ -6,6 +6,7 @@
 //! on it ([`Peer::get`] answers [`LinkError::PeerGone`]); nothing panics and nothing hangs. The bounds of
 //! each edge are those of `bulkhead_schema::limits`.
 
+mod beside;
 mod connection;
 mod gate;
 mod gather;

@@ -1,4 +1,5 @@
-//! Somebody who calls and does not read, and somebody who reads and never gives an answer back.
+//! Somebody who calls and does not read, somebody who reads and never gives an answer back, and somebody whose messages announce
+//! lists that capnp-rpc would copy.
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
@@ -11,7 +12,7 @@ use bulkhead_link::{Closed, run, serve};
 use bulkhead_schema::wire::gui_node_capnp::gui_rpc;
 use capnp::message::Builder;
 use capnp::traits::HasTypeId;
-use capnp_rpc::rpc_capnp::message;
+use capnp_rpc::rpc_capnp::{call, message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// An edge with small bounds.
@@ -37,6 +38,27 @@ fn message(fill: impl FnOnce(message::Builder<'_>)) -> Vec<u8> {
     let mut message = Builder::new_default();
     fill(message.init_root());
     capnp::serialize::write_message_to_words(&message)
+}
+
+/// A call with what is beside its content filled in.
+fn call(fill: impl FnOnce(call::Builder<'_>)) -> Vec<u8> {
+    message(|message| {
+        let mut call = message.init_call();
+        call.set_question_id(1);
+        call.set_interface_id(gui_rpc::Client::TYPE_ID);
+        call.set_method_id(PING);
+        call.reborrow().init_target().init_promised_answer().set_question_id(0);
+        fill(call);
+    })
+}
+
+/// Turns the only list of no structs in a message into one of `count` elements without a body: it takes no room.
+fn announce(message: &mut [u8], count: u32) {
+    // Lower half: kind 1 (list) in two bits, then the offset. Upper half: element size 7 (structs) in three bits, then no words.
+    let mut pointers = message.chunks_exact_mut(8).filter(|word| word[0] & 3 == 1 && word[4..] == [7, 0, 0, 0]);
+    let pointer = pointers.next().unwrap();
+    pointer[4..].copy_from_slice(&(count << 3).to_le_bytes());
+    assert!(pointers.next().is_none());
 }
 
 /// Question 0 is for the capability, the others call `ping` of its answer.
@@ -114,4 +136,64 @@ fn who_keeps_every_answer_is_hung_up_on() {
         reading.abort();
     })
     .unwrap();
+}
+
+/// Sends a question for the capability, `message` and an honest call; how many calls were served when the stream ended.
+fn answered_to(message: &[u8]) -> u32 {
+    run(async {
+        let (server, mut stream, mut closed) = served();
+        stream.write_all(&question(0)).await.unwrap();
+        stream.write_all(message).await.unwrap();
+        stream.write_all(&question(2)).await.unwrap();
+        stream.shutdown().await.unwrap();
+        closed.wait().await;
+        server.calls.get()
+    })
+    .unwrap()
+}
+
+/// The largest number of capabilities, and one more.
+#[test]
+fn who_brings_too_many_capabilities_is_hung_up_on() {
+    let brings = |count| {
+        call(|call| {
+            call.init_params().init_cap_table(count);
+        })
+    };
+    let most = bulkhead_schema::limits::MAX_CAPABILITIES;
+    assert_eq!(answered_to(&brings(most)), 2);
+    assert_eq!(answered_to(&brings(most + 1)), 0);
+    let mut announced = brings(0);
+    announce(&mut announced, most + 1);
+    assert_eq!(answered_to(&announced), 0);
+}
+
+#[test]
+fn who_takes_too_long_a_way_to_a_capability_is_hung_up_on() {
+    let way = |steps| {
+        call(|mut call| {
+            call.reborrow().init_params();
+            call.init_target().init_promised_answer().init_transform(steps);
+        })
+    };
+    let most = bulkhead_schema::limits::MAX_STEPS;
+    // The way leads nowhere, so only the honest call is served.
+    assert_eq!(answered_to(&way(most)), 1);
+    assert_eq!(answered_to(&way(most + 1)), 0);
+    let mut announced = way(0);
+    announce(&mut announced, most + 1);
+    assert_eq!(answered_to(&announced), 0);
+}
+
+/// A descriptor of a capability can have such a way too.
+#[test]
+fn the_way_of_a_capability_that_is_brought_is_bounded() {
+    let way = |steps| {
+        call(|call| {
+            let descriptor = call.init_params().init_cap_table(1).get(0);
+            descriptor.init_receiver_answer().init_transform(steps);
+        })
+    };
+    assert_eq!(answered_to(&way(bulkhead_schema::limits::MAX_STEPS)), 2);
+    assert_eq!(answered_to(&way(bulkhead_schema::limits::MAX_STEPS + 1)), 0);
 }

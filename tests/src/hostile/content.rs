@@ -69,10 +69,10 @@ fn pointer(words: &mut Vec<u64>, at: usize, source: &mut Source<'_>, edge: &Edge
         }
         8 => deep(words, at, source),
         9 => words[at] = 3 | u64::from(source.word() % (capabilities + 2)) << 32,
-        // Claims more than there is.
+        // Claims more than there is, or as many structs without a body as a reader takes: they need no room.
         10 => {
-            let end = words.len();
-            link(words, at, end, 1, 0x7fff_fff8 | source.below(8) as u32);
+            let (end, choice) = (words.len(), u32::from(source.byte()));
+            link(words, at, end, 1, if choice < 128 { 0x7fff_fff8 | (choice % 8) } else { 1 << (3 + choice % 27) });
         }
         _ => words[at] = u64::from(source.word()) | u64::from(source.word()) << 32,
     }

@@ -155,3 +155,17 @@ fn a_wallet_that_cannot_be_loaded_lets_go_of_its_key_store() {
         world.ok("", "loadwallet", json!(["w"])).await;
     });
 }
+
+/// The chain of this test answers with no checks at all.
+#[test]
+fn a_transaction_that_was_not_checked_is_not_complete() {
+    run(async |world| {
+        world.ok("", "createwallet", json!(["w"])).await;
+        let address = world.ok("w", "getnewaddress", json!([])).await;
+        world.mine(address.as_str().unwrap(), 101).await;
+        let outputs = json!([{ address.as_str().unwrap(): 1 }]);
+        let funded = world.ok("w", "walletcreatefundedpsbt", json!([[], outputs])).await;
+        let refused = world.err("w", "walletprocesspsbt", json!([funded["psbt"]])).await;
+        assert!(refused.1.contains("number of script errors"), "{refused:?}");
+    });
+}

@@ -121,7 +121,7 @@ pub fn wallet_chain_client(data: &[u8]) {
             chain.blocks_from(),
             chain.block_filter(Some(&hash), 0),
         );
-        let ((_, block, .., coins), _, (by_hash, ..)) = futures::future::join3(first, second, third).await;
+        let ((_, block, .., coins), (.., errors), (by_hash, ..)) = futures::future::join3(first, second, third).await;
         if let Ok(Some(found)) = by_hash {
             assert_eq!(found.at.hash, hash, "another block than was asked for");
         }
@@ -130,6 +130,9 @@ pub fn wallet_chain_client(data: &[u8]) {
         }
         if let Ok(coins) = coins {
             assert_eq!(coins.len(), 1, "one answer for each coin");
+        }
+        if let Ok(errors) = errors {
+            assert_eq!(errors.len(), 1, "one answer for each input");
         }
     });
 }

@@ -6,6 +6,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::{Block, BlockHash, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use bulkhead_link::{LinkError, Peer};
 use bulkhead_planted::{Fault, planted};
+use bulkhead_schema::decode::texts;
 use bulkhead_schema::wire::types_capnp::tip;
 use bulkhead_schema::wire::wallet_chain_capnp::wallet_chain;
 
@@ -16,6 +17,8 @@ use crate::state::BlockRef;
 const MAX_MONEY: i64 = 2_100_000_000_000_000;
 /// No transaction is larger; a generous bound, virtual bytes.
 const MAX_VSIZE: i64 = 4_000_000;
+/// Longest text about a script that failed.
+const MAX_SCRIPT_ERROR: usize = 1024;
 
 /// Why chain gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -417,7 +420,8 @@ impl Chain {
             entry.set_script(output.script_pubkey.as_bytes());
         }
         let reply = request.send().promise.await?;
-        let errors = reply.get()?.get_errors()?;
-        errors.iter().map(|text| text?.to_string().map_err(|_| ChainError::Bad("script error"))).collect()
+        let bad = |_| ChainError::Bad("script errors");
+        let errors = texts("errors", reply.get()?.get_errors()?, spent.len() as u32, MAX_SCRIPT_ERROR).map_err(bad)?;
+        if errors.len() == spent.len() { Ok(errors) } else { Err(ChainError::Bad("number of script errors")) }
     }
 }

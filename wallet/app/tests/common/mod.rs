@@ -280,6 +280,14 @@ impl wallet_chain::Server for FakeChain {
         Ok(())
     }
 
+    async fn verify_inputs(
+        self: Rc<Self>,
+        _: wallet_chain::VerifyInputsParams,
+        _: wallet_chain::VerifyInputsResults,
+    ) -> Result<(), capnp::Error> {
+        Ok(())
+    }
+
     async fn coins(
         self: Rc<Self>,
         params: wallet_chain::CoinsParams,
