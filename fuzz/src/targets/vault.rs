@@ -36,6 +36,9 @@ const RESTORE_PLAIN: usize = 34;
 const CREATE_FROM_OWN_DUMP: usize = 35;
 /// Kinds of requests.
 const KINDS: usize = 36;
+/// Ranges shorter than this are tried, and those that are longer than any key store takes.
+const NEAR: i32 = 1000;
+const FAR: i32 = 17_000_000;
 /// A first byte from here on, which chooses a kind as all others do, finds no file; a multiple of [`KINDS`].
 const NO_FILE: u8 = 180;
 
@@ -291,6 +294,13 @@ fn request(source: &mut Source<'_>) -> (Request, Option<File>) {
     (request, beside)
 }
 
+/// The end of a range: as given when it is near or so far that it must be refused. Core permits a million, and a hardened step costs a
+/// derivation for each: a minute that proves nothing.
+fn near(start: i32, end: i32) -> i32 {
+    let length = end.saturating_sub(start);
+    if (NEAR..FAR).contains(&length) { start + length % NEAR } else { end }
+}
+
 fn request_alone(kind: usize, source: &mut Source<'_>) -> Request {
     let secret = |source: &mut Source<'_>| match source.below(3) {
         0 => Zeroizing::new(Vec::new()),
@@ -338,18 +348,21 @@ fn request_alone(kind: usize, source: &mut Source<'_>) -> Request {
         },
         9 => Request::ExportDescriptor { id: id(source), consent: source.below(2) == 0 },
         10 => Request::ExportHdKeys { consent: source.below(2) == 0 },
-        11 => Request::TopUp { id: id(source), range_end: source.word().cast_signed() },
+        11 => Request::TopUp { id: id(source), range_end: near(0, source.word().cast_signed()) },
         12 => Request::Status,
         13 => Request::Flush,
         14 => Request::Rules,
         15 => Request::SetRules { passphrase: secret(source), rules: String::from_utf8_lossy(source.take(40)).into_owned() },
-        16 => Request::AddDescriptor {
-            descriptor: Zeroizing::new(text(source)),
-            range_start: source.word().cast_signed(),
-            range_end: source.word().cast_signed(),
-            next_index: source.word().cast_signed(),
-            creation_time: i64::from(source.word()),
-        },
+        16 => {
+            let (descriptor, range_start) = (Zeroizing::new(text(source)), source.word().cast_signed());
+            Request::AddDescriptor {
+                descriptor,
+                range_start,
+                range_end: near(range_start, source.word().cast_signed()),
+                next_index: source.word().cast_signed(),
+                creation_time: i64::from(source.word()),
+            }
+        }
         17 => Request::Encrypt(secret(source)),
         18 => Request::OneShotSignMessage {
             wif: Zeroizing::new(String::from_utf8_lossy(source.take(52)).into_owned()),

@@ -1,19 +1,25 @@
-//! What a message carries beside its content: capabilities, and ways to them.
+//! What a message carries beside its content: capabilities, ways to them, and where the answer shall go.
 //!
 //! capnp-rpc copies both into memory as long as they are announced, before anybody of ours sees the call. A list without a body
 //! takes no room in the message: 136 bytes cost a process 978 MB and most of a second.
 
 use bulkhead_schema::limits::{MAX_CAPABILITIES, MAX_STEPS};
 use capnp::Error;
-use capnp_rpc::rpc_capnp::{cap_descriptor, disembargo, message, message_target, payload, promised_answer, resolve, return_};
+use capnp_rpc::rpc_capnp::{
+    call, cap_descriptor, disembargo, message, message_target, payload, promised_answer, resolve, return_,
+};
 
 /// Checks what one message carries. What cannot be read is left to capnp-rpc, which refuses it with the right words.
 ///
 /// # Errors
-/// Too many capabilities, or too long a way to one.
+/// Too many capabilities, too long a way to one, or an answer that is to go elsewhere.
 pub(crate) fn check(message: &message::WhichReader<'_>) -> Result<(), Error> {
     match message {
         message::Call(Ok(call)) => {
+            // The answer would be kept here and go nowhere.
+            if !matches!(call.get_send_results_to().which(), Ok(call::send_results_to::Caller(()))) {
+                return Err(Error::failed("it wants its answer elsewhere".into()));
+            }
             call.get_target().map_or(Ok(()), check_target)?;
             call.get_params().map_or(Ok(()), check_payload)
         }

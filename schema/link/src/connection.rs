@@ -2,7 +2,9 @@
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
 
 use bulkhead_schema::limits::EdgeLimits;
 use capnp::ErrorKind;
@@ -10,13 +12,16 @@ use capnp::capability::{Client, FromClientHook};
 use capnp::message::ReaderOptions;
 use capnp_rpc::rpc_twoparty_capnp::Side;
 use capnp_rpc::{RpcSystem, twoparty};
-use futures::io::BufReader;
+use futures::io::{AsyncRead, BufReader};
+use tokio::io::Interest;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::watch;
 use tokio_util::compat::{TokioAsyncReadCompatExt, TokioAsyncWriteCompatExt};
 
-use crate::gate::{Gate, GatedReader};
+use crate::gate::Gate;
 use crate::gather::gather;
-use crate::ledger::{Kept, Ledger};
+use crate::ledger::Ledger;
+use crate::network::{Bounded, Bounds};
 use crate::observe::{Direction, observe_with};
 use crate::{LinkError, edge};
 
@@ -79,6 +84,31 @@ pub fn serve(descriptor: OwnedFd, edge_name: &str, bootstrap: Client) -> Result<
     Ok(start(descriptor, edge(edge_name)?, Role::Server, Some(bootstrap))?.1)
 }
 
+/// Whether nobody is at the other end any more. Answers at once.
+fn is_hung_up(writer: &OwnedWriteHalf) -> bool {
+    let ready = pin!(writer.ready(Interest::WRITABLE));
+    // A stream that takes nothing for now is a stream.
+    match ready.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Ok(ready)) => ready.is_write_closed(),
+        Poll::Ready(Err(_)) => true,
+        Poll::Pending => false,
+    }
+}
+
+/// The receiving half of a stream, followed by the ledger.
+struct Followed<R> {
+    inner: R,
+    ledger: Rc<Ledger>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Followed<R> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        self.ledger.received_bytes(&buffer[..count]).map_err(std::io::Error::other)?;
+        Poll::Ready(Ok(count))
+    }
+}
+
 fn start(
     descriptor: OwnedFd,
     limits: &'static EdgeLimits,
@@ -90,15 +120,18 @@ fn start(
     stream.set_nonblocking(true).map_err(in_descriptor)?;
     let (reader, writer) = tokio::net::UnixStream::from_std(stream).map_err(in_descriptor)?.into_split();
     let (gate, ledger) = (Gate::new(limits), Ledger::new(limits));
-    let reader = BufReader::with_capacity(BUFFER_BYTES, GatedReader::new(reader.compat(), gate.clone(), Rc::clone(&ledger)));
+    let reader = BufReader::with_capacity(BUFFER_BYTES, Followed { inner: reader.compat(), ledger: Rc::clone(&ledger) });
     let (writer, sending) = gather(writer.compat_write(), Rc::clone(&ledger));
+    let asked = writer.asking(|writer| is_hung_up(writer.get_ref()));
+    let bounds =
+        Bounds { gate: Rc::clone(&gate), ledger: Rc::clone(&ledger), is_hung_up: Rc::new(move || asked().unwrap_or(true)) };
     tokio::task::spawn_local(sending);
     let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
     let (ours, theirs) = match role {
         Role::Client => (Side::Client, Side::Server),
         Role::Server => (Side::Server, Side::Client),
     };
-    let network = Kept::new(twoparty::VatNetwork::new(reader, writer, ours, options), Rc::clone(&ledger));
+    let network = Bounded::new(twoparty::VatNetwork::new(reader, writer, ours, options), bounds);
     let served = served.map(|client| observe_with(client, Direction::Incoming(gate)));
     let mut system = RpcSystem::new(Box::new(network), served);
     let client: Client = system.bootstrap(theirs);

@@ -1,14 +1,10 @@
 //! Back-pressure: a connection with too many unanswered calls is not read until one was answered.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::Waker;
 
 use bulkhead_schema::limits::{AtBound, EdgeLimits};
-use futures::io::AsyncRead;
-
-use crate::ledger::Ledger;
 
 /// Counts the unanswered calls of one connection.
 pub(crate) struct Gate {
@@ -34,8 +30,22 @@ impl Gate {
         Ok(Pass(Rc::clone(self)))
     }
 
-    fn full(&self) -> bool {
+    fn is_full(&self) -> bool {
         self.in_flight.get() >= self.limits.max_in_flight
+    }
+
+    /// Whether the connection ends here: one call more than the edge permits.
+    pub(crate) fn ends(&self) -> bool {
+        self.limits.at_bound == AtBound::Disconnect && self.is_full()
+    }
+
+    /// Whether the next message may be read; otherwise `reader` is woken when it may.
+    pub(crate) fn poll_read(&self, reader: &Waker) -> bool {
+        if self.limits.at_bound == AtBound::Wait && self.is_full() {
+            *self.reader.borrow_mut() = Some(reader.clone());
+            return false;
+        }
+        true
     }
 }
 
@@ -48,37 +58,5 @@ impl Drop for Pass {
         if let Some(waker) = self.0.reader.borrow_mut().take() {
             waker.wake();
         }
-    }
-}
-
-/// The receiving half of a connection behind its gate.
-pub(crate) struct GatedReader<R> {
-    inner: R,
-    gate: Rc<Gate>,
-    ledger: Rc<Ledger>,
-}
-
-impl<R> GatedReader<R> {
-    pub(crate) fn new(inner: R, gate: Rc<Gate>, ledger: Rc<Ledger>) -> Self {
-        Self { inner, gate, ledger }
-    }
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for GatedReader<R> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<std::io::Result<usize>> {
-        if self.gate.full() {
-            match self.gate.limits.at_bound {
-                AtBound::Wait => {
-                    *self.gate.reader.borrow_mut() = Some(context.waker().clone());
-                    return Poll::Pending;
-                }
-                // End of file: the connection is closed.
-                AtBound::Disconnect => return Poll::Ready(Ok(0)),
-                AtBound::Refuse => {}
-            }
-        }
-        let count = ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.ledger.add_received(count);
-        Poll::Ready(Ok(count))
     }
 }

@@ -40,6 +40,14 @@ struct Gathered<W> {
 /// The half that capnp-rpc writes to.
 pub(crate) struct Gatherer<W>(Rc<RefCell<Gathered<W>>>);
 
+impl<W> Gatherer<W> {
+    /// Asks the stream something as long as there is one.
+    pub(crate) fn asking<T, Q: Fn(&W) -> T>(&self, question: Q) -> impl Fn() -> Option<T> + use<W, T, Q> {
+        let stream = Rc::downgrade(&self.0);
+        move || stream.upgrade().map(|gathered| question(&gathered.borrow().stream))
+    }
+}
+
 /// Makes the half to write to and the task that sends what it gathers.
 pub(crate) fn gather<W: AsyncWrite + Unpin>(stream: W, ledger: Rc<Ledger>) -> (Gatherer<W>, impl Future<Output = ()>) {
     let shared = Rc::new(RefCell::new(Gathered {

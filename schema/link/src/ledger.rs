@@ -1,28 +1,29 @@
-//! What the other side owes: answers that it does not read, and answers that it never gives back.
+//! What the other side owes: answers that it does not read, answers that it never gives back, and what we owe it: answers to calls
+//! that hold memory until then.
 //!
-//! The gate counts calls until they are answered; an answer costs memory until the other side has read it and has said that it is
-//! done with it. capnp-rpc queues without bound, so somebody who only calls would have all of our memory.
+//! The gate counts calls until they are answered, but not those that wait for an earlier answer, and not their bytes. An answer
+//! costs memory until the other side has read it and, when it has capabilities, has said that it is done with it. capnp-rpc queues all
+//! of that without bound, so somebody who only calls would have all of our memory.
 //!
 //! # Correctness
-//! While more answers wait than one largest message has bytes, nothing is read. Only answers count, not our own calls, or two
-//! honest sides with much to say would wait for each other. That the other side is done with an answer arrives on the same stream,
-//! so there the bound is the end of the connection.
+//! While calls that are not answered hold more bytes than one largest message, or more waits to be read by the other side, nothing is
+//! read. Of what waits, our own calls do not count, or two honest sides with much to say would wait for each other. No call waits
+//! until our own call on the same connection is answered. That the other side is done with an answer arrives on the same stream, so
+//! there the bound is the end of the connection.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use bulkhead_schema::limits::EdgeLimits;
-use capnp::capability::Promise;
 use capnp::message::{Builder, HeapAllocator};
 use capnp::{Error, any_pointer};
+use capnp_rpc::OutgoingMessage;
 use capnp_rpc::rpc_capnp::message;
-use capnp_rpc::rpc_twoparty_capnp::Side;
-use capnp_rpc::{Connection, FlowController, IncomingMessage, OutgoingMessage, VatNetwork};
-use futures::TryFutureExt;
 
 use crate::beside;
+use crate::frames::{FrameError, Frames};
 
 /// What a message costs beyond its bytes: buffers, queue and tables.
 const OVERHEAD: u64 = 1024;
@@ -36,9 +37,14 @@ pub(crate) struct Ledger {
     /// Bytes of all messages so far, and how many of them the stream took.
     queued: Cell<u64>,
     sent: Cell<u64>,
-    /// Answers that are on their way: where each ends in the stream, and what it costs.
-    answers: RefCell<VecDeque<(u64, u64)>>,
+    /// What is on its way because the other side said something: where each message ends in the stream, and what it costs.
+    replies: RefCell<VecDeque<(u64, u64)>>,
     waiting: Cell<u64>,
+    /// The stream of the other side, and the cost of each message in it that was not taken yet.
+    frames: RefCell<Frames>,
+    coming: RefCell<VecDeque<u64>>,
+    /// Cost of the calls that are held.
+    asked: Cell<u64>,
     broken: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     /// Cost of the answer to each question that is not finished; 0: none yet.
@@ -53,8 +59,11 @@ impl Ledger {
             received: Cell::new(0),
             queued: Cell::new(0),
             sent: Cell::new(0),
-            answers: RefCell::default(),
+            replies: RefCell::default(),
             waiting: Cell::new(0),
+            frames: RefCell::new(Frames::new(limits.max_message_bytes as u64)),
+            coming: RefCell::default(),
+            asked: Cell::new(0),
             broken: Cell::new(false),
             reader: RefCell::default(),
             kept: RefCell::default(),
@@ -72,17 +81,21 @@ impl Ledger {
         self.sent.get()
     }
 
-    /// More bytes were received.
-    pub(crate) fn add_received(&self, bytes: usize) {
-        self.received.set(self.received.get() + bytes as u64);
+    /// These bytes were received.
+    ///
+    /// # Errors
+    /// A message in them is larger than the edge permits.
+    pub(crate) fn received_bytes(&self, bytes: &[u8]) -> Result<(), FrameError> {
+        self.received.set(self.received.get() + bytes.len() as u64);
+        self.frames.borrow_mut().follow(bytes, |size| self.coming.borrow_mut().push_back(size + OVERHEAD))
     }
 
     /// The stream took more bytes.
     pub(crate) fn add_sent(&self, bytes: usize) {
         self.sent.set(self.sent.get() + bytes as u64);
-        let mut answers = self.answers.borrow_mut();
-        while let Some((_, cost)) = answers.front().copied().filter(|(end, _)| *end <= self.sent.get()) {
-            answers.pop_front();
+        let mut replies = self.replies.borrow_mut();
+        while let Some((_, cost)) = replies.front().copied().filter(|(end, _)| *end <= self.sent.get()) {
+            replies.pop_front();
             self.waiting.set(self.waiting.get().saturating_sub(cost));
         }
         self.wake();
@@ -103,166 +116,109 @@ impl Ledger {
     }
 
     fn may_read(&self) -> bool {
-        self.broken.get() || self.waiting.get() <= self.limits.max_message_bytes as u64
+        let most = self.limits.max_message_bytes as u64;
+        self.broken.get() || self.waiting.get() <= most && self.asked.get() <= most
     }
 
-    /// Waits until the other side has read enough of its answers.
-    async fn until_read(&self) {
-        std::future::poll_fn(|context| {
-            if self.may_read() {
-                return Poll::Ready(());
-            }
-            *self.reader.borrow_mut() = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+    /// Whether what the other side says next may be read; otherwise `reader` is woken when it may.
+    pub(crate) fn poll_read(&self, reader: &Waker) -> bool {
+        let may = self.may_read();
+        if !may {
+            *self.reader.borrow_mut() = Some(reader.clone());
+        }
+        may
+    }
+
+    /// A call is held, or let go.
+    pub(crate) fn hold(&self, cost: u64) {
+        self.asked.set(self.asked.get() + cost);
+    }
+
+    pub(crate) fn let_go(&self, cost: u64) {
+        self.asked.set(self.asked.get() - cost);
+        self.wake();
     }
 
     /// Notes a message on its way out.
-    fn goes(&self, message: &Builder<HeapAllocator>, answers: Option<u32>) {
+    pub(crate) fn goes(&self, message: &Builder<HeapAllocator>, kind: Outgoing) {
         let bytes = capnp::serialize::compute_serialized_size_in_words(message) as u64 * 8;
         self.queued.set(self.queued.get() + bytes);
-        let Some(question) = answers else { return };
+        if kind == Outgoing::Own {
+            return;
+        }
         let cost = bytes + OVERHEAD;
-        self.answers.borrow_mut().push_back((self.queued.get(), cost));
+        self.replies.borrow_mut().push_back((self.queued.get(), cost));
         self.waiting.set(self.waiting.get() + cost);
-        if let Some(kept) = self.kept.borrow_mut().get_mut(&question) {
-            self.kept_bytes.set(self.kept_bytes.get() + cost - *kept);
-            *kept = cost;
+        match kind {
+            Outgoing::Answer { question, is_kept: false } => self.forget(question),
+            Outgoing::Answer { question, is_kept: true } => {
+                if let Some(kept) = self.kept.borrow_mut().get_mut(&question) {
+                    self.kept_bytes.set(self.kept_bytes.get() + cost - *kept);
+                    *kept = cost;
+                }
+            }
+            Outgoing::Reply | Outgoing::Own => {}
         }
     }
 
-    /// Notes a message that came in.
+    /// Forgets a question and its answer.
+    fn forget(&self, question: u32) {
+        let cost = self.kept.borrow_mut().remove(&question).unwrap_or(0);
+        self.kept_bytes.set(self.kept_bytes.get() - cost);
+    }
+
+    /// Notes a message that came in; what it costs as long as it is held.
     ///
     /// # Errors
     /// It carries more than a message may, or more is kept than the edge permits.
-    fn comes(&self, body: any_pointer::Reader<'_>) -> Result<(), Error> {
+    pub(crate) fn comes(&self, body: any_pointer::Reader<'_>) -> Result<u64, Error> {
+        // The stream was followed as far as it was read.
+        let cost = self.coming.borrow_mut().pop_front().unwrap_or(0);
         // What cannot be read is refused by capnp-rpc, with the right words.
         let Some(message) = body.get_as::<message::Reader<'_>>().ok().and_then(|message| message.which().ok()) else {
-            return Ok(());
+            return Ok(0);
         };
         beside::check(&message)?;
-        let question = match message {
-            message::Call(Ok(call)) => call.get_question_id(),
-            message::Bootstrap(Ok(bootstrap)) => bootstrap.get_question_id(),
+        let (question, cost) = match message {
+            message::Call(Ok(call)) => (call.get_question_id(), cost),
+            message::Bootstrap(Ok(bootstrap)) => (bootstrap.get_question_id(), 0),
             message::Finish(Ok(finish)) => {
-                let kept = self.kept.borrow_mut().remove(&finish.get_question_id()).unwrap_or(0);
-                self.kept_bytes.set(self.kept_bytes.get().saturating_sub(kept));
-                return Ok(());
+                self.forget(finish.get_question_id());
+                return Ok(0);
             }
-            _ => return Ok(()),
+            // An answer to us: whoever asked holds it, perhaps until the next one has come.
+            _ => return Ok(0),
         };
         let mut kept = self.kept.borrow_mut();
         kept.entry(question).or_insert(0);
-        let (calls, bytes) = (self.limits.max_in_flight, self.limits.max_message_bytes as u64);
-        if kept.len() > calls * KEPT_PER_CALL || self.kept_bytes.get() > bytes.saturating_mul(calls as u64) {
+        let most = (self.limits.max_in_flight * KEPT_PER_CALL, self.limits.max_message_bytes as u64);
+        if kept.len() > most.0 || self.kept_bytes.get() > most.1 {
             return Err(Error::failed(format!("it keeps {} answers", kept.len())));
         }
-        Ok(())
+        Ok(cost)
     }
 }
 
-/// The number of the question that a message answers.
-fn answered(message: &dyn OutgoingMessage) -> Option<u32> {
-    let body = message.get_body_as_reader().ok()?;
-    match body.get_as::<message::Reader<'_>>().ok()?.which().ok()? {
-        message::Return(answer) => answer.ok().map(|answer| answer.get_answer_id()),
-        _ => None,
-    }
+/// Why a message goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// The other side asked this question. Whether capnp-rpc keeps the answer until the other side is done with it.
+    Answer { question: u32, is_kept: bool },
+    /// The other side said something else: what it sent is not understood, given back or confirmed.
+    Reply,
+    /// Of our own accord: a call, or the end of one.
+    Own,
 }
 
-/// A network that keeps a ledger.
-pub(crate) struct Kept<N> {
-    inner: N,
-    ledger: Rc<Ledger>,
-}
-
-impl<N> Kept<N> {
-    pub(crate) fn new(inner: N, ledger: Rc<Ledger>) -> Self {
-        Self { inner, ledger }
-    }
-}
-
-impl<N: VatNetwork<Side>> VatNetwork<Side> for Kept<N> {
-    fn connect(&mut self, host: Side) -> Option<Box<dyn Connection<Side>>> {
-        let ledger = Rc::clone(&self.ledger);
-        self.inner.connect(host).map(|inner| Box::new(KeptConnection { inner, ledger }) as Box<dyn Connection<Side>>)
-    }
-
-    fn accept(&mut self) -> Promise<Box<dyn Connection<Side>>, Error> {
-        let ledger = Rc::clone(&self.ledger);
-        Promise::from_future(
-            self.inner.accept().map_ok(|inner| Box::new(KeptConnection { inner, ledger }) as Box<dyn Connection<Side>>),
-        )
-    }
-
-    fn drive_until_shutdown(&mut self) -> Promise<(), Error> {
-        self.inner.drive_until_shutdown()
-    }
-}
-
-struct KeptConnection {
-    inner: Box<dyn Connection<Side>>,
-    ledger: Rc<Ledger>,
-}
-
-impl Connection<Side> for KeptConnection {
-    fn get_peer_vat_id(&self) -> Side {
-        self.inner.get_peer_vat_id()
-    }
-
-    fn new_outgoing_message(&mut self, first_segment_word_size: u32) -> Box<dyn OutgoingMessage> {
-        let inner = self.inner.new_outgoing_message(first_segment_word_size);
-        Box::new(KeptMessage { inner, ledger: Rc::clone(&self.ledger) })
-    }
-
-    fn receive_incoming_message(&mut self) -> Promise<Option<Box<dyn IncomingMessage>>, Error> {
-        let (next, ledger) = (self.inner.receive_incoming_message(), Rc::clone(&self.ledger));
-        Promise::from_future(async move {
-            ledger.until_read().await;
-            let message = next.await?;
-            if let Some(message) = &message {
-                ledger.comes(message.get_body()?)?;
+impl Outgoing {
+    pub(crate) fn of(message: &dyn OutgoingMessage) -> Self {
+        let body = message.get_body_as_reader().and_then(|body| body.get_as::<message::Reader<'_>>());
+        match body.map(|message| message.which()) {
+            Ok(Ok(message::Return(Ok(answer)))) => {
+                Self::Answer { question: answer.get_answer_id(), is_kept: !answer.get_no_finish_needed() }
             }
-            Ok(message)
-        })
-    }
-
-    fn new_stream(&mut self) -> (Box<dyn FlowController>, Promise<(), Error>) {
-        self.inner.new_stream()
-    }
-
-    fn shutdown(&mut self, result: capnp::Result<()>) -> Promise<(), Error> {
-        self.inner.shutdown(result)
-    }
-}
-
-struct KeptMessage {
-    inner: Box<dyn OutgoingMessage>,
-    ledger: Rc<Ledger>,
-}
-
-impl OutgoingMessage for KeptMessage {
-    fn get_body(&mut self) -> capnp::Result<any_pointer::Builder<'_>> {
-        self.inner.get_body()
-    }
-
-    fn get_body_as_reader(&self) -> capnp::Result<any_pointer::Reader<'_>> {
-        self.inner.get_body_as_reader()
-    }
-
-    fn send(self: Box<Self>) -> (Promise<(), Error>, Rc<Builder<HeapAllocator>>) {
-        let answers = answered(&*self.inner);
-        let (promise, message) = self.inner.send();
-        self.ledger.goes(&message, answers);
-        (promise, message)
-    }
-
-    fn take(self: Box<Self>) -> Builder<HeapAllocator> {
-        self.inner.take()
-    }
-
-    fn size_in_words(&self) -> usize {
-        self.inner.size_in_words()
+            Ok(Ok(message::Call(_) | message::Bootstrap(_) | message::Finish(_))) => Self::Own,
+            _ => Self::Reply,
+        }
     }
 }

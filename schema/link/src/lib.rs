@@ -8,9 +8,11 @@
 
 mod beside;
 mod connection;
+mod frames;
 mod gate;
 mod gather;
 mod ledger;
+mod network;
 mod observe;
 mod peer;
 
