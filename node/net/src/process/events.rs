@@ -1,5 +1,6 @@
 //! What chain tells net (interface `NetEvents`), and the care for the connection to chain.
 
+use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -138,8 +139,11 @@ impl Node {
     }
 
     async fn refresh(self: &Rc<Self>, client: &net_chain::Client) -> Result<(), capnp::Error> {
+        let question = self.state_questions.next();
         let (view, _) = chain::state(client).await?;
-        self.with(|engine| engine.chain_state(view));
+        if self.state_questions.is_news(question) {
+            self.with(|engine| engine.chain_state(view));
+        }
         Ok(())
     }
 
@@ -153,5 +157,42 @@ impl Node {
             self.refresh(&client).await?;
             tokio::time::sleep(REFRESH).await;
         }
+    }
+}
+
+/// Numbers questions about the same thing whose answers may overtake each other.
+#[derive(Debug, Default)]
+pub struct Questions {
+    asked: Cell<u64>,
+    answered: Cell<u64>,
+}
+
+impl Questions {
+    fn next(&self) -> u64 {
+        self.asked.set(self.asked.get() + 1);
+        self.asked.get()
+    }
+
+    /// Whether the answer to this question is newer than every one before: what was asked later may have been answered already.
+    fn is_news(&self, question: u64) -> bool {
+        let is_news = question > self.answered.get();
+        if is_news {
+            self.answered.set(question);
+        }
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Questions;
+
+    #[test]
+    fn an_answer_that_was_overtaken_is_no_news() {
+        let questions = Questions::default();
+        let (poll, changed, next) = (questions.next(), questions.next(), questions.next());
+        assert!(questions.is_news(changed));
+        assert!(!questions.is_news(poll));
+        assert!(questions.is_news(next));
     }
 }

@@ -65,6 +65,7 @@ pub struct Node {
     connections: RefCell<HashMap<PeerId, Rc<Outgoing>>>,
     /// Chain, while it is there.
     pub chain: PeerSlot<net_chain::Client>,
+    state_questions: events::Questions,
     /// Blocks under construction in chain.
     partials: Partials,
     /// Files that were opened before confinement.
@@ -117,6 +118,7 @@ impl Node {
             chain: PeerSlot::new("bitcoin-chain"),
             partials: Partials::default(),
             files: RefCell::new(files),
+            state_questions: events::Questions::default(),
             gateways: RefCell::default(),
             info,
             proxies: RefCell::new(proxies),
