@@ -124,7 +124,7 @@ fn start(
     let (writer, sending) = gather(writer.compat_write(), Rc::clone(&ledger));
     let asked = writer.asking(|writer| is_hung_up(writer.get_ref()));
     let bounds =
-        Bounds { gate: Rc::clone(&gate), ledger: Rc::clone(&ledger), is_hung_up: Rc::new(move || asked().unwrap_or(true)) };
+        Bounds { gate: Rc::clone(&gate), ledger: Rc::clone(&ledger), is_hung_up: Box::new(move || asked().unwrap_or(true)) };
     tokio::task::spawn_local(sending);
     let options = *ReaderOptions::new().traversal_limit_in_words(Some(limits.traversal_words)).nesting_limit(limits.nesting);
     let (ours, theirs) = match role {

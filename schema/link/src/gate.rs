@@ -39,13 +39,14 @@ impl Gate {
         self.limits.at_bound == AtBound::Disconnect && self.is_full()
     }
 
-    /// Whether the next message may be read; otherwise `reader` is woken when it may.
-    pub(crate) fn poll_read(&self, reader: &Waker) -> bool {
-        if self.limits.at_bound == AtBound::Wait && self.is_full() {
-            *self.reader.borrow_mut() = Some(reader.clone());
-            return false;
-        }
-        true
+    /// Whether the next message may be read.
+    pub(crate) fn may_read(&self) -> bool {
+        self.limits.at_bound == AtBound::Refuse || !self.is_full()
+    }
+
+    /// Has `reader` woken when the next message may be read.
+    pub(crate) fn wake_when_free(&self, reader: &Waker) {
+        *self.reader.borrow_mut() = Some(reader.clone());
     }
 }
 

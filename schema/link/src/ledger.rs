@@ -115,18 +115,15 @@ impl Ledger {
         }
     }
 
-    fn may_read(&self) -> bool {
+    /// Whether the next message may be read.
+    pub(crate) fn may_read(&self) -> bool {
         let most = self.limits.max_message_bytes as u64;
         self.broken.get() || self.waiting.get() <= most && self.asked.get() <= most
     }
 
-    /// Whether what the other side says next may be read; otherwise `reader` is woken when it may.
-    pub(crate) fn poll_read(&self, reader: &Waker) -> bool {
-        let may = self.may_read();
-        if !may {
-            *self.reader.borrow_mut() = Some(reader.clone());
-        }
-        may
+    /// Has `reader` woken when the next message may be read.
+    pub(crate) fn wake_when_free(&self, reader: &Waker) {
+        *self.reader.borrow_mut() = Some(reader.clone());
     }
 
     /// A call is held, or let go.

@@ -18,24 +18,32 @@ use crate::ledger::{Ledger, Outgoing};
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What every connection of a network needs.
-#[derive(Clone)]
 pub(crate) struct Bounds {
     pub(crate) gate: Rc<Gate>,
     pub(crate) ledger: Rc<Ledger>,
     /// Whether the other side has hung up.
-    pub(crate) is_hung_up: Rc<dyn Fn() -> bool>,
+    pub(crate) is_hung_up: Box<dyn Fn() -> bool>,
 }
 
 impl Bounds {
+    /// Whether the next message may be read now.
+    fn is_free(&self) -> bool {
+        self.gate.may_read() && self.ledger.may_read()
+    }
+
     /// Waits until the next message may be read; whether there will be one.
-    async fn may_read(&self) -> bool {
+    async fn until_free(&self) -> bool {
         if self.gate.ends() {
             return false;
         }
         loop {
             let free = std::future::poll_fn(|context| {
-                let open = self.gate.poll_read(context.waker());
-                if self.ledger.poll_read(context.waker()) && open { Poll::Ready(()) } else { Poll::Pending }
+                if self.is_free() {
+                    return Poll::Ready(());
+                }
+                self.gate.wake_when_free(context.waker());
+                self.ledger.wake_when_free(context.waker());
+                Poll::Pending
             });
             tokio::select! {
                 biased;
@@ -52,23 +60,23 @@ impl Bounds {
 /// A network with bounds.
 pub(crate) struct Bounded<N> {
     inner: N,
-    bounds: Bounds,
+    bounds: Rc<Bounds>,
 }
 
 impl<N> Bounded<N> {
     pub(crate) fn new(inner: N, bounds: Bounds) -> Self {
-        Self { inner, bounds }
+        Self { inner, bounds: Rc::new(bounds) }
     }
 }
 
 impl<N: VatNetwork<Side>> VatNetwork<Side> for Bounded<N> {
     fn connect(&mut self, host: Side) -> Option<Box<dyn Connection<Side>>> {
-        let bounds = self.bounds.clone();
+        let bounds = Rc::clone(&self.bounds);
         self.inner.connect(host).map(|inner| Box::new(BoundedConnection { inner, bounds }) as Box<dyn Connection<Side>>)
     }
 
     fn accept(&mut self) -> Promise<Box<dyn Connection<Side>>, Error> {
-        let bounds = self.bounds.clone();
+        let bounds = Rc::clone(&self.bounds);
         let accepted = self.inner.accept();
         Promise::from_future(accepted.map_ok(|inner| Box::new(BoundedConnection { inner, bounds }) as Box<dyn Connection<Side>>))
     }
@@ -80,7 +88,7 @@ impl<N: VatNetwork<Side>> VatNetwork<Side> for Bounded<N> {
 
 struct BoundedConnection {
     inner: Box<dyn Connection<Side>>,
-    bounds: Bounds,
+    bounds: Rc<Bounds>,
 }
 
 impl Connection<Side> for BoundedConnection {
@@ -90,19 +98,22 @@ impl Connection<Side> for BoundedConnection {
 
     fn new_outgoing_message(&mut self, first_segment_word_size: u32) -> Box<dyn OutgoingMessage> {
         let inner = self.inner.new_outgoing_message(first_segment_word_size);
-        Box::new(Outgone { inner, ledger: Rc::clone(&self.bounds.ledger) })
+        Box::new(Outgone { inner, bounds: Rc::clone(&self.bounds) })
     }
 
     fn receive_incoming_message(&mut self) -> Promise<Option<Box<dyn IncomingMessage>>, Error> {
-        let (next, bounds) = (self.inner.receive_incoming_message(), self.bounds.clone());
+        let (next, bounds) = (self.inner.receive_incoming_message(), Rc::clone(&self.bounds));
         Promise::from_future(async move {
-            if !bounds.may_read().await {
+            if !bounds.is_free() && !bounds.until_free().await {
                 return Ok(None);
             }
             let Some(inner) = next.await? else { return Ok(None) };
             let cost = bounds.ledger.comes(inner.get_body()?)?;
+            if cost == 0 {
+                return Ok(Some(inner));
+            }
             bounds.ledger.hold(cost);
-            Ok(Some(Box::new(Held { inner, cost, ledger: bounds.ledger }) as Box<dyn IncomingMessage>))
+            Ok(Some(Box::new(Held { inner, cost, bounds }) as Box<dyn IncomingMessage>))
         })
     }
 
@@ -119,7 +130,7 @@ impl Connection<Side> for BoundedConnection {
 struct Held {
     inner: Box<dyn IncomingMessage>,
     cost: u64,
-    ledger: Rc<Ledger>,
+    bounds: Rc<Bounds>,
 }
 
 impl IncomingMessage for Held {
@@ -130,14 +141,14 @@ impl IncomingMessage for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.ledger.let_go(self.cost);
+        self.bounds.ledger.let_go(self.cost);
     }
 }
 
 /// A message to the other side.
 struct Outgone {
     inner: Box<dyn OutgoingMessage>,
-    ledger: Rc<Ledger>,
+    bounds: Rc<Bounds>,
 }
 
 impl OutgoingMessage for Outgone {
@@ -152,7 +163,7 @@ impl OutgoingMessage for Outgone {
     fn send(self: Box<Self>) -> (Promise<(), Error>, Rc<Builder<HeapAllocator>>) {
         let kind = Outgoing::of(&*self.inner);
         let (promise, message) = self.inner.send();
-        self.ledger.goes(&message, kind);
+        self.bounds.ledger.goes(&message, kind);
         (promise, message)
     }
 
