@@ -36,6 +36,16 @@ pub(crate) fn check(message: &message::WhichReader<'_>) -> Result<(), Error> {
     }
 }
 
+/// How many capabilities of its sender an answer hands out.
+pub(crate) fn handed_out(answer: return_::Reader<'_>) -> u64 {
+    let Ok(return_::Results(Ok(results))) = answer.which() else { return 0 };
+    let Ok(table) = results.get_cap_table() else { return 0 };
+    let is_ours = |descriptor: &cap_descriptor::Reader<'_>| {
+        matches!(descriptor.which(), Ok(cap_descriptor::SenderHosted(_) | cap_descriptor::SenderPromise(_)))
+    };
+    table.iter().filter(is_ours).count() as u64
+}
+
 fn check_disembargo(disembargo: disembargo::Reader<'_>) -> Result<(), Error> {
     disembargo.get_target().map_or(Ok(()), check_target)
 }

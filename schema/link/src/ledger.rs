@@ -2,8 +2,9 @@
 //! that hold memory until then.
 //!
 //! The gate counts calls until they are answered, but not those that wait for an earlier answer, and not their bytes. An answer
-//! costs memory until the other side has read it and, when it has capabilities, has said that it is done with it. capnp-rpc queues all
-//! of that without bound, so somebody who only calls would have all of our memory.
+//! costs memory until the other side has read it and, when it has capabilities, has said that it is done with it; a capability, until
+//! it was given back. A call that is given up before its answer costs a few hundred bytes for ever: capnp-rpc 0.27 answers none of
+//! those and forgets none. It keeps all of that without bound, so somebody who only calls would have all of our memory.
 //!
 //! # Correctness
 //! While calls that are not answered hold more bytes than one largest message, or more waits to be read by the other side, nothing is
@@ -29,6 +30,10 @@ use crate::frames::{FrameError, Frames};
 const OVERHEAD: u64 = 1024;
 /// Honest clients let go of an answer when they have read it; so many times the calls in flight are not honest.
 const KEPT_PER_CALL: usize = 256;
+/// Calls that a connection gives up in its life, as a multiple of those in flight: 314 MB at most, on net-chain.
+const GIVEN_UP_PER_CALL: usize = 4096;
+/// Most capabilities that the other side has of ours: block templates of all miners and blocks under construction are some hundreds.
+const MAX_HANDED_OUT: u64 = 16_384;
 
 /// The account of one connection.
 pub(crate) struct Ledger {
@@ -47,9 +52,22 @@ pub(crate) struct Ledger {
     asked: Cell<u64>,
     broken: Cell<bool>,
     reader: RefCell<Option<Waker>>,
-    /// Cost of the answer to each question that is not finished; 0: none yet.
-    kept: RefCell<HashMap<u32, u64>>,
+    /// Questions that are not both answered and finished.
+    kept: RefCell<HashMap<u32, Question>>,
     kept_bytes: Cell<u64>,
+    /// Questions that were finished before they were answered.
+    given_up: Cell<usize>,
+    /// Capabilities of ours that the other side has not given back.
+    handed_out: Cell<u64>,
+}
+
+/// A question of the other side.
+#[derive(Debug, Default)]
+struct Question {
+    /// Cost of the answer; 0: none yet.
+    answer: u64,
+    /// Capabilities in the answer.
+    capabilities: u64,
 }
 
 impl Ledger {
@@ -68,6 +86,8 @@ impl Ledger {
             reader: RefCell::default(),
             kept: RefCell::default(),
             kept_bytes: Cell::new(0),
+            given_up: Cell::new(0),
+            handed_out: Cell::new(0),
         })
     }
 
@@ -146,22 +166,37 @@ impl Ledger {
         let cost = bytes + OVERHEAD;
         self.replies.borrow_mut().push_back((self.queued.get(), cost));
         self.waiting.set(self.waiting.get() + cost);
-        match kind {
-            Outgoing::Answer { question, is_kept: false } => self.forget(question),
-            Outgoing::Answer { question, is_kept: true } => {
-                if let Some(kept) = self.kept.borrow_mut().get_mut(&question) {
-                    self.kept_bytes.set(self.kept_bytes.get() + cost - *kept);
-                    *kept = cost;
-                }
-            }
-            Outgoing::Reply | Outgoing::Own => {}
+        if let Outgoing::Answer { question, capabilities, is_kept } = kind {
+            self.answered(question, cost, capabilities, is_kept);
         }
     }
 
-    /// Forgets a question and its answer.
-    fn forget(&self, question: u32) {
-        let cost = self.kept.borrow_mut().remove(&question).unwrap_or(0);
-        self.kept_bytes.set(self.kept_bytes.get() - cost);
+    fn answered(&self, number: u32, cost: u64, capabilities: u64, is_kept: bool) {
+        self.handed_out.set(self.handed_out.get() + capabilities);
+        let mut kept = self.kept.borrow_mut();
+        if !is_kept {
+            kept.remove(&number);
+        } else if let Some(question) = kept.get_mut(&number) {
+            *question = Question { answer: cost, capabilities };
+            self.kept_bytes.set(self.kept_bytes.get() + cost);
+        }
+    }
+
+    /// The other side is done with a question; with `releases` it gives back what the answer handed out.
+    fn finished(&self, number: u32, releases: bool) {
+        let Some(question) = self.kept.borrow_mut().remove(&number) else { return };
+        if question.answer == 0 {
+            self.given_up.set(self.given_up.get() + 1);
+        }
+        self.kept_bytes.set(self.kept_bytes.get() - question.answer);
+        if releases {
+            self.given_back(question.capabilities);
+        }
+    }
+
+    /// That more is given back than there is ends the connection in capnp-rpc.
+    fn given_back(&self, capabilities: u64) {
+        self.handed_out.set(self.handed_out.get().saturating_sub(capabilities));
     }
 
     /// Notes a message that came in; what it costs as long as it is held.
@@ -180,27 +215,43 @@ impl Ledger {
             message::Call(Ok(call)) => (call.get_question_id(), cost),
             message::Bootstrap(Ok(bootstrap)) => (bootstrap.get_question_id(), 0),
             message::Finish(Ok(finish)) => {
-                self.forget(finish.get_question_id());
+                self.finished(finish.get_question_id(), finish.get_release_result_caps());
+                return Ok(0);
+            }
+            message::Release(Ok(release)) => {
+                self.given_back(u64::from(release.get_reference_count()));
                 return Ok(0);
             }
             // An answer to us: whoever asked holds it, perhaps until the next one has come.
             _ => return Ok(0),
         };
+        self.asked_for(question)?;
+        Ok(cost)
+    }
+
+    fn asked_for(&self, question: u32) -> Result<(), Error> {
         let mut kept = self.kept.borrow_mut();
-        kept.entry(question).or_insert(0);
-        let most = (self.limits.max_in_flight * KEPT_PER_CALL, self.limits.max_message_bytes as u64);
-        if kept.len() > most.0 || self.kept_bytes.get() > most.1 {
+        kept.entry(question).or_default();
+        let (calls, bytes) = (self.limits.max_in_flight, self.limits.max_message_bytes as u64);
+        if kept.len() > calls * KEPT_PER_CALL || self.kept_bytes.get() > bytes {
             return Err(Error::failed(format!("it keeps {} answers", kept.len())));
         }
-        Ok(cost)
+        if self.given_up.get() > calls * GIVEN_UP_PER_CALL {
+            return Err(Error::failed(format!("it gave up {} calls", self.given_up.get())));
+        }
+        if self.handed_out.get() > MAX_HANDED_OUT {
+            return Err(Error::failed(format!("it keeps {} capabilities", self.handed_out.get())));
+        }
+        Ok(())
     }
 }
 
 /// Why a message goes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outgoing {
-    /// The other side asked this question. Whether capnp-rpc keeps the answer until the other side is done with it.
-    Answer { question: u32, is_kept: bool },
+    /// The other side asked this question. How many capabilities of ours the answer has, and whether capnp-rpc keeps it until the
+    /// other side is done with it.
+    Answer { question: u32, capabilities: u64, is_kept: bool },
     /// The other side said something else: what it sent is not understood, given back or confirmed.
     Reply,
     /// Of our own accord: a call, or the end of one.
@@ -212,7 +263,9 @@ impl Outgoing {
         let body = message.get_body_as_reader().and_then(|body| body.get_as::<message::Reader<'_>>());
         match body.map(|message| message.which()) {
             Ok(Ok(message::Return(Ok(answer)))) => {
-                Self::Answer { question: answer.get_answer_id(), is_kept: !answer.get_no_finish_needed() }
+                let is_kept = !answer.get_no_finish_needed();
+                let capabilities = if is_kept { beside::handed_out(answer) } else { 0 };
+                Self::Answer { question: answer.get_answer_id(), capabilities, is_kept }
             }
             Ok(Ok(message::Call(_) | message::Bootstrap(_) | message::Finish(_))) => Self::Own,
             _ => Self::Reply,

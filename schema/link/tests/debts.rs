@@ -158,26 +158,6 @@ fn who_does_not_read_answers_is_not_read_until_it_does() {
     .unwrap();
 }
 
-/// Answers without capabilities are not kept by anybody.
-#[test]
-fn who_keeps_every_answer_with_a_capability_is_hung_up_on() {
-    let bootstrap = |number| message(|message| message.init_bootstrap().set_question_id(number));
-    for (keeps, next) in [(true, &bootstrap as &dyn Fn(u32) -> Vec<u8>), (false, &question)] {
-        run(async {
-            let (_, stream, mut closed) = served();
-            let (mut reader, mut writer) = stream.into_split();
-            let reading = tokio::task::spawn_local(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
-            let asked = flood(&mut writer, next).await;
-            assert_eq!(asked < MANY, keeps, "{asked} asked");
-            if keeps {
-                closed.wait().await;
-            }
-            reading.abort();
-        })
-        .unwrap();
-    }
-}
-
 #[test]
 fn who_has_large_calls_held_is_not_read_until_they_are_let_go() {
     run(async {
@@ -225,6 +205,67 @@ fn calls_that_are_given_up_are_not_held() {
         }
     })
     .unwrap();
+}
+
+/// What a flood is, and whether it is hung up on: 100,000 of them are no honest client's.
+fn ends(next: impl Fn(u32) -> Vec<u8>) -> bool {
+    run(async {
+        let (_, stream, mut closed) = served();
+        let (mut reader, mut writer) = stream.into_split();
+        let reading = tokio::task::spawn_local(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+        let asked = flood(&mut writer, next).await;
+        if asked < MANY {
+            closed.wait().await;
+        }
+        reading.abort();
+        asked < MANY
+    })
+    .unwrap()
+}
+
+fn bootstrap(number: u32) -> Vec<u8> {
+    message(|message| message.init_bootstrap().set_question_id(number))
+}
+
+/// Answers without capabilities are kept by nobody.
+#[test]
+fn who_keeps_every_answer_with_a_capability_is_hung_up_on() {
+    assert!(ends(bootstrap));
+    assert!(!ends(question));
+}
+
+#[test]
+fn who_keeps_every_capability_is_hung_up_on() {
+    let finish = |number, releases| {
+        message(|message| {
+            let mut finish = message.init_finish();
+            finish.set_question_id(number);
+            finish.set_release_result_caps(releases);
+        })
+    };
+    assert!(ends(|number| [bootstrap(number), finish(number, false)].concat()));
+    assert!(!ends(|number| [bootstrap(number), finish(number, true)].concat()));
+    // The bootstrap is the first and only capability that is exported.
+    let release = || {
+        message(|message| {
+            let mut release = message.init_release();
+            release.set_id(0);
+            release.set_reference_count(1);
+        })
+    };
+    assert!(!ends(|number| [bootstrap(number), finish(number, false), release()].concat()));
+}
+
+#[test]
+fn who_gives_up_call_after_call_is_hung_up_on() {
+    let overview = |number| {
+        call(|mut call| {
+            call.set_question_id(number);
+            call.set_method_id(OVERVIEW);
+            call.init_params();
+        })
+    };
+    assert!(ends(|number| if number == 0 { question(0) } else { [overview(number), finish(number)].concat() }));
 }
 
 /// capnp-rpc sends back what it does not know.

@@ -5,7 +5,7 @@
 //! transactions; the wallet loses what is queued and gets the newest tip, from which it sees that it must catch up by locator;
 //! the front door loses its oldest events.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -377,6 +377,14 @@ impl Hub {
             async move { send_door(&client, event).await }
         }));
     }
+}
+
+/// Lets a connection subscribe once: nobody needs a second queue of the same events.
+///
+/// # Errors
+/// It has done so already.
+pub fn once(subscribed: &Cell<bool>) -> Result<(), capnp::Error> {
+    if subscribed.replace(true) { Err(bulkhead_link::failed("this connection has subscribed already")) } else { Ok(()) }
 }
 
 /// Sends one event after the other; ends with the first that is not taken.

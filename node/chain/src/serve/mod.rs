@@ -199,6 +199,9 @@ mod tests {
 
     use bulkhead_consensus::networks;
     use bulkhead_control::ChainConfig;
+    use bulkhead_schema::wire::net_chain_capnp::{net_chain, net_events};
+    use bulkhead_schema::wire::rpc_chain_capnp::{chain_events, rpc_chain};
+    use bulkhead_schema::wire::wallet_chain_capnp::{wallet_chain, wallet_events};
 
     use crate::engine::{ChainManager, EngineOptions, Silent};
     use crate::indexes::{IndexOptions, Indexes};
@@ -208,23 +211,30 @@ mod tests {
         1_700_000_000
     }
 
-    /// Otherwise each client that hangs up would leave a thread behind, and some hundred of them a chain that answers nobody.
-    #[test]
-    fn a_wait_ends_when_its_caller_goes_away() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("blocks")).unwrap();
-        let options = EngineOptions::new(networks::regtest(), folder.path().to_path_buf(), clock);
+    fn context(folder: &std::path::Path) -> Arc<Context> {
+        std::fs::create_dir_all(folder.join("blocks")).unwrap();
+        let options = EngineOptions::new(networks::regtest(), folder.to_path_buf(), clock);
         let chain = ChainManager::open(options, Arc::new(Silent)).unwrap();
         chain.activate().unwrap();
         let pool = Arc::new(Pool::new(bulkhead_mempool::Options::default(), networks::regtest(), clock));
         let indexes = Indexes::open(IndexOptions::default(), &chain).unwrap();
         let config = Arc::new(ChainConfig::default());
-        let context = Context::new(chain, pool, indexes, bitcoin::Network::Regtest, config, None);
+        Arc::new(Context::new(chain, pool, indexes, bitcoin::Network::Regtest, config, None))
+    }
+
+    fn node(folder: &std::path::Path) -> Rc<Node> {
+        let startup = Arc::new(Startup::default());
+        startup.finish(context(folder));
+        Node::new(startup, Hub::new().0).unwrap()
+    }
+
+    /// Otherwise each client that hangs up would leave a thread behind, and some hundred of them a chain that answers nobody.
+    #[test]
+    fn a_wait_ends_when_its_caller_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
         let (sender, ended) = mpsc::channel();
         bulkhead_link::run(async move {
-            let startup = Arc::new(Startup::default());
-            startup.finish(Arc::new(context));
-            let node = Node::new(startup, Hub::new().0).unwrap();
+            let node = node(folder.path());
             let wait = node.blocking(move |context| {
                 context.chain.wait_for_tip(None, |tip| tip.height > 0);
                 sender.send(()).unwrap();
@@ -235,5 +245,42 @@ mod tests {
         })
         .unwrap();
         ended.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+
+    struct Nobody;
+    impl net_events::Server for Nobody {}
+    impl wallet_events::Server for Nobody {}
+    impl chain_events::Server for Nobody {}
+
+    /// Each subscriber has a queue and a task: a process that was taken over must not get any number of them.
+    #[test]
+    fn a_connection_subscribes_once() {
+        let folder = tempfile::tempdir().unwrap();
+        bulkhead_link::run(async move {
+            let node = node(folder.path());
+            let connected = |edge: &'static str| {
+                let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+                serve(&node, edge, theirs.into()).unwrap();
+                OwnedFd::from(ours)
+            };
+            // The second time on the first connection, the first time on the second.
+            macro_rules! outcomes {
+                ($edge:literal, $client:ty) => {{
+                    let first = bulkhead_link::connect::<$client>(connected($edge), $edge, None).unwrap().client;
+                    let second = bulkhead_link::connect::<$client>(connected($edge), $edge, None).unwrap().client;
+                    let mut outcomes = Vec::new();
+                    for client in [&first, &first, &second] {
+                        let mut request = client.subscribe_request();
+                        request.get().set_events(capnp_rpc::new_client(Nobody));
+                        outcomes.push(request.send().promise.await.is_ok());
+                    }
+                    outcomes
+                }};
+            }
+            assert_eq!(outcomes!("net-chain", net_chain::Client), [true, false, true]);
+            assert_eq!(outcomes!("wallet-chain", wallet_chain::Client), [true, false, true]);
+            assert_eq!(outcomes!("rpc-chain", rpc_chain::Client), [true, false, true]);
+        })
+        .unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Edge net - chain: what the network brings, in the order in which it comes; questions are answered beside it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use bulkhead_schema::limits::MAX_BLOCK_BYTES;
 use bulkhead_schema::wire::net_chain_capnp::{CompactStatus, header_info, net_chain, transaction_outcome};
 
 use super::convert::{fill_pool_verdict, fill_tip, fill_verdict, hash, hashes, malformed, tip_of};
+use super::events::once;
 use super::net_compact::{PartialCount, PartialServer, check_not_mutated, look_at, status_of};
 use super::net_queries::HeaderInfo;
 use super::net_transactions::{Submitted, TxId};
@@ -36,11 +38,13 @@ const ID: usize = 33;
 struct NetChain {
     node: Rc<Node>,
     partial: PartialCount,
+    subscribed: Cell<bool>,
 }
 
 /// The interface over `node`.
 pub fn client(node: Rc<Node>) -> capnp::capability::Client {
-    let client: net_chain::Client = capnp_rpc::new_client(NetChain { node, partial: PartialCount::default() });
+    let client: net_chain::Client =
+        capnp_rpc::new_client(NetChain { node, partial: PartialCount::default(), subscribed: Cell::default() });
     client.client
 }
 
@@ -103,6 +107,7 @@ impl net_chain::Server for NetChain {
         mut results: net_chain::SubscribeResults,
     ) -> Result<(), capnp::Error> {
         let events = params.get()?.get_events()?;
+        once(&self.subscribed)?;
         let tip = self.node.blocking(|context| context.chain.tip()).await?;
         self.node.hub.add_net(events);
         fill_tip(results.get().init_tip(), Some(&tip));

@@ -1,5 +1,6 @@
 //! Edge rpc - chain: JSON-RPC, REST, notifications for the front door, Core's mining interface.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bulkhead_rpc_util::RpcError;
@@ -10,6 +11,7 @@ use serde_json::json;
 
 use super::coins::{InputCheck, fill_coins, find_coins, put_texts, read_outpoints};
 use super::convert::malformed;
+use super::events::once;
 use super::{Node, mining};
 use crate::{rest, rpc};
 
@@ -22,11 +24,12 @@ const MAX_REST_BODY_BYTES: usize = 64 << 10;
 /// The benchmark's blob.
 const MAX_ECHO: usize = 4 << 20;
 
-struct RpcChain(Rc<Node>);
+/// Whether somebody has subscribed goes with the connection.
+struct RpcChain(Rc<Node>, Cell<bool>);
 
 /// The interface over `node`.
 pub fn client(node: Rc<Node>) -> capnp::capability::Client {
-    let client: rpc_chain::Client = capnp_rpc::new_client(RpcChain(node));
+    let client: rpc_chain::Client = capnp_rpc::new_client(RpcChain(node, Cell::default()));
     client.client
 }
 
@@ -69,7 +72,9 @@ impl rpc_chain::Server for RpcChain {
         params: rpc_chain::SubscribeParams,
         _: rpc_chain::SubscribeResults,
     ) -> Result<(), capnp::Error> {
-        self.0.hub.add_door(params.get()?.get_events()?);
+        let events = params.get()?.get_events()?;
+        once(&self.1)?;
+        self.0.hub.add_door(events);
         Ok(())
     }
 

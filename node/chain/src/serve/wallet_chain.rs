@@ -1,5 +1,6 @@
 //! Edge wallet - chain: blocks, coins, mempool, fees and broadcast for the wallet.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use bulkhead_schema::wire::wallet_chain_capnp::wallet_chain;
 use super::Node;
 use super::coins::{InputCheck, fill_coins, find_coins, put_texts, read_outpoints};
 use super::convert::{fill_pool_verdict, fill_tip, hash, hashes, malformed};
+use super::events::once;
 use crate::indexes::filters::find_filter;
 use crate::rpc::{Context, broadcast};
 
@@ -25,11 +27,12 @@ const MAX_TXIDS: u32 = 10_000;
 /// All transactions of one answer, in bytes.
 const MAX_MEMPOOL_BYTES: usize = 32 << 20;
 
-struct WalletChain(Rc<Node>);
+/// Whether somebody has subscribed goes with the connection.
+struct WalletChain(Rc<Node>, Cell<bool>);
 
 /// The interface over `node`.
 pub fn client(node: Rc<Node>) -> capnp::capability::Client {
-    let client: wallet_chain::Client = capnp_rpc::new_client(WalletChain(node));
+    let client: wallet_chain::Client = capnp_rpc::new_client(WalletChain(node, Cell::default()));
     client.client
 }
 
@@ -67,6 +70,7 @@ impl wallet_chain::Server for WalletChain {
         mut results: wallet_chain::SubscribeResults,
     ) -> Result<(), capnp::Error> {
         let events = params.get()?.get_events()?;
+        once(&self.1)?;
         // Wait for the start, then subscribe before the tip is read: what comes between is sent twice rather than never.
         self.0.ready().await?;
         self.0.hub.add_wallet(events);

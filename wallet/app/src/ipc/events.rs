@@ -151,25 +151,34 @@ pub async fn write_position(app: &App, loaded: &Loaded) {
     if tip.height < 0 {
         return;
     }
-    let mut locator = vec![tip.hash];
-    let (mut height, mut step) = (tip.height, 1);
-    while height > 0 {
-        height = (height - step).max(0);
-        if locator.len() >= 10 {
-            step *= 2;
-        }
-        let known = loaded.wallet.borrow().recent.get(&height).copied();
-        if let Some(hash) = known {
-            locator.push(hash);
-        } else if height == 0 {
-            // Genesis always forks somewhere.
-            locator.push(bitcoin::constants::genesis_block(app.network).block_hash());
-        }
-    }
+    let genesis = bitcoin::constants::genesis_block(app.network).block_hash();
+    let locator = locator(tip, &loaded.wallet.borrow().recent, genesis);
     let [old, new] = records::write_best_block(&locator);
     let mut wallet = loaded.wallet.borrow_mut();
     wallet.push(old);
     wallet.push(new);
+}
+
+/// Known blocks from the tip down, in steps that double after the tenth (Core: `LocatorEntries`, src/chain.cpp). As many steps as
+/// there are known blocks: the height is what chain says.
+fn locator(tip: BlockRef, known: &BTreeMap<i32, BlockHash>, genesis: BlockHash) -> Vec<BlockHash> {
+    let mut locator = vec![tip.hash];
+    let (mut wanted, mut step) = (tip.height.saturating_sub(1), 1i32);
+    for (height, hash) in known.range(1..tip.height.max(1)).rev() {
+        if *height > wanted {
+            continue;
+        }
+        locator.push(*hash);
+        wanted = height.saturating_sub(step);
+        if locator.len() >= 10 {
+            step = step.saturating_mul(2);
+        }
+    }
+    if tip.height > 0 {
+        // It always forks somewhere.
+        locator.push(known.get(&0).copied().unwrap_or(genesis));
+    }
+    locator
 }
 
 /// Whether blocks behind the position of a wallet are still to come, because chain started from a snapshot of the coins. As in
@@ -276,4 +285,35 @@ pub async fn read_mempool(app: &App, loaded: &Loaded) -> Result<(), SyncError> {
     loaded.persist().await?;
     app.send_notices(loaded);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::Hash;
+
+    use super::*;
+
+    fn hash(height: i32) -> BlockHash {
+        BlockHash::from_byte_array([height.to_be_bytes(); 8].concat().try_into().unwrap_or_default())
+    }
+
+    fn located(tip: i32, known: impl IntoIterator<Item = i32>) -> Vec<i32> {
+        let known = known.into_iter().map(|height| (height, hash(height))).collect();
+        let read = |hash: BlockHash| i32::from_be_bytes(*hash.as_byte_array().first_chunk().unwrap_or(&[0; 4]));
+        locator(BlockRef { hash: hash(tip), height: tip }, &known, hash(0)).into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn a_locator_has_ten_blocks_in_a_row_and_then_fewer_and_fewer() {
+        assert_eq!(located(100, 0..=100), [100, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 88, 84, 76, 60, 28, 0]);
+        assert_eq!(located(1, 0..=1), [1, 0]);
+        assert_eq!(located(0, []), [0]);
+    }
+
+    /// Chain says how high it is; it may have been taken over.
+    #[test]
+    fn a_locator_of_a_high_chain_takes_no_time() {
+        assert_eq!(located(i32::MAX, []), [i32::MAX, 0]);
+        assert_eq!(located(i32::MAX, [5, 7, i32::MAX - 1]), [i32::MAX, i32::MAX - 1, 7, 5, 0]);
+    }
 }
