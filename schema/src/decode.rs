@@ -25,6 +25,14 @@ pub enum DecodeError {
         /// Length in bytes that was found.
         found: usize,
     },
+    /// No block has this height.
+    #[error("{field}: {found} is no height of a block")]
+    Height {
+        /// Name of the field.
+        field: &'static str,
+        /// What was found.
+        found: i32,
+    },
     /// A list has more elements than its bound.
     #[error("{field}: {found} elements, the limit is {limit}")]
     TooMany {
@@ -84,6 +92,18 @@ pub fn count(field: &'static str, found: u32, limit: u32) -> Result<usize, Decod
     usize::try_from(found).map_err(|_| DecodeError::TooMany { field, limit, found })
 }
 
+/// Highest block that anybody believes in: there will be 1,900 years of blocks before it. Heights are computed with, and nobody shall
+/// have to think of overflows.
+pub const MAX_HEIGHT: i32 = 100_000_000;
+
+/// The height of a block; -1 stands for no block.
+///
+/// # Errors
+/// [`DecodeError::Height`].
+pub fn height(field: &'static str, found: i32) -> Result<i32, DecodeError> {
+    if (-1..=MAX_HEIGHT).contains(&found) { Ok(found) } else { Err(DecodeError::Height { field, found }) }
+}
+
 /// A list of texts: at most `limit` of at most `each` bytes.
 pub fn texts(
     field: &'static str,
@@ -131,6 +151,16 @@ mod tests {
         assert_eq!(hash32("hash", &[7; 32]).unwrap(), [7; 32]);
         assert!(matches!(hash32("hash", &[0; 31]), Err(DecodeError::Size { found: 31, .. })));
         assert!(matches!(hash32("hash", &[]), Err(DecodeError::Size { found: 0, .. })));
+    }
+
+    #[test]
+    fn heights_are_those_of_blocks() {
+        for found in [-1, 0, MAX_HEIGHT] {
+            assert_eq!(height("height", found).unwrap(), found);
+        }
+        for found in [i32::MIN, -2, MAX_HEIGHT + 1, i32::MAX] {
+            assert!(matches!(height("height", found), Err(DecodeError::Height { .. })));
+        }
     }
 
     #[test]

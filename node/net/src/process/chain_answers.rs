@@ -30,6 +30,11 @@ fn failed(text: &str) -> capnp::Error {
     capnp::Error::failed(text.to_owned())
 }
 
+/// The height of a block, -1 for none.
+fn height(found: i32) -> Result<i32, capnp::Error> {
+    bulkhead_schema::decode::height("height", found).map_err(bulkhead_link::failed)
+}
+
 /// A hash.
 ///
 /// # Errors
@@ -207,7 +212,8 @@ pub fn tip(reader: wire_tip::Reader<'_>) -> Result<Tip, capnp::Error> {
     if data.is_empty() {
         return Ok(Tip { initial_download, ..Tip::default() });
     }
-    let at = HeaderRef { hash: hash(data)?, height: reader.get_height(), work: hash(reader.get_chain_work()?)? };
+    let height = height(reader.get_height())?;
+    let at = HeaderRef { hash: hash(data)?, height, work: hash(reader.get_chain_work()?)? };
     if at.height < 0 {
         return Err(failed("a block must have a height"));
     }
@@ -256,8 +262,10 @@ pub fn wanted_blocks(list: capnp::struct_list::Reader<'_, wanted_block::Owned>) 
     if list.len() > MAX_WANTED {
         return Err(failed("too many wanted blocks"));
     }
-    let blocks =
-        list.iter().map(|block| Ok((hash(block.get_hash()?)?, block.get_height()))).collect::<Result<Vec<_>, capnp::Error>>()?;
+    let blocks = list
+        .iter()
+        .map(|block| Ok((hash(block.get_hash()?)?, height(block.get_height())?)))
+        .collect::<Result<Vec<_>, capnp::Error>>()?;
     if blocks.windows(2).any(|pair| pair[0].1 >= pair[1].1) {
         return Err(failed("wanted blocks must rise"));
     }

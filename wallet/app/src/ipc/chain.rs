@@ -126,6 +126,21 @@ pub fn hash(bytes: &[u8], what: &'static str) -> Result<[u8; 32], ChainError> {
     bytes.try_into().map_err(|_| ChainError::Bad(what))
 }
 
+/// The height of a block, -1 for none.
+fn block_height(found: i32) -> Result<i32, ChainError> {
+    bulkhead_schema::decode::height("height", found).map_err(|_| ChainError::Bad("height"))
+}
+
+/// A block that chain tells of, and where it says that it is.
+///
+/// # Errors
+/// [`ChainError::Bad`]: another block than chain says, or none at all.
+pub fn read_block(bytes: &[u8], hash_bytes: &[u8], found: i32) -> Result<(Block, BlockRef), ChainError> {
+    let block: Block = decode(bytes, "block")?;
+    let at = BlockRef { hash: BlockHash::from_byte_array(hash(hash_bytes, "block hash")?), height: block_height(found)? };
+    if block.block_hash() == at.hash { Ok((block, at)) } else { Err(ChainError::Bad("block hash")) }
+}
+
 /// Decodes all of `bytes`.
 ///
 /// # Errors
@@ -139,7 +154,7 @@ pub fn decode<T: Decodable>(bytes: &[u8], what: &'static str) -> Result<T, Chain
 /// # Errors
 /// Malformed.
 pub fn read_tip(tip: tip::Reader<'_>) -> Result<Tip, ChainError> {
-    let height = tip.get_height();
+    let height = block_height(tip.get_height())?;
     let bytes = tip.get_hash()?;
     let hash = if height < 0 && bytes.is_empty() { [0; 32] } else { hash(bytes, "tip")? };
     Ok(Tip {
@@ -202,7 +217,7 @@ impl Chain {
         }
         Ok(Some(BlockInfo {
             block,
-            at: BlockRef { hash: found, height: reply.get_height() },
+            at: BlockRef { hash: found, height: block_height(reply.get_height())? },
             time: reply.get_time(),
             median_time: reply.get_median_time(),
             active: reply.get_in_active_chain(),
@@ -237,10 +252,11 @@ impl Chain {
         }
         let reply = request.send().promise.await?;
         let reply = reply.get()?;
-        if reply.get_hash()?.is_empty() || reply.get_height() < 0 {
+        let height = block_height(reply.get_height())?;
+        if reply.get_hash()?.is_empty() || height < 0 {
             return Ok(None);
         }
-        Ok(Some(BlockRef { hash: BlockHash::from_byte_array(hash(reply.get_hash()?, "fork")?), height: reply.get_height() }))
+        Ok(Some(BlockRef { hash: BlockHash::from_byte_array(hash(reply.get_hash()?, "fork")?), height }))
     }
 
     /// Hands a transaction to the mempool. `max_fee` in satoshi, 0: no limit.
@@ -347,7 +363,7 @@ impl Chain {
     /// [`ChainError`].
     pub async fn blocks_from(&self) -> Result<i32, ChainError> {
         let reply = self.peer.get()?.blocks_from_request().send().promise.await?;
-        Ok(reply.get()?.get_height())
+        block_height(reply.get()?.get_height())
     }
 
     /// A block by its hash, or by its height in the active chain, with its basic filter (BIP158) if chain keeps them.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::chain::{BlockInfo, ChainError, decode, hash, read_tip};
+use super::chain::{BlockInfo, ChainError, decode, hash, read_block, read_tip};
 use crate::app::{App, Loaded};
 use crate::records;
 use crate::state::BlockRef;
@@ -34,11 +34,7 @@ impl wallet_events::Server for Events {
         _: wallet_events::BlockConnectedResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let at = BlockRef {
-            hash: BlockHash::from_byte_array(hash(params.get_hash()?, "block hash").map_err(bad)?),
-            height: params.get_height(),
-        };
-        let block: Block = decode(params.get_block()?, "block").map_err(bad)?;
+        let (block, at) = read_block(params.get_block()?, params.get_hash()?, params.get_height()).map_err(bad)?;
         let _guard = self.app.sync.lock().await;
         for loaded in self.app.all() {
             connect(&self.app, &loaded, &block, at).await.map_err(bulkhead_link::failed)?;
@@ -53,11 +49,7 @@ impl wallet_events::Server for Events {
         _: wallet_events::BlockDisconnectedResults,
     ) -> Result<(), capnp::Error> {
         let params = params.get()?;
-        let at = BlockRef {
-            hash: BlockHash::from_byte_array(hash(params.get_hash()?, "block hash").map_err(bad)?),
-            height: params.get_height(),
-        };
-        let block: Block = decode(params.get_block()?, "block").map_err(bad)?;
+        let (block, at) = read_block(params.get_block()?, params.get_hash()?, params.get_height()).map_err(bad)?;
         let _guard = self.app.sync.lock().await;
         for loaded in self.app.all() {
             if loaded.wallet.borrow().tip.hash == at.hash {
