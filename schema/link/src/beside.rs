@@ -1,7 +1,7 @@
 //! What a message carries beside its content: capabilities, ways to them, and where the answer shall go.
 //!
-//! capnp-rpc copies both into memory as long as they are announced, before anybody of ours sees the call. A list without a body
-//! takes no room in the message: 136 bytes cost a process 978 MB and most of a second.
+//! capnp-rpc copies lists of the first two into memory, as long as they are announced, before anybody of ours sees the call. A list
+//! without a body takes no room in the message: 136 bytes cost a process 978 MB and most of a second.
 
 use bulkhead_schema::limits::{MAX_CAPABILITIES, MAX_STEPS};
 use capnp::Error;
