@@ -73,10 +73,8 @@ fn announce(message: &mut [u8], count: u32) {
 
 /// A call of `overview` with content that nobody asked for.
 fn large(number: u32, of: promised_answer::Reader<'_>) -> Vec<u8> {
-    message(|message| {
-        let mut call = message.init_call();
+    call(|mut call| {
         call.set_question_id(number);
-        call.set_interface_id(gui_rpc::Client::TYPE_ID);
         call.set_method_id(OVERVIEW);
         call.reborrow().init_target().set_promised_answer(of).unwrap();
         call.init_params().get_content().initn_as::<capnp::data::Builder<'_>>(HALF as u32);
@@ -98,17 +96,17 @@ fn promised(number: u32) -> Vec<u8> {
     large(number, promised.into_reader())
 }
 
+fn bootstrap(number: u32) -> Vec<u8> {
+    message(|message| message.init_bootstrap().set_question_id(number))
+}
+
 /// Question 0 is for the capability, the others call `ping` of its answer.
 fn question(number: u32) -> Vec<u8> {
-    message(|message| {
-        if number == 0 {
-            return message.init_bootstrap().set_question_id(0);
-        }
-        let mut call = message.init_call();
+    if number == 0 {
+        return bootstrap(0);
+    }
+    call(|mut call| {
         call.set_question_id(number);
-        call.set_interface_id(gui_rpc::Client::TYPE_ID);
-        call.set_method_id(PING);
-        call.reborrow().init_target().init_promised_answer().set_question_id(0);
         call.init_params();
     })
 }
@@ -223,10 +221,6 @@ fn ends(next: impl Fn(u32) -> Vec<u8>) -> bool {
     .unwrap()
 }
 
-fn bootstrap(number: u32) -> Vec<u8> {
-    message(|message| message.init_bootstrap().set_question_id(number))
-}
-
 /// Answers without capabilities are kept by nobody.
 #[test]
 fn who_keeps_every_answer_with_a_capability_is_hung_up_on() {
@@ -296,37 +290,33 @@ fn answered_to(message: &[u8]) -> u32 {
     .unwrap()
 }
 
-/// The largest number of capabilities, and one more.
-#[test]
-fn who_brings_too_many_capabilities_is_hung_up_on() {
-    let brings = |count| {
-        call(|call| {
-            call.init_params().init_cap_table(count);
-        })
-    };
-    let most = bulkhead_schema::limits::MAX_CAPABILITIES;
-    assert_eq!(answered_to(&brings(most)), 2);
-    assert_eq!(answered_to(&brings(most + 1)), 0);
-    let mut announced = brings(0);
+/// A list in a call is taken with `most` elements, when `served` calls are, and not with one more, written out or only announced.
+fn is_bounded(most: u32, served: u32, with: impl Fn(u32) -> Vec<u8>) {
+    assert_eq!(answered_to(&with(most)), served);
+    assert_eq!(answered_to(&with(most + 1)), 0);
+    let mut announced = with(0);
     announce(&mut announced, most + 1);
     assert_eq!(answered_to(&announced), 0);
 }
 
 #[test]
+fn who_brings_too_many_capabilities_is_hung_up_on() {
+    is_bounded(bulkhead_schema::limits::MAX_CAPABILITIES, 2, |count| {
+        call(|call| {
+            call.init_params().init_cap_table(count);
+        })
+    });
+}
+
+#[test]
 fn who_takes_too_long_a_way_to_a_capability_is_hung_up_on() {
-    let way = |steps| {
+    // The way leads nowhere, so only the honest call is served.
+    is_bounded(bulkhead_schema::limits::MAX_STEPS, 1, |steps| {
         call(|mut call| {
             call.reborrow().init_params();
             call.init_target().init_promised_answer().init_transform(steps);
         })
-    };
-    let most = bulkhead_schema::limits::MAX_STEPS;
-    // The way leads nowhere, so only the honest call is served.
-    assert_eq!(answered_to(&way(most)), 1);
-    assert_eq!(answered_to(&way(most + 1)), 0);
-    let mut announced = way(0);
-    announce(&mut announced, most + 1);
-    assert_eq!(answered_to(&announced), 0);
+    });
 }
 
 /// A descriptor of a capability can have such a way too.
