@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bulkhead_tests::node::{PATIENCE, binaries};
@@ -33,20 +33,21 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// An X server without a screen, and its display.
+/// An X server without a screen, and its display: one that was free, once clients may connect.
 fn display() -> (Running, String) {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = 90 + 2 * (std::process::id() % 400) + NEXT.fetch_add(1, Ordering::Relaxed);
-    let display = format!(":{number}");
-    let server = Command::new("Xvfb")
-        .args([&display, "-screen", "0", "1200x700x24", "-nolisten", "tcp"])
-        .stdout(Stdio::null())
+    let mut server = Command::new("Xvfb")
+        // Without -noreset it starts anew, and cuts off whoever is connecting, when the last client leaves.
+        .args(["-displayfd", "1", "-noreset", "-screen", "0", "1200x700x24", "-nolisten", "tcp"])
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .expect("Xvfb is installed (make deps)");
+    let told = server.stdout.take().unwrap();
     let server = Running(server);
-    wait_for("the X server", || Path::new(&format!("/tmp/.X11-unix/X{number}")).exists().then_some(()));
-    (server, display)
+    let mut number = String::new();
+    BufReader::new(told).read_line(&mut number).unwrap();
+    assert!(number.ends_with('\n'), "Xvfb found no display: {number:?}");
+    (server, format!(":{}", number.trim_end()))
 }
 
 fn output(display: &str, program: &str, arguments: &[&str]) -> Vec<u8> {
@@ -66,10 +67,11 @@ fn picture(display: &str) -> (usize, usize) {
     (colours.len(), different)
 }
 
-/// A window with a node on a data directory, when it is there.
-fn window(display: &str, datadir: &Path) -> Running {
+/// How a window is started on a data directory, with a node that talks to nobody.
+fn program(display: &str, datadir: &Path) -> Command {
     let (rpc, p2p) = (reserve_port().unwrap(), reserve_port().unwrap());
-    let gui = Command::new(binaries().join("bitcoin-gui"))
+    let mut program = Command::new(binaries().join("bitcoin-gui"));
+    program
         .args(["-regtest", "-listenonion=0", "-dnsseed=0", "-fixedseeds=0", "-discover=0", "-debug=ipc"])
         .arg(format!("-datadir={}", datadir.display()))
         .arg(format!("-rpcport={rpc}"))
@@ -77,13 +79,16 @@ fn window(display: &str, datadir: &Path) -> Running {
         .env("DISPLAY", display)
         .env_remove("WAYLAND_DISPLAY")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let gui = Running(gui);
+        .stdout(Stdio::null());
+    program
+}
+
+/// A window with a node on a data directory, when it is there.
+fn window(display: &str, datadir: &Path) -> Running {
+    let gui = Running(program(display, datadir).spawn().unwrap());
     let pid = i32::try_from(gui.0.id()).unwrap();
     wait_for("the window", || {
-        assert!(is_alive(pid), "bitcoin-gui ended");
+        assert!(is_alive(pid), "bitcoin-gui ended; debug.log:\n{}", log(datadir));
         let tree = String::from_utf8_lossy(&output(display, "xwininfo", &["-root", "-tree"])).into_owned();
         tree.contains("\"Bulkhead\"").then_some(())
     });
@@ -144,4 +149,16 @@ fn a_window_that_gets_no_memory_says_so_and_the_node_stops() {
     assert_eq!(ended.code(), Some(134));
     assert!(log(datadir.path()).contains(" [error] bitcoin-gui ends: out of memory: "), "{}", log(datadir.path()));
     wait_for("the end of the node", || log(datadir.path()).contains("Shutdown done").then_some(()));
+}
+
+#[test]
+fn without_a_display_the_window_says_so_and_starts_no_node() {
+    let datadir = tempfile::tempdir().unwrap();
+    // No server has so high a number.
+    let gui = program(":59999", datadir.path()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = gui.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("Error: cannot reach the display :59999: "), "{said}");
+    assert!(!datadir.path().join("regtest").exists(), "a node was started: {said}");
 }

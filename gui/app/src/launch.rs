@@ -5,11 +5,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use x11rb::rust_connection::RustConnection;
 
 /// The node that this window spawned.
 pub(crate) struct Node {
     /// The control channel: the node hands out configuration and streams over it.
     pub(crate) control: OwnedFd,
+    /// To be kept until the toolkit has connected: a server that nobody else uses starts anew when its last client leaves.
+    pub(crate) display: RustConnection,
     /// Kept so that the process is ours; it ends when the control channel closes.
     _child: Child,
 }
@@ -34,12 +37,20 @@ pub(crate) enum LaunchError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// No display server, or it lets nobody in.
+    #[error("cannot reach the display {name}: {source}")]
+    Display {
+        /// `DISPLAY`; empty if it is not set.
+        name: String,
+        /// What the connection says.
+        source: x11rb::errors::ConnectError,
+    },
     /// -help or -version failed.
     #[error("bitcoin-node ended with {0}")]
     Ended(std::process::ExitStatus),
 }
 
-/// Spawns the node beside our own binary. `None` when the arguments only ask for text.
+/// Spawns the node beside our own binary, once there is a display for the window. `None` when the arguments only ask for text.
 pub(crate) fn node(arguments: impl Iterator<Item = OsString>) -> Result<Option<Node>, LaunchError> {
     let own = std::env::current_exe().map_err(LaunchError::Folder)?;
     let path = own.with_file_name("bitcoin-node");
@@ -52,6 +63,7 @@ pub(crate) fn node(arguments: impl Iterator<Item = OsString>) -> Result<Option<N
         let status = Command::new(&path).args(&arguments).env_remove("LD_PRELOAD").status().map_err(start)?;
         return if status.success() { Ok(None) } else { Err(LaunchError::Ended(status)) };
     }
+    let display = reach_display()?;
     let (ours, theirs) = bulkhead_control::pair().map_err(LaunchError::Pair)?;
     // The only descriptor that the node inherits from us; there are no threads yet that could fork meanwhile.
     fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).map_err(LaunchError::Descriptor)?;
@@ -64,5 +76,11 @@ pub(crate) fn node(arguments: impl Iterator<Item = OsString>) -> Result<Option<N
         .args(&arguments)
         .spawn()
         .map_err(start)?;
-    Ok(Some(Node { control: ours, _child: child }))
+    Ok(Some(Node { control: ours, display, _child: child }))
+}
+
+/// Connects to the display. The toolkit does so when the node is already running, and panics if it cannot.
+fn reach_display() -> Result<RustConnection, LaunchError> {
+    let name = || std::env::var_os("DISPLAY").unwrap_or_default().to_string_lossy().into_owned();
+    x11rb::connect(None).map(|(display, _)| display).map_err(|source| LaunchError::Display { name: name(), source })
 }

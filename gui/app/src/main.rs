@@ -31,6 +31,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     };
     let birth = bulkhead_control::birth_on::<GuiConfig>(Component::Gui, node.control)?;
+    let display = node.display;
     let network = birth.config.network.clone();
     let control = birth.confine(&readable())?;
     let wires = control.receive_wires()?;
@@ -41,12 +42,17 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let first = Model { network, status: "waiting for the node".into(), ..Model::default() };
     // `boot` runs once; the slot is how the receiver gets into a closure that may be called again in theory.
     let updates = std::sync::Mutex::new(Some(updates));
+    let display = std::sync::Mutex::new(Some(display));
     iced::application(
         move || {
             let updates = updates.lock().ok().and_then(|mut slot| slot.take());
             (first.clone(), updates.map_or_else(Task::none, |updates| Task::run(updates, Message::Show)))
         },
-        update,
+        move |model: &mut Model, message| {
+            // The toolkit has its own connection by now.
+            drop(display.lock().map(|mut display| display.take()));
+            update(model, message)
+        },
         view,
     )
     .title("Bulkhead")
