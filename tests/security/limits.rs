@@ -111,6 +111,25 @@ fn libraries_of_cpp_find_the_abort_that_says_why() {
     assert!(String::from_utf8(symbols).unwrap().lines().any(|line| line.ends_with(" T abort")));
 }
 
+/// The kernel's word on how many bytes of data a process may have, as soft and hard limit.
+fn data_limits(pid: i32) -> Vec<String> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let row = limits.lines().find_map(|line| line.strip_prefix("Max data size")).unwrap();
+    row.split_whitespace().take(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn chain_has_a_limit_that_follows_its_caches_or_the_users_word() {
+    let by_caches = (8 << 30) + 2 * ((64 << 20) + 50_000_000);
+    let chosen: [(&[&str], u64); 2] =
+        [(&["-dbcache=64", "-maxmempool=50"], by_caches), (&["-dbcache=64", "-processmemory=chain:700"], 700 << 20)];
+    for (arguments, bytes) in chosen {
+        let node = Node::start(arguments).unwrap();
+        assert_eq!(data_limits(node.pid_of("chain").unwrap()), [bytes.to_string(), bytes.to_string()], "{arguments:?}");
+        assert!(node.stop().unwrap().status.success());
+    }
+}
+
 #[test]
 fn a_limit_that_is_none_stops_the_start() {
     let memory = ["rpc", "rpc:1", "nobody:100", "node:100", "rpc:99999999999999999999"].map(|text| ("-processmemory", text));

@@ -7,7 +7,7 @@ use crate::listen::{gateway, http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::{Credentials, prepare as credentials, remove_cookie};
 use crate::startup::descriptors::Connections;
-use crate::startup::{checks, db_cache, directories, interaction, log, network, proxies};
+use crate::startup::{checks, db_cache, directories, interaction, limits, log, network, proxies};
 use bulkhead_config::RealFiles;
 use bulkhead_control::{Component, PathGrant, enter};
 use bulkhead_sandbox::{Mode, spawner};
@@ -123,8 +123,8 @@ fn open_all(
     }
     let wallet = with_wallet.then(|| handout::wallet(&options, &walletdir)).transpose()?;
     let outfit = Outfit {
-        memory: checks::process_memory(&options.args)?,
-        cpu: checks::process_cpu(&options.args)?,
+        memory: limits::memory(&options.args)?,
+        cpu: limits::cpu(&options.args)?,
         sandbox: options.args.get_or("-sandbox", "strict").parse::<Mode>().unwrap_or_default(),
         chain: handout::chain(&options, &blocksdir)?,
         net: handout::net(&options, &p2p)?,

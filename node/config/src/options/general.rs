@@ -134,7 +134,7 @@ pub(super) const TABLE: &[Opt] = &[
         "-processmemory",
         "=<process>:<n>",
         Options,
-        "Let a process (chain, net, rpc, wallet, keystore, notify) have at most n MiB of data; one that exceeds it ends and nobody else. May be given for several (default: net 2048, rpc 2048, wallet 8192, keystore 512)",
+        "Let a process (chain, net, rpc, wallet, keystore, notify) have at most n MiB of data; one that exceeds it ends and nobody else. May be given for several (default: chain 8192 and twice -dbcache and -maxmempool, net 2048, rpc 2048, wallet 8192, keystore 512)",
     ),
     Opt::new("-reindex", "", Options, "Rebuild block index, chain state and indexes from the block files"),
     Opt::new("-reindex-chainstate", "", Options, "Rebuild the chain state from the block files"),

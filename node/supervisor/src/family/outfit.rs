@@ -3,7 +3,7 @@
 use crate::listen::{http, ipc, p2p, zmq};
 use crate::startup::arguments::Options;
 use crate::startup::auth::Credentials;
-use crate::startup::checks::ByProcess;
+use crate::startup::limits::ByProcess;
 use bulkhead_control::message::{Configure, LogOptions};
 use bulkhead_control::{ChainConfig, Component, NetConfig, NotifyConfig, RpcConfig, TypedConfig, WalletConfig};
 use std::fs::File;

@@ -5,7 +5,7 @@ use crate::error::NodeError;
 use crate::startup::amounts::{amount, relay_fees};
 use crate::startup::arguments::Options;
 use crate::startup::checks::filter_types;
-use crate::startup::db_cache;
+use crate::startup::{db_cache, limits};
 use bulkhead_config::Files;
 use bulkhead_control::ChainConfig;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub(crate) fn chain(options: &Options, blocksdir: &Path) -> Result<ChainConfig, 
         maxtipage: args.int_or("-maxtipage", DAY),
         maxsigcache_bytes: unsigned("-maxsigcachesize", 32).saturating_mul(MIB),
         scriptengine: args.get_or("-scriptengine", "kernel"),
-        maxmempool_bytes: unsigned("-maxmempool", 300).saturating_mul(1_000_000),
+        maxmempool_bytes: limits::mempool_bytes(args),
         mempoolexpiry: args.int_or("-mempoolexpiry", 336).saturating_mul(3600),
         persistmempool: args.bool_or("-persistmempool", true),
         persistmempoolv1: args.bool_or("-persistmempoolv1", false),

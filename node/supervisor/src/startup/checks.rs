@@ -2,10 +2,9 @@
 
 use super::amounts::{amount, relay_fees};
 use super::arguments::Options;
+use super::limits;
 use crate::error::{NodeError, init};
 use bulkhead_config::{ArgsManager, Chain};
-use bulkhead_control::Component;
-use std::ops::RangeInclusive;
 
 const MAX_BLOCK_WEIGHT: i64 = 4_000_000;
 const MIN_RESERVED_WEIGHT: i64 = 2000;
@@ -242,41 +241,13 @@ fn is_user_hex(text: &str) -> bool {
 fn sandbox(args: &ArgsManager) -> Result<(), NodeError> {
     let mode = args.get_or("-sandbox", "strict");
     mode.parse::<bulkhead_sandbox::Mode>().map_err(|error| init(format!("Invalid -sandbox: {error}")))?;
-    process_memory(args)?;
-    process_cpu(args)?;
+    limits::memory(args)?;
+    limits::cpu(args)?;
     let engine = args.get_or("-scriptengine", "kernel");
     if !matches!(engine.as_str(), "kernel" | "rust" | "both") {
         return Err(init(format!("Unknown -scriptengine '{engine}', choose kernel, rust or both")));
     }
     Ok(())
-}
-
-/// Bounds that the user chose, by process.
-pub(crate) type ByProcess = Vec<(Component, u64)>;
-
-/// Limits of memory by process, bytes: `-processmemory=<process>:<MiB>`.
-pub(crate) fn process_memory(args: &ArgsManager) -> Result<ByProcess, NodeError> {
-    let mebibytes = by_process(args, "-processmemory", "MiB", 16..=u64::MAX >> 20)?;
-    Ok(mebibytes.into_iter().map(|(component, mebibytes)| (component, mebibytes << 20)).collect())
-}
-
-/// Limits of processor time by process, percent of one processor: `-processcpu=<process>:<percent>`.
-pub(crate) fn process_cpu(args: &ArgsManager) -> Result<ByProcess, NodeError> {
-    by_process(args, "-processcpu", "percent of one processor", 1..=1_000_000)
-}
-
-fn by_process(args: &ArgsManager, option: &str, unit: &str, range: RangeInclusive<u64>) -> Result<ByProcess, NodeError> {
-    let read = |text: &String| {
-        let (word, number) = text.split_once(':')?;
-        let component = Component::from_word(word).filter(|component| ![Component::Node, Component::Gui].contains(component))?;
-        Some((component, number.parse().ok().filter(|number| range.contains(number))?))
-    };
-    let least = range.start();
-    let wrong = |text: &String| {
-        let processes = "a process (chain, net, rpc, wallet, keystore or notify)";
-        init(format!("Invalid {option}='{text}': {processes}, a colon, and {unit} from {least} on"))
-    };
-    args.get_all(option).iter().map(|text| read(text).ok_or_else(|| wrong(text))).collect()
 }
 
 fn wallet(args: &ArgsManager) -> Result<(), NodeError> {

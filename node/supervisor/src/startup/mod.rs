@@ -9,6 +9,7 @@ pub(crate) mod descriptors;
 pub(crate) mod directories;
 pub(crate) mod endpoints;
 pub(crate) mod interaction;
+pub(crate) mod limits;
 pub(crate) mod log;
 pub(crate) mod network;
 pub(crate) mod proxies;
