@@ -4,6 +4,7 @@
 mod birth;
 mod cgroups;
 mod control_cuts;
+mod hang_up;
 mod hostile;
 mod kills;
 mod lacking;

@@ -61,6 +61,8 @@ enum NetError {
     Gateway(std::io::Error),
     #[error("cannot use a listening socket: {0}")]
     Listener(std::io::Error),
+    #[error("bitcoin-chain has hung up")]
+    HungUp,
 }
 
 fn main() -> ExitCode {
@@ -251,9 +253,15 @@ async fn serve(
     handle.ready()?;
     let mut events = forward(events);
     let mut next_retry = Instant::now();
+    let chain = node.chain.clone();
+    let mut hung_up = std::pin::pin!(chain.hung_up());
     loop {
         let event = tokio::select! {
             event = events.recv() => event,
+            () = &mut hung_up => {
+                node.save();
+                return Err(NetError::HungUp);
+            }
             () = tokio::time::sleep_until(next_retry), if node.info.private_broadcast => {
                 next_retry = Instant::now() + retry_delay();
                 node.with(Engine::retry_private);

@@ -32,6 +32,8 @@ enum RunError {
     Listener(std::io::Error),
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    #[error("bitcoin-chain has hung up")]
+    HungUp,
 }
 
 fn main() -> ExitCode {
@@ -89,7 +91,13 @@ fn run() -> Result<(), RunError> {
         });
 
         let mut events = forward(events);
-        while let Some(event) = events.recv().await {
+        let mut hung_up = std::pin::pin!(owners.chain.hung_up());
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = &mut hung_up => return Err(RunError::HungUp),
+            };
+            let Some(event) = event else { break };
             match event {
                 Event::Wire(wires) => {
                     for (edge, descriptor) in wires {

@@ -2,10 +2,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::{Connection, LinkError};
+
+/// How long who has lost a peer waits for word from the supervisor: a new connection, or that all ends.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A slot for the bootstrap capability of a peer. Cheap to clone; all clones see the same slot.
 pub struct Peer<C> {
@@ -64,5 +68,62 @@ impl<C: Clone + 'static> Peer<C> {
                 std::future::pending::<()>().await;
             }
         }
+    }
+    /// Waits until the slot has had a connection that ended, and no new one for 5 seconds: the peer has hung up on us and lives. A
+    /// new stream comes from the supervisor only, to whoever starts.
+    pub async fn hung_up(&self) {
+        self.away_for(GRACE).await;
+    }
+
+    async fn away_for(&self, grace: Duration) {
+        let mut changes = self.generation.subscribe();
+        loop {
+            if let Ok(mut closed) = self.closed() {
+                changes.mark_unchanged();
+                closed.wait().await;
+                if tokio::time::timeout(grace, changes.changed()).await.is_err() {
+                    return;
+                }
+            } else if changes.changed().await.is_err() {
+                // As above.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::net::UnixStream;
+
+    use bulkhead_schema::wire::gui_node_capnp::gui_rpc;
+
+    use super::*;
+
+    /// A connection whose other side does nothing, and that side.
+    fn connection() -> (Connection<gui_rpc::Client>, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (crate::connect(ours.into(), "gui-rpc", None).unwrap(), theirs)
+    }
+
+    #[test]
+    fn a_peer_that_comes_back_has_not_hung_up_and_one_that_stays_away_has() {
+        crate::run(async {
+            let peer = Peer::new("other");
+            let grace = Duration::from_millis(200);
+            let mut away = std::pin::pin!(peer.away_for(grace));
+            assert!(tokio::time::timeout(2 * grace, &mut away).await.is_err(), "there was never a connection");
+            let (first, theirs) = connection();
+            peer.set(first);
+            drop(theirs);
+            peer.closed().unwrap().wait().await;
+            let (second, theirs) = connection();
+            peer.set(second);
+            assert!(tokio::time::timeout(3 * grace, &mut away).await.is_err(), "there is a connection");
+            drop(theirs);
+            tokio::time::timeout(100 * grace, away).await.unwrap();
+        })
+        .unwrap();
     }
 }

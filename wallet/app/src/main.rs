@@ -46,6 +46,8 @@ enum StartError {
     Link(#[from] bulkhead_link::LinkError),
     #[error("unknown network {0}")]
     Network(String),
+    #[error("bitcoin-chain has hung up")]
+    HungUp,
 }
 
 fn start() -> Result<ExitCode, StartError> {
@@ -80,11 +82,18 @@ fn start() -> Result<ExitCode, StartError> {
         } else {
             app.starting.set(false);
             if handle.ready().is_err() {
-                return;
+                return Ok(());
             }
         }
         tokio::task::spawn_local(resend(app.clone()));
-        while let Some(event) = queue.recv().await {
+        let mut hung_up = std::pin::pin!(app.chain.peer().hung_up());
+        loop {
+            let event = tokio::select! {
+                event = queue.recv() => event,
+                // What the wallets know is with their key stores, as when we are killed.
+                () = &mut hung_up => return Err(StartError::HungUp),
+            };
+            let Some(event) = event else { return Ok(()) };
             match event {
                 Event::Wire(edges) => {
                     for (edge, descriptor) in edges {
@@ -93,13 +102,13 @@ fn start() -> Result<ExitCode, StartError> {
                 }
                 Event::Shutdown => {
                     stop(&app).await;
-                    return;
+                    return Ok(());
                 }
-                Event::PeerGone => return,
+                Event::PeerGone => return Ok(()),
                 _ => {}
             }
         }
-    })?;
+    })??;
     Ok(ExitCode::SUCCESS)
 }
 
