@@ -71,7 +71,7 @@ fn who_exceeds_the_memory_of_its_group_ends_alone() {
         println!("SKIPPED: no control group of version 2 can be delegated here");
         return;
     };
-    let mut node = delegated.node(&["-debug=ipc", "-processmemory=rpc:300", "-processcpu=net:150"]);
+    let mut node = delegated.node(&["-debug=ipc", "-dbcache=64", "-maxmempool=64", "-processmemory=rpc:300", "-processcpu=net:150"]);
     assert!(node.log().contains("Control groups bound memory, pids, cpu below "), "{}", node.log());
     node.call("createwallet", json!(["w"])).unwrap();
     let members = family(node.pid().cast_signed());
@@ -83,7 +83,7 @@ fn who_exceeds_the_memory_of_its_group_ends_alone() {
     let of = |component: &str, file: &str| delegated.file(&group(pid(component)), file);
     assert_eq!(of("rpc", "memory.max"), (300u64 << 20).to_string());
     assert_eq!(of("keystore", "memory.max"), (512u64 << 20).to_string(), "of the policy");
-    assert_eq!(of("chain", "memory.max"), "max");
+    assert_eq!(of("chain", "memory.max"), ((8u64 << 30) + (128 << 20) + 128_000_000).to_string(), "by its caches");
     assert_eq!((of("net", "cpu.max"), of("rpc", "cpu.max")), ("150000 100000".into(), "max 100000".into()));
     assert_eq!(of("net", "pids.max"), "1024");
 
