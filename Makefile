@@ -9,7 +9,7 @@ export BULKHEAD_BIN ?= $(BIN)
 CARGO := cargo
 PACKAGES := capnproto libcapnp-dev libclang-dev clang cmake g++ libboost-dev pkg-config python3-venv xvfb x11-utils x11-apps imagemagick xdotool fonts-dejavu-core libxkbcommon-x11-0 iproute2 netcat-openbsd procps
 
-.PHONY: all build demo run test deps style unit functional reference security kill-test mutation network-test glibc-test bench deny fuzz-seeds fuzz fuzz-all fuzz-selftest fuzz-libfuzzer fuzz-coverage clean-cache
+.PHONY: all build demo run test deps style unit functional reference security kill-test mutation network-test glibc-test cgroup-test bench deny fuzz-seeds fuzz fuzz-all fuzz-selftest fuzz-libfuzzer fuzz-coverage clean-cache
 
 all: build
 
@@ -95,6 +95,10 @@ kill-test: build
 # The walls under the C library of another Debian release; needs root and the package debootstrap.
 glibc-test: build
 	tests/glibc/run.sh $(or $(RELEASE),trixie)
+
+# The bounds of control groups on a kernel that has them to delegate, in a virtual machine; needs root, debootstrap, qemu and cpio.
+cgroup-test: build
+	tests/cgroups/run.sh $(or $(RELEASE),trixie)
 
 # `make unit` takes a few rules out of the filters; this takes out each in turn (a quarter of an hour) and finds what nobody
 # missed. PROCESS=net,rpc:close: of one process and of one call.

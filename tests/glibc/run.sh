@@ -15,12 +15,7 @@ root=$BULKHEAD_CACHE/root-$release
 for tool in debootstrap cargo-nextest; do
   command -v $tool >/dev/null || { echo "$tool is missing: install it first" >&2; exit 2; }
 done
-if [ ! -e "$root/.complete" ]; then
-  rm -rf "$root"
-  debootstrap --variant=minbase --include=procps,iproute2,netcat-openbsd "$release" "$root" >"$root.log" 2>&1 ||
-    { tail -n 5 "$root.log" >&2; exit 1; }
-  touch "$root/.complete"
-fi
+"$checkout/tests/glibc/root.sh" "$release"
 
 archive=$root/tmp/tests.tar.zst
 cd "$checkout"
