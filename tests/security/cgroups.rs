@@ -71,7 +71,8 @@ fn who_exceeds_the_memory_of_its_group_ends_alone() {
         println!("SKIPPED: no control group of version 2 can be delegated here");
         return;
     };
-    let mut node = delegated.node(&["-debug=ipc", "-dbcache=64", "-maxmempool=64", "-processmemory=rpc:300", "-processcpu=net:150"]);
+    let mut node =
+        delegated.node(&["-debug=ipc", "-dbcache=64", "-maxmempool=64", "-processmemory=rpc:300", "-processcpu=net:150"]);
     assert!(node.log().contains("Control groups bound memory, pids, cpu below "), "{}", node.log());
     node.call("createwallet", json!(["w"])).unwrap();
     let members = family(node.pid().cast_signed());
