@@ -96,7 +96,7 @@ kill-test: build
 glibc-test: build
 	tests/glibc/run.sh $(or $(RELEASE),trixie)
 
-# The bounds of control groups on a kernel that has them to delegate, in a virtual machine; needs root, debootstrap, qemu and cpio.
+# The bounds of control groups on a kernel that has them to delegate, in a virtual machine; needs root, debootstrap, qemu, cpio and zstd.
 cgroup-test: build
 	tests/cgroups/run.sh $(or $(RELEASE),trixie)
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The tests of control groups where there are some to delegate: in a virtual machine with the kernel of a Debian release, which
-# gives memory, pids and cpu to version 2. Emulated, so that it needs no support of the processor. Needs root (debootstrap), qemu
-# and cpio.
+# gives memory, pids and cpu to version 2. Emulated, so that it needs no support of the processor. Needs root (debootstrap), qemu,
+# cpio and zstd.
 #
 #   run.sh [release] [filter of the tests]
 set -euo pipefail

@@ -2,7 +2,7 @@
 
 use bulkhead_tests::actions::{Targets, Verdict, all};
 use bulkhead_tests::inject::Held;
-use bulkhead_tests::proc::{descriptors, status, threads};
+use bulkhead_tests::proc::{descriptors, limits, status, threads};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -34,9 +34,8 @@ pub fn assert_confined(component: &str, pid: i32) {
         }
     }
     // The files of an undumpable process belong to root, whoever runs it.
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{component}: {core}");
+    let [core, _] = limits(pid, "Max core file size").unwrap();
+    assert_eq!(core, "0", "{component}");
 }
 
 /// Only the loopback interface, and no route: that one is down.

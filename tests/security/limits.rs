@@ -2,7 +2,7 @@
 
 use bulkhead_tests::family::family;
 use bulkhead_tests::node::Node;
-use bulkhead_tests::proc::is_alive;
+use bulkhead_tests::proc::{is_alive, limits};
 use serde_json::json;
 
 #[test]
@@ -111,13 +111,6 @@ fn libraries_of_cpp_find_the_abort_that_says_why() {
     assert!(String::from_utf8(symbols).unwrap().lines().any(|line| line.ends_with(" T abort")));
 }
 
-/// The kernel's word on how many bytes of data a process may have, as soft and hard limit.
-fn data_limits(pid: i32) -> Vec<String> {
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let row = limits.lines().find_map(|line| line.strip_prefix("Max data size")).unwrap();
-    row.split_whitespace().take(2).map(str::to_owned).collect()
-}
-
 #[test]
 fn chain_has_a_limit_that_follows_its_caches_or_the_users_word() {
     let by_caches = (8 << 30) + 2 * ((64 << 20) + 50_000_000);
@@ -125,7 +118,11 @@ fn chain_has_a_limit_that_follows_its_caches_or_the_users_word() {
         [(&["-dbcache=64", "-maxmempool=50"], by_caches), (&["-dbcache=64", "-processmemory=chain:700"], 700 << 20)];
     for (arguments, bytes) in chosen {
         let node = Node::start(arguments).unwrap();
-        assert_eq!(data_limits(node.pid_of("chain").unwrap()), [bytes.to_string(), bytes.to_string()], "{arguments:?}");
+        assert_eq!(
+            limits(node.pid_of("chain").unwrap(), "Max data size").unwrap(),
+            [bytes.to_string(), bytes.to_string()],
+            "{arguments:?}"
+        );
         assert!(node.stop().unwrap().status.success());
     }
 }

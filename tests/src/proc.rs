@@ -44,6 +44,17 @@ pub fn descriptors(pid: i32) -> std::io::Result<BTreeMap<i32, String>> {
     Ok(found)
 }
 
+/// Soft and hard limit of a process, named as in `/proc/<pid>/limits`.
+///
+/// # Errors
+/// When the process is gone, or the kernel knows no such limit.
+pub fn limits(pid: i32, name: &str) -> std::io::Result<[String; 2]> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let mut words = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().split_whitespace();
+    let both = words.next().zip(words.next()).ok_or(std::io::ErrorKind::NotFound)?;
+    Ok([both.0.to_owned(), both.1.to_owned()])
+}
+
 /// Whether a process exists (a zombie does not count).
 #[must_use]
 pub fn is_alive(pid: i32) -> bool {

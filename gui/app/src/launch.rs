@@ -81,6 +81,8 @@ pub(crate) fn node(arguments: impl Iterator<Item = OsString>) -> Result<Option<N
 
 /// Connects to the display. The toolkit does so when the node is already running, and panics if it cannot.
 fn reach_display() -> Result<RustConnection, LaunchError> {
-    let name = || std::env::var_os("DISPLAY").unwrap_or_default().to_string_lossy().into_owned();
-    x11rb::connect(None).map(|(display, _)| display).map_err(|source| LaunchError::Display { name: name(), source })
+    x11rb::connect(None).map(|(display, _)| display).map_err(|source| LaunchError::Display {
+        name: std::env::var_os("DISPLAY").unwrap_or_default().to_string_lossy().into_owned(),
+        source,
+    })
 }

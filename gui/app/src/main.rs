@@ -31,7 +31,6 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     };
     let birth = bulkhead_control::birth_on::<GuiConfig>(Component::Gui, node.control)?;
-    let display = node.display;
     let network = birth.config.network.clone();
     let control = birth.confine(&readable())?;
     let wires = control.receive_wires()?;
@@ -42,7 +41,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let first = Model { network, status: "waiting for the node".into(), ..Model::default() };
     // `boot` runs once; the slot is how the receiver gets into a closure that may be called again in theory.
     let updates = std::sync::Mutex::new(Some(updates));
-    let display = std::sync::Mutex::new(Some(display));
+    let display = std::sync::Mutex::new(Some(node.display));
     iced::application(
         move || {
             let updates = updates.lock().ok().and_then(|mut slot| slot.take());

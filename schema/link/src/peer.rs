@@ -63,12 +63,10 @@ impl<C: Clone + 'static> Peer<C> {
             if let Ok(client) = self.get() {
                 return client;
             }
-            if changes.changed().await.is_err() {
-                // We hold a sender ourselves, so this cannot happen; never resolving is the safe answer.
-                std::future::pending::<()>().await;
-            }
+            next(&mut changes).await;
         }
     }
+
     /// Waits until the slot has had a connection that ended, and no new one for 5 seconds: the peer has hung up on us and lives. A
     /// new stream comes from the supervisor only, to whoever starts.
     pub async fn hung_up(&self) {
@@ -81,14 +79,21 @@ impl<C: Clone + 'static> Peer<C> {
             if let Ok(mut closed) = self.closed() {
                 changes.mark_unchanged();
                 closed.wait().await;
-                if tokio::time::timeout(grace, changes.changed()).await.is_err() {
+                if tokio::time::timeout(grace, next(&mut changes)).await.is_err() {
                     return;
                 }
-            } else if changes.changed().await.is_err() {
-                // As above.
-                std::future::pending::<()>().await;
+            } else {
+                next(&mut changes).await;
             }
         }
+    }
+}
+
+/// Waits until a new connection is put into the slot.
+async fn next(changes: &mut watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        // Who waits holds a sender, so this cannot happen; never resolving is the safe answer.
+        std::future::pending::<()>().await;
     }
 }
 

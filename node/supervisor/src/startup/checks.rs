@@ -199,7 +199,7 @@ fn chain_and_mempool(options: &Options) -> Result<(), NodeError> {
         return Err(init(format!("Prune configured below the minimum of {MIN_PRUNE_MIB} MiB.  Please use a higher number.")));
     }
     relay_fees(args)?;
-    mempool_size(args.int_or("-maxmempool", 300), args.int_or("-limitclustersize", 101))?;
+    mempool_size(limits::mempool_megabytes(args), args.int_or("-limitclustersize", 101))?;
     let test_chain = options.chain != Chain::Main;
     if args.bool_or("-acceptnonstdtxn", false) && !test_chain {
         let chain = options.chain.name();

@@ -39,9 +39,14 @@ pub(crate) fn cpu(args: &ArgsManager) -> Result<ByProcess, NodeError> {
     by_process(args, "-processcpu", "percent of one processor", 1..=1_000_000)
 }
 
+/// `-maxmempool` as it was given, in megabytes.
+pub(crate) fn mempool_megabytes(args: &ArgsManager) -> i64 {
+    args.int_or("-maxmempool", 300)
+}
+
 /// `-maxmempool`, in bytes.
 pub(crate) fn mempool_bytes(args: &ArgsManager) -> u64 {
-    args.int_or("-maxmempool", 300).max(0).cast_unsigned().saturating_mul(1_000_000)
+    mempool_megabytes(args).max(0).cast_unsigned().saturating_mul(1_000_000)
 }
 
 /// What chain may have with caches and a mempool of these sizes, in bytes.
